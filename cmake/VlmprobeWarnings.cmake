@@ -1,0 +1,7 @@
+# Warnings for our own sources and tests only; consumers never inherit them.
+option(VLMPROBE_WARNINGS_AS_ERRORS "Treat warnings in vlmprobe's own sources as errors" OFF)
+add_library(vlmprobe_warnings INTERFACE)
+target_compile_options(vlmprobe_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion -Wshadow)
+if(VLMPROBE_WARNINGS_AS_ERRORS)
+  target_compile_options(vlmprobe_warnings INTERFACE -Werror)
+endif()
