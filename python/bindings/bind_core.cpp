@@ -16,6 +16,7 @@ void bind_core(pybind11::module_& module) {
       .value("verifier", random::Stream::kVerifier)
       .value("images", random::Stream::kImages)
       .value("bootstrap", random::Stream::kBootstrap);
+  module.def("hash", &random::hash, py::arg("text"));
   module.def("uniform", py::vectorize(&random::uniform), py::arg("seed"), py::arg("stream"), py::arg("a"), py::arg("b"),
              py::arg("c"));
 }

@@ -1,0 +1,170 @@
+"""Evaluation: a frozen questioner, a budget of answerer calls, and the numbers of the paper over what came out.
+
+A `Tally` is a plain list of question rows, so a training run, an evaluation pass and an arm are counted alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from vlmprobe import metrics
+from vlmprobe.examine import examine
+from vlmprobe.ledger import Ledger
+from vlmprobe.ledger.records import QuestionRecord, StepRecord
+from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
+from vlmprobe.questioner import Questioner
+from vlmprobe.steps import Annotator, pictures_of, step_record
+from vlmprobe.text import parse_responses
+
+VENDI_N = 1000  # questions that Vendi is taken over, so that it is compared at equal n
+
+
+@dataclass
+class Tally:
+    """Question rows with the image of each, in the order in which they were asked."""
+
+    rows: list[tuple[int, QuestionRecord]] = field(default_factory=list)
+    """(image id, question)."""
+
+    def add(self, record: StepRecord, *, calls: int | None = None) -> None:
+        """Adds a step's questions; with `calls`, stops right after that many answered ones in all."""
+        image_of = {sequence.sequence: sequence.image for sequence in record.sequences}
+        for question in record.questions:
+            if calls is not None and self.calls >= calls:
+                return
+            self.rows.append((image_of[question.sequence], question))
+            self._calls += question.answer is not None
+
+    _calls: int = field(default=0, repr=False)
+
+    @property
+    def calls(self) -> int:
+        """Answerer calls so far."""
+        return self._calls
+
+    def __repr__(self) -> str:
+        return f"Tally({len(self.rows)} questions, {self.calls} answerer calls)"
+
+    def valid(self) -> list[tuple[int, QuestionRecord]]:
+        """The rows judged valid."""
+        return [row for row in self.rows if is_valid(row[1])]
+
+    def failures(self) -> list[tuple[int, QuestionRecord]]:
+        """The rows judged valid and wrong."""
+        return [row for row in self.rows if is_valid(row[1]) and row[1].verdict.correct is False]
+
+
+def is_valid(question: QuestionRecord) -> bool | None:
+    """True, False, or None for unknown; a slot without a question is not valid."""
+    verdict = question.verdict
+    if verdict is None:
+        return False
+    criteria = (verdict.grammatical, verdict.atomic, verdict.grounded, verdict.objective)
+    return False if False in criteria else None if None in criteria else True
+
+
+def _tri(value: bool | None) -> int:
+    return -1 if value is None else int(value)
+
+
+def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
+    """The paper's numbers over a tally, as plain values.
+
+    Returns:
+        n_questions, n_valid, n_unscored, qvr and fdr with intervals, vendi (over the first `VENDI_N` valid questions,
+        evenly spaced; `vendi_n` says how many there were), prefix_entropy and its normalised form over the valid
+        questions, distinct_failures (texts), duplicates (share of valid questions asked before), answerer_calls.
+    """
+    valid = [is_valid(question) for _, question in tally.rows]
+    image = torch.tensor([image for image, _ in tally.rows], dtype=torch.int64)
+    kept = [row for row, truth in zip(tally.rows, valid, strict=True) if truth]
+    qvr = metrics.rate(torch.tensor([_tri(truth) for truth in valid], dtype=torch.int8), cluster=image)
+    wrong = [_tri(None if q.verdict.correct is None else not q.verdict.correct) for _, q in kept]
+    fdr = metrics.rate(
+        torch.tensor(wrong, dtype=torch.int8), cluster=torch.tensor([image for image, _ in kept], dtype=torch.int64)
+    )
+    texts = [question.text for _, question in kept]
+    spaced = [texts[i * len(texts) // VENDI_N] for i in range(VENDI_N)] if len(texts) > VENDI_N else texts
+    return {
+        "n_questions": len(tally.rows),
+        "n_valid": len(kept),
+        "n_unscored": qvr.n_unscored + fdr.n_unscored,
+        "qvr": qvr.value,
+        "qvr_interval": [qvr.low, qvr.high],
+        "fdr": fdr.value,
+        "fdr_interval": [fdr.low, fdr.high],
+        "vendi": metrics.vendi(embedder(spaced)) if spaced else math.nan,
+        "vendi_n": len(spaced),
+        "prefix_entropy": metrics.prefix_entropy(texts),
+        "prefix_entropy_normalized": metrics.prefix_entropy_normalized(texts),
+        "distinct_failures": len({question.text for _, question in tally.failures()}),
+        "duplicates": metrics.duplicates(texts),
+        "answerer_calls": tally.calls,
+    }
+
+
+def probe(
+    questioner: Questioner,
+    answerer: Answerer,
+    verifier: Verifier,
+    images_of: Callable[[int], Sequence[Picture]],
+    *,
+    calls: int,
+    k: int,
+    group_size: int = 1,
+    seed: int,
+    run: str = "run",
+    phase: str = "probe",
+    ledger: Ledger | None = None,
+    annotate: Annotator | None = None,
+    max_steps: int = 100_000,
+) -> Tally:
+    """Has a frozen questioner ask until exactly `calls` questions have been answered.
+
+    Args:
+        questioner, answerer, verifier: the models; none of them is changed.
+        images_of: step -> its images.
+        calls: answerer calls to spend, at least 1.
+        k, group_size: questions per sequence, sequences per image.
+        seed: of sampling; the same seed and images give paired runs.
+        run, phase, ledger, annotate: what is written down, as in `Trainer`.
+        max_steps: an end for a questioner that asks nothing valid.
+
+    Returns:
+        The tally; fewer than `calls` answered questions only when `max_steps` was reached.
+    """
+    if calls < 1:
+        raise ValueError(f"[probe] calls: expected at least 1, got {calls}")
+    tally = Tally()
+    for step in range(max_steps):
+        images = images_of(step)
+        rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
+        questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
+        pictures = pictures_of(images, rollouts, questions)
+        examined = examine(
+            pictures, questions, answerer=answerer, verifier=verifier, max_calls=calls - tally.calls
+        )
+        record = step_record(
+            run,
+            phase,
+            step,
+            images,
+            rollouts,
+            questions,
+            pictures,
+            examined,
+            answerer=answerer.identity,
+            judge=verifier.identity,
+            annotate=annotate,
+        )
+        if ledger is not None:
+            ledger.record(record)
+        tally.add(record, calls=calls)
+        if tally.calls >= calls:
+            break
+    return tally

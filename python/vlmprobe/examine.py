@@ -1,0 +1,84 @@
+"""From questions to verdicts: who is asked what, and what stays unknown.
+
+Only valid questions cost an answerer call; only answers are judged. A slot without a question counts as invalid and
+costs nothing; an outage or an unreadable verdict stays unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vlmprobe.models.protocols import Answerer, Picture, Verifier
+from vlmprobe.models.replies import Criteria, Judgement, Reply, Verdict
+from vlmprobe.text import Questions
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The tables of Q questions after verifier and answerer."""
+
+    valid: Tensor
+    """[Q] int8: 1, 0, or -1 for unknown; 0 for a slot without a question."""
+    correct: Tensor
+    """[Q] int8: 1, 0, or -1 for unknown or not asked."""
+    verdicts: list[Verdict | None]
+    """[Q] None where there was no question."""
+    replies: list[Reply | None]
+    """[Q] None where the answerer was not asked."""
+
+    @property
+    def calls(self) -> int:
+        """Answerer calls."""
+        return sum(reply is not None for reply in self.replies)
+
+    def __repr__(self) -> str:
+        wrong = int(((self.valid == 1) & (self.correct == 0)).sum())
+        return f"Examined({len(self.valid)} questions, {int((self.valid == 1).sum())} valid, {wrong} answered wrongly)"
+
+
+def examine(
+    images: Sequence[Picture], questions: Questions, *, answerer: Answerer, verifier: Verifier, max_calls: int | None = None
+) -> Examined:
+    """Judges the questions, has the valid ones answered, judges the answers.
+
+    Args:
+        images: [Q] the picture of each question.
+        questions: as parsed.
+        answerer, verifier: the models.
+        max_calls: valid questions beyond this many are left unanswered (unknown), in the order of the table.
+
+    Returns:
+        Examined tables of Q rows.
+    """
+    total = len(questions.text)
+    if len(images) != total:
+        raise ValueError(f"[examine] images: expected {total}, one for each question, got {len(images)}")
+    posed = [i for i, status in enumerate(questions.status) if status == "ok"]
+    judged = verifier.validity([images[i] for i in posed], [questions.text[i] for i in posed]) if posed else []
+    criteria: dict[int, Criteria] = dict(zip(posed, judged, strict=True))
+
+    asked = [i for i in posed if criteria[i].valid][:max_calls]
+    given = answerer.answer([images[i] for i in asked], [questions.text[i] for i in asked]) if asked else []
+    replies: dict[int, Reply] = dict(zip(asked, given, strict=True))
+
+    answered = [i for i in asked if replies[i].ok]
+    texts = [replies[i].text for i in answered]
+    scored = verifier.correctness([images[i] for i in answered], [questions.text[i] for i in answered], texts) if answered else []
+    judgements: dict[int, Judgement] = dict(zip(answered, scored, strict=True))
+
+    valid = torch.tensor([_tri(criteria[i].valid) if i in criteria else 0 for i in range(total)], dtype=torch.int8)
+    correct = torch.tensor(
+        [_tri(judgements[i].correct) if i in judgements else UNKNOWN for i in range(total)], dtype=torch.int8
+    )
+    verdicts = [Verdict.join(criteria[i], judgements.get(i)) if i in criteria else None for i in range(total)]
+    return Examined(valid, correct, verdicts, [replies.get(i) for i in range(total)])
+
+
+def _tri(value: bool | None) -> int:
+    return UNKNOWN if value is None else int(value)

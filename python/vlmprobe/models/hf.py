@@ -1,0 +1,257 @@
+"""Hugging Face vision-language models: loading, prompts, greedy answers.
+
+Written for the Qwen2.5-VL and Qwen3-VL classes: explicit three-axis positions, image features computed once per
+picture and repeated for the rows that share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vlmprobe.models.protocols import Picture
+from vlmprobe.models.replies import Failure, Reply
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """N prompts of one picture and one text, padded on the left to P tokens."""
+
+    ids: Tensor
+    """[N, P] int64."""
+    mask: Tensor
+    """[N, P] int64, 1 where a token is."""
+    positions: Tensor
+    """[3, N, P] int64 M-RoPE positions."""
+    next_position: Tensor
+    """[N] int64, where the text goes on."""
+    features: object
+    """Image features of the N pictures, as the model's own `get_image_features` gives them."""
+
+    def repeated(self, times: int) -> Prompts:
+        """Each prompt `times` times in a row, [N * times, ...]; the features are shared, not recomputed."""
+        features = replace_features(self.features, lambda rows: [row for row in rows for _ in range(times)])
+        return Prompts(
+            self.ids.repeat_interleave(times, 0),
+            self.mask.repeat_interleave(times, 0),
+            self.positions.repeat_interleave(times, 1),
+            self.next_position.repeat_interleave(times, 0),
+            features,
+        )
+
+
+def replace_features(features, change):
+    """A copy of image features with `change` applied to the list of per-picture rows of each level."""
+    copy = type(features)(**features)
+    copy.pooler_output = change(list(features.pooler_output))
+    if getattr(features, "deepstack_features", None) is not None:
+        copy.deepstack_features = [change(list(level)) for level in features.deepstack_features]
+    return copy
+
+
+def greedy_text(processor, tokens: Tensor) -> list[str]:
+    """[N, T] token ids as text, special tokens dropped (response tags are not special)."""
+    return [text.strip() for text in processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)]
+
+
+class VisionLanguageModel:
+    """A model, its processor and its name.
+
+    Args:
+        model: an image-text-to-text model of transformers.
+        processor: takes `text` and `images`; an `ImageTextProcessor` or the model's own.
+        identity: model and revision, for the ledger.
+    """
+
+    def __init__(self, model, processor, *, identity: str):
+        self.model, self.processor, self.identity = model, processor, identity
+        self.eos_ids = _ids(model.generation_config.eos_token_id, processor.tokenizer.eos_token_id)
+        self.pad_id = processor.tokenizer.pad_token_id
+        self.banned_ids = sorted(set(processor.tokenizer.all_special_ids) - set(self.eos_ids))
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> VisionLanguageModel:
+        """Loads a checkpoint folder or a hub name.
+
+        Raises:
+            ValueError: the folder holds no checkpoint, or the image would not reach the model.
+        """
+        from transformers import AutoModelForImageTextToText
+
+        if isinstance(path, Path) and not (path / "config.json").is_file():
+            raise ValueError(f"[VisionLanguageModel.load] path: expected a folder with config.json, got {str(path)!r}")
+        model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, attn_implementation="sdpa")
+        return cls(model.to(device).eval(), load_processor(path), identity=_identity(path, model))
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def prompts(self, images: Sequence[Picture], texts: Sequence[str]) -> Prompts:
+        """Prompts for text i about image i; a picture that appears several times is encoded once."""
+        if len(images) != len(texts):
+            raise ValueError(f"[prompts] texts: expected {len(images)}, one for each image, got {len(texts)}")
+        inputs = self.processor(
+            text=[self._chat(text) for text in texts],
+            images=[image.pixels for image in images],
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+        ).to(self.device)
+        positions, _ = self.model.model.get_rope_index(
+            input_ids=inputs["input_ids"],
+            mm_token_type_ids=inputs["mm_token_type_ids"],
+            image_grid_thw=inputs["image_grid_thw"],
+            attention_mask=inputs["attention_mask"],
+        )
+        features = self._features(images, inputs["pixel_values"], inputs["image_grid_thw"])
+        following = positions.amax(dim=(0, 2)) + 1
+        return Prompts(inputs["input_ids"], inputs["attention_mask"], positions, following, features)
+
+    @torch.no_grad()
+    def greedy(self, prompts: Prompts, max_new_tokens: int) -> Tensor:
+        """[N, T] most likely tokens up to the end of text, padded."""
+        hidden, cache = self.prefill(prompts)
+        mask, position = prompts.mask, prompts.next_position
+        ended = torch.zeros(len(prompts.ids), dtype=torch.bool, device=self.device)
+        eos, said = torch.tensor(self.eos_ids, device=self.device), []
+        for _ in range(max_new_tokens):
+            token = self.model.lm_head(hidden).argmax(-1)
+            said.append(torch.where(ended, self.pad_id, token))
+            ended = ended | torch.isin(token, eos)
+            if ended.all():
+                break
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+            hidden = self.advance(said[-1], cache, mask, position)
+            position = position + 1
+        return torch.stack(said, dim=1)
+
+    def prefill(self, prompts: Prompts, cache=None):
+        """Runs the prompts; the hidden state [N, H] after each and the filled cache."""
+        out = self.model.model(
+            input_ids=prompts.ids,
+            attention_mask=prompts.mask,
+            position_ids=prompts.positions,
+            mm_encoder_outputs={"image": prompts.features},
+            image_grid_thw=None,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return out.last_hidden_state[:, -1], out.past_key_values
+
+    def advance(self, token: Tensor, cache, mask: Tensor, position: Tensor) -> Tensor:
+        """One token [N] further; the hidden state [N, H]."""
+        out = self.model.model(
+            input_ids=token[:, None],
+            attention_mask=mask,
+            position_ids=position[None, :, None].expand(3, -1, -1),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return out.last_hidden_state[:, -1]
+
+    def _chat(self, text: str) -> str:
+        content = [{"type": "image"}, {"type": "text", "text": text}]
+        return self.processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+
+    @torch.no_grad()
+    def _features(self, images: Sequence[Picture], pixels: Tensor, grid: Tensor):
+        """Features of all pictures; each distinct picture goes through the vision tower once."""
+        first: dict[str, int] = {}
+        which = [first.setdefault(image.sha256, i) for i, image in enumerate(images)]
+        chosen = sorted(set(which))
+        row_of = {index: row for row, index in enumerate(chosen)}
+        patches = pixels.split(grid.prod(-1).tolist())
+        features = self.model.model.get_image_features(
+            torch.cat([patches[i] for i in chosen]), grid[chosen], return_dict=True
+        )
+        return replace_features(features, lambda rows: [rows[row_of[i]] for i in which])
+
+
+class HFAnswerer:
+    """The model under test, asked greedily.
+
+    Args:
+        model: the model.
+        template: the prompt; `{question}` is replaced.
+        max_new_tokens: an answer that is longer counts as truncated.
+        batch_size: prompts per forward pass.
+    """
+
+    def __init__(
+        self,
+        model: VisionLanguageModel,
+        *,
+        template: str = "{question}",
+        max_new_tokens: int = 8,
+        batch_size: int = 256,
+    ):
+        self._model, self._template = model, template
+        self._max_new_tokens, self._batch_size = max_new_tokens, batch_size
+
+    @property
+    def identity(self) -> str:
+        return self._model.identity
+
+    def answer(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
+        """See `vlmprobe.models.protocols.Answerer`."""
+        if len(images) != len(questions):
+            raise ValueError(f"[answer] questions: expected {len(images)}, one for each image, got {len(questions)}")
+        replies: list[Reply] = []
+        for begin in range(0, len(questions), self._batch_size):
+            part = slice(begin, begin + self._batch_size)
+            texts = [self._template.replace("{question}", question) for question in questions[part]]
+            tokens = self._model.greedy(self._model.prompts(images[part], texts), self._max_new_tokens)
+            replies += [self._reply(row) for row in tokens]
+        return replies
+
+    def _reply(self, tokens: Tensor) -> Reply:
+        ended = torch.isin(tokens, torch.tensor(self._model.eos_ids)).any()
+        if not ended:
+            return Reply(failure=Failure.TRUNCATED)
+        [text] = greedy_text(self._model.processor, tokens[None])
+        return Reply(text=text) if text else Reply(failure=Failure.EMPTY)
+
+
+def load_processor(path: str | Path):
+    """The checkpoint's processor; without torchvision, image processor and tokenizer joined by hand.
+
+    Raises:
+        ValueError: what was found cannot take images.
+    """
+    from transformers import AutoProcessor, AutoTokenizer
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    from vlmprobe.models.processor import ImageTextProcessor
+
+    if Path(path).is_dir():
+        images, tokenizer = Qwen2VLImageProcessorPil.from_pretrained(path), AutoTokenizer.from_pretrained(path)
+        return ImageTextProcessor(images, tokenizer, chat_template=tokenizer.chat_template or _chat_template(path))
+    processor = AutoProcessor.from_pretrained(path)
+    if not hasattr(processor, "image_processor"):
+        raise ValueError(f"[load_processor] path: expected a processor that takes images, got {type(processor).__name__}")
+    return processor
+
+
+def _chat_template(path: str | Path) -> str | None:
+    file = Path(path) / "chat_template.jinja"
+    return file.read_text() if file.is_file() else None
+
+
+def _identity(path: str | Path, model) -> str:
+    revision = getattr(model.config, "_commit_hash", None)
+    return f"{Path(path).name}@{revision}" if revision else Path(path).name
+
+
+def _ids(*values) -> list[int]:
+    """All end-of-text ids, from numbers, lists and None."""
+    found: set[int] = set()
+    for value in values:
+        found.update([] if value is None else [value] if isinstance(value, int) else value)
+    return sorted(found)

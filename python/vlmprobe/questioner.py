@@ -1,0 +1,112 @@
+"""The questioner: a vision-language model that asks k questions about an image, and learns from what they earned."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vlmprobe import grpo
+from vlmprobe.models.hf import VisionLanguageModel
+from vlmprobe.models.protocols import Picture
+from vlmprobe.rollout import Rollouts, completion_logp, decode, sample
+
+
+class Questioner:
+    """Asks and learns. The vision tower stays as it is; the language part is trained.
+
+    Args:
+        model: the policy.
+        prompt: what the model is asked; `{k}` is replaced by the number of questions.
+        max_new_tokens: length at which a completion is cut. A cut completion has no end of text.
+        temperature: of sampling, > 0; the same in old and new log-probabilities.
+        reference: the policy that the KL term holds on to; by default a frozen copy of `model` as given.
+
+    Example:
+        >>> questioner = Questioner(world.tiny.load("questioner"), prompt="ask {k} questions")  # doctest: +SKIP
+        >>> questioner.ask(images, k=3, group_size=8, seed=0, step=0)  # doctest: +SKIP
+        Rollouts(64 sequences of up to 58 tokens, 8 images)
+    """
+
+    def __init__(
+        self,
+        model: VisionLanguageModel,
+        *,
+        prompt: str = "ask {k} questions",
+        max_new_tokens: int = 96,
+        temperature: float = 1.0,
+        reference: VisionLanguageModel | None = None,
+    ):
+        if "{k}" not in prompt:
+            raise ValueError(f"[Questioner] prompt: expected text with {{k}} in it, got {prompt!r:.60}")
+        if not temperature > 0:
+            raise ValueError(f"[Questioner] temperature: expected a number above 0, got {temperature}")
+        if max_new_tokens < 1:
+            raise ValueError(f"[Questioner] max_new_tokens: expected at least 1, got {max_new_tokens}")
+        self.model = model
+        self.prompt, self.max_new_tokens, self.temperature = prompt, max_new_tokens, temperature
+        self.model.model.model.visual.requires_grad_(False)
+        self.reference = reference or _frozen(model)
+
+    @property
+    def identity(self) -> str:
+        return self.model.identity
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """What is trained."""
+        return [weight for weight in self.model.model.parameters() if weight.requires_grad]
+
+    def ask(self, images: Sequence[Picture], *, k: int, group_size: int = 1, seed: int, step: int) -> Rollouts:
+        """Samples G sequences of k questions about each image.
+
+        Args:
+            images: [I] pictures.
+            k: questions per sequence, at least 1.
+            group_size: sequences per image, G.
+            seed, step: name the random numbers; equal names, equal draws.
+
+        Returns:
+            Rollouts of B = I x G sequences, ordered by image.
+        """
+        for name, value in (("k", k), ("group_size", group_size)):
+            if value < 1:
+                raise ValueError(f"[ask] {name}: expected at least 1, got {value}")
+        if not images:
+            raise ValueError("[ask] images: expected at least one, got none")
+        prompts = self.model.prompts(images, [self.prompt.replace("{k}", str(k))] * len(images))
+        tokens, logp, mask = sample(
+            self.model,
+            prompts,
+            group_size=group_size,
+            max_new_tokens=self.max_new_tokens,
+            temperature=self.temperature,
+            seed=seed,
+            step=step,
+        )
+        texts, ends = decode(self.model, tokens, mask)
+        group = torch.arange(len(images)).repeat_interleave(group_size)
+        return Rollouts(tokens, logp, mask, group, texts, ends, prompts)
+
+    def loss(self, rollouts: Rollouts, advantages: Tensor, *, options: grpo.LossOptions) -> grpo.Loss:
+        """The GRPO loss of the rollouts under the present weights; `loss.backward()` fills the gradients.
+
+        Args:
+            rollouts: as sampled.
+            advantages: [B] or [B, T].
+            options: clip, KL weight, reduction.
+        """
+        logp, entropy = completion_logp(self.model, rollouts, temperature=self.temperature)
+        reference = None
+        if options.beta > 0:
+            with torch.no_grad():
+                reference, _ = completion_logp(self.reference, rollouts, temperature=self.temperature)
+        return grpo.loss(
+            logp, rollouts.logp, advantages, rollouts.mask, ref_logp=reference, entropy=entropy, options=options
+        )
+
+
+def _frozen(model: VisionLanguageModel) -> VisionLanguageModel:
+    frozen = copy.deepcopy(model.model).requires_grad_(False).eval()
+    return VisionLanguageModel(frozen, model.processor, identity=model.identity)

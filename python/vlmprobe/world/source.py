@@ -1,0 +1,60 @@
+"""Pictures of the world as an image source: a fixed pool that is revisited over epochs."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from vlmprobe._native import core
+from vlmprobe.data.image import Image
+from vlmprobe.world.render import render
+
+
+class WorldImages:
+    """`count` scenes of one seed, drawn when asked for; `image.meta` is the scene.
+
+    Args:
+        count: number of pictures, at least 1.
+        seed: pools of different seeds share no scene.
+        first: index of the first scene, to cut disjoint pools out of one seed.
+        clutter: share of scenes with overlap, bands and noise, in [0, 1].
+
+    Example:
+        >>> WorldImages(4, seed=7)[0]
+        Image(id=0, key='scene-7-0', 64 x 64)
+    """
+
+    def __init__(self, count: int, *, seed: int = 0, first: int = 0, clutter: float = 0.75):
+        if count < 1:
+            raise ValueError(f"[WorldImages] count: expected at least 1, got {count}")
+        if first < 0:
+            raise ValueError(f"[WorldImages] first: expected at least 0, got {first}")
+        self._count, self._seed, self._first, self._clutter = count, seed, first, clutter
+        self._draw = lru_cache(maxsize=4096)(self._make)
+        self._make(0)  # a bad seed or share shows now
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __repr__(self) -> str:
+        return f"WorldImages({self._count} pictures, seed={self._seed}, first={self._first})"
+
+    def __getitem__(self, index: int, /) -> Image:
+        if not 0 <= index < self._count:
+            raise IndexError(f"[WorldImages] index must be in [0, {self._count}), got {index}")
+        return self._draw(index)
+
+    def _make(self, index: int) -> Image:
+        at = self._first + index
+        scene = core.world.sample_scene(self._seed, at, clutter=self._clutter)
+        return Image(index, f"scene-{self._seed}-{at}", render(scene), meta=scene)
+
+
+def scene_of(image):
+    """The scene of a world picture.
+
+    Raises:
+        ValueError: the image is not of the world, so nobody knows the truth about it.
+    """
+    if not isinstance(image.meta, core.world.Scene):
+        raise ValueError(f"[scene_of] image: expected a picture of the embedded world, got {image!r}")
+    return image.meta

@@ -1,0 +1,35 @@
+"""What the world knows about a question, for the ledger and for scoring discovery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vlmprobe._native import core
+from vlmprobe.models.protocols import Picture
+from vlmprobe.world.answerers import FaultyAnswerer
+from vlmprobe.world.source import scene_of
+
+Annotator = Callable[[Picture, str], Mapping[str, Any]]
+
+
+def annotator(answerer: object) -> Annotator:
+    """Annotates questions with their family, program, skills, right answer and the faults they met.
+
+    Args:
+        answerer: the one that was asked; faults are known of a `FaultyAnswerer` only.
+    """
+
+    def annotate(image: Picture, question: str) -> Mapping[str, Any]:
+        judged = core.world.judge(scene_of(image), question)
+        if judged.program is None:
+            return {}
+        program = judged.program
+        known = {"family": program.family, "program": str(program), "skills": program.skills, "truth": judged.answer}
+        if isinstance(answerer, FaultyAnswerer):
+            exposure = answerer.exposure(image, question)
+            known["reached"] = list(exposure.reached)
+            known["triggered"] = exposure.triggered
+        return known
+
+    return annotate

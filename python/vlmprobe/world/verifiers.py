@@ -1,0 +1,110 @@
+"""Verifiers of the world: one that knows, and one that errs at a known rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vlmprobe._native import core
+from vlmprobe.models.protocols import Picture
+from vlmprobe.models.replies import Criteria, Judgement
+from vlmprobe.world.source import scene_of
+
+NAMES = ("grammatical", "atomic", "grounded", "objective")
+
+
+class OracleVerifier:
+    """Executes the question on the scene: always right."""
+
+    identity = "world-oracle"
+
+    def validity(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Criteria]:
+        """See `vlmprobe.models.protocols.Verifier`."""
+        rows = []
+        for image, question in zip(images, questions, strict=True):
+            judged = core.world.judge(scene_of(image), question)
+            values = {name: _tri(getattr(judged.criteria, name)) for name in NAMES}
+            rows.append(Criteria(**values, reason=judged.reason))
+        return rows
+
+    def correctness(
+        self, images: Sequence[Picture], questions: Sequence[str], answers: Sequence[str]
+    ) -> list[Judgement]:
+        """See `vlmprobe.models.protocols.Verifier`. A question without a right answer gives an unknown."""
+        rows = []
+        for image, question, answer in zip(images, questions, answers, strict=True):
+            judged = core.world.judge(scene_of(image), question)
+            if judged.valid:
+                correct = core.world.same_answer(answer, judged.answer)
+                rows.append(Judgement(correct=correct, reason=f"the right answer is {judged.answer}"))
+            else:
+                rows.append(Judgement(reason=judged.reason))
+        return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorRates:
+    """How often a noisy judge is right, each in [0, 1]."""
+
+    valid_sensitivity: float = 0.95
+    """P(judged valid | valid)."""
+    valid_specificity: float = 0.85
+    """P(judged invalid | invalid)."""
+    wrong_sensitivity: float = 0.95
+    """P(judged wrong | wrong)."""
+    wrong_specificity: float = 0.95
+    """P(judged right | right)."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"[ErrorRates] {name}: expected a rate in [0, 1], got {value}")
+
+
+class NoisyVerifier:
+    """The oracle with errors at known rates. The same question about the same picture always gets the same verdict.
+
+    Args:
+        rates: sensitivity and specificity for validity and for correctness.
+        seed: of the errors.
+    """
+
+    def __init__(self, rates: ErrorRates = ErrorRates(), *, seed: int = 0):
+        self._oracle, self._rates, self._seed = OracleVerifier(), rates, seed
+        self.identity = f"world-noisy(seed={seed}, {rates})"
+
+    def validity(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Criteria]:
+        """See `vlmprobe.models.protocols.Verifier`. An error turns a valid question ungrounded, an invalid one valid."""
+        truths = self._oracle.validity(images, questions)
+        return [self._criteria(*row) for row in zip(images, questions, truths, strict=True)]
+
+    def correctness(
+        self, images: Sequence[Picture], questions: Sequence[str], answers: Sequence[str]
+    ) -> list[Judgement]:
+        """See `vlmprobe.models.protocols.Verifier`."""
+        truths = self._oracle.correctness(images, questions, answers)
+        return [self._judgement(*row) for row in zip(images, questions, answers, truths, strict=True)]
+
+    def _criteria(self, image: Picture, question: str, truth: Criteria) -> Criteria:
+        right = self._rates.valid_sensitivity if truth.valid else self._rates.valid_specificity
+        if self._draw(image, question) < right:
+            return truth
+        if truth.valid:
+            return Criteria(grammatical=True, atomic=True, grounded=False, objective=True, reason="judged in error")
+        return Criteria(grammatical=True, atomic=True, grounded=True, objective=True, reason="judged in error")
+
+    def _judgement(self, image: Picture, question: str, answer: str, truth: Judgement) -> Judgement:
+        draw = self._draw(image, f"{question}\n{answer}")
+        if truth.correct is None:  # invalid, but let through: a judge would still say something
+            return Judgement(correct=draw < 0.5, reason="judged without a right answer")
+        right = self._rates.wrong_specificity if truth.correct else self._rates.wrong_sensitivity
+        return truth if draw < right else Judgement(correct=not truth.correct, reason="judged in error")
+
+    def _draw(self, image: Picture, text: str) -> float:
+        scene, name = scene_of(image).id, core.hash(text)
+        low = 0xFFFFFFFF
+        return float(core.uniform(self._seed, core.Stream.verifier, scene & low, name & low, (scene ^ name) >> 32))
+
+
+def _tri(value: int) -> bool | None:
+    return None if value < 0 else bool(value)
