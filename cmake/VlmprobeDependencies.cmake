@@ -1,6 +1,9 @@
 # One INTERFACE target per outside library, so that the rest of the build names no paths. Each comes from the system
 # (Debian: libeigen3-dev nlohmann-json3-dev doctest-dev libfaiss-dev) or, with -DVLMPROBE_FETCH_DEPENDENCIES=ON, from
-# CMake's FetchContent. fmt is the copy inside torch's headers, so that a process never holds two.
+# CMake's FetchContent; torch comes with the Python that runs vlmprobe.
+
+include(VlmprobeTorch)
+include(VlmprobeFaiss)
 
 set(_hint "install it (Debian, Ubuntu: apt-get install libeigen3-dev nlohmann-json3-dev doctest-dev) or configure with -DVLMPROBE_FETCH_DEPENDENCIES=ON")
 
@@ -16,36 +19,46 @@ function(vlmprobe_need name version url)
   endif()
 endfunction()
 
+vlmprobe_torch_root(_torch_root)
+if(NOT _torch_root)
+  message(FATAL_ERROR "vlmprobe needs PyTorch at build time and ${Python_EXECUTABLE} has none.\n"
+    "  pip install torch==2.13.0      (the CPU build is enough)\n  or configure with -DTorch_DIR=<libtorch>/share/cmake/Torch")
+endif()
+vlmprobe_torch_version("${_torch_root}" VLMPROBE_TORCH_VERSION)
+set(VLMPROBE_TORCH_LIB_DIR "${_torch_root}/lib")
+add_library(vlmprobe_torch INTERFACE)
+vlmprobe_link_torch(vlmprobe_torch "${_torch_root}")
+
+# torch's library of tensor casters, for the Python module only.
+add_library(vlmprobe_torch_python INTERFACE)
+find_library(VLMPROBE_LIB_torch_python torch_python PATHS "${VLMPROBE_TORCH_LIB_DIR}" NO_DEFAULT_PATH)
+target_link_libraries(vlmprobe_torch_python INTERFACE vlmprobe_torch "${VLMPROBE_LIB_torch_python}")
+
+# fmt is the copy inside torch's headers, so that a process never holds two; through a link of its own, so that
+# vlmprobe::headers sees fmt and nothing else of torch.
+file(MAKE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/fmt-include")
+file(CREATE_LINK "${_torch_root}/include/fmt" "${CMAKE_CURRENT_BINARY_DIR}/fmt-include/fmt" SYMBOLIC)
 add_library(vlmprobe_fmt INTERFACE)
 target_compile_definitions(vlmprobe_fmt INTERFACE FMT_HEADER_ONLY)
-target_include_directories(vlmprobe_fmt SYSTEM INTERFACE "$<BUILD_INTERFACE:${VLMPROBE_TORCH_INCLUDE}>")
+target_include_directories(vlmprobe_fmt SYSTEM INTERFACE "$<BUILD_INTERFACE:${CMAKE_CURRENT_BINARY_DIR}/fmt-include>")
 
 vlmprobe_need(nlohmann_json 3.10 https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz)
 add_library(vlmprobe_json INTERFACE)
-target_link_libraries(vlmprobe_json INTERFACE "$<BUILD_INTERFACE:nlohmann_json::nlohmann_json>")
+target_link_libraries(vlmprobe_json INTERFACE nlohmann_json::nlohmann_json)
 
 vlmprobe_need(Eigen3 3.3 https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.gz)
 add_library(vlmprobe_eigen INTERFACE)
-target_link_libraries(vlmprobe_eigen INTERFACE "$<BUILD_INTERFACE:Eigen3::Eigen>")
+target_link_libraries(vlmprobe_eigen INTERFACE Eigen3::Eigen)
 
 add_library(vlmprobe_faiss INTERFACE)
 set(VLMPROBE_FAISS_STATUS "off")
+set(VLMPROBE_HAS_FAISS OFF)
 if(VLMPROBE_WITH_FAISS)
-  find_package(OpenMP QUIET)  # Debian's faiss package file needs it first
-  if(OpenMP_CXX_FOUND)
-    find_package(faiss QUIET)
-  endif()
-  if(faiss_FOUND)
-    # The archive itself, then torch: FAISS uses the sgemm and the OpenMP runtime that torch brings, so that a process
-    # holds one of each. The system's BLAS only fills in what torch does not export.
-    get_target_property(_faiss_archive faiss LOCATION)
-    get_target_property(_faiss_include faiss INTERFACE_INCLUDE_DIRECTORIES)
-    find_package(BLAS QUIET)
-    target_include_directories(vlmprobe_faiss SYSTEM INTERFACE "$<BUILD_INTERFACE:${_faiss_include}>")
-    target_link_libraries(vlmprobe_faiss INTERFACE "$<BUILD_INTERFACE:${_faiss_archive}>" vlmprobe_torch
-      "$<BUILD_INTERFACE:-Wl,--as-needed;${BLAS_LIBRARIES};-Wl,--no-as-needed>")
-    target_compile_definitions(vlmprobe_faiss INTERFACE VLMPROBE_WITH_FAISS=1)
-    set(VLMPROBE_FAISS_STATUS "${faiss_VERSION}")
+  vlmprobe_link_faiss(vlmprobe_faiss vlmprobe_torch _faiss_version)
+  if(_faiss_version)
+    target_compile_definitions(vlmprobe_faiss INTERFACE "$<BUILD_INTERFACE:VLMPROBE_WITH_FAISS=1>")
+    set(VLMPROBE_FAISS_STATUS "${_faiss_version}")
+    set(VLMPROBE_HAS_FAISS ON)
   else()
     set(VLMPROBE_FAISS_STATUS "not found, the ATen backend serves")
   endif()

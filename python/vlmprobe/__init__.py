@@ -1,1 +1,39 @@
+"""vlmprobe finds where a vision-language model fails, without human labels.
 
+Importing it is cheap: torch, the C++ core and everything else load when a name is first used (PEP 562).
+
+    import vlmprobe
+    vlmprobe.Trainer          # imports torch and the core
+    vlmprobe.reward           # the face of one part of the core
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Names that users reach as vlmprobe.X, and the module that has them.
+_NAMES = {"Questioner": "questioner", "Trainer": "trainer"}
+
+_MODULES = (
+    *("config", "data", "grpo", "integrations", "ledger", "memory", "methods", "metrics", "models", "questioner"),
+    *("report", "reward", "rollout", "studies", "taxonomy", "text", "trainer", "world"),
+)
+
+__all__ = ["Questioner", "Trainer", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "_core":  # `from vlmprobe import _core` comes through here, so nobody can skip the check of torch
+        return importlib.import_module("vlmprobe._native").core
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"vlmprobe.{_NAMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"vlmprobe.{name}")
+    raise AttributeError(f"module 'vlmprobe' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_NAMES, *_MODULES])

@@ -1,0 +1,36 @@
+# make test checks everything, the same here and in CI. The first call sets the machine up (tools/setup.sh).
+SHELL := bash
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONHOME PYTHONPATH
+
+.PHONY: help setup build test demo format clean
+
+help:
+	@echo "make setup    system packages (apt-get), .venv, pinned packages"
+	@echo "make build    the library and the Python module, in place"
+	@echo "make test     C++ build and tests, format, lint, pytest; ARGS='-k name' goes to pytest"
+	@echo "make demo     vlmprobe demo; ARGS='--steps 20' goes to it"
+	@echo "make format   clang-format and ruff, in place"
+	@echo "make clean    remove the build folders; .venv stays"
+
+setup:
+	@tools/setup.sh
+
+build: setup
+	@cmake --preset check --log-level=WARNING
+	@cmake --build --preset check --target _core
+
+test: setup
+	@tools/check.sh $(ARGS)
+
+demo: build
+	@vlmprobe demo $(ARGS)
+
+format: setup
+	@find include src python/bindings tests benchmarks examples \( -name '*.h' -o -name '*.cpp' \) -print0 2>/dev/null \
+	  | xargs -0 clang-format -i
+	@ruff check --fix --quiet; ruff format --quiet
+
+clean:
+	@rm -rf build

@@ -1,0 +1,76 @@
+"""The command `vlmprobe`. Each subcommand is a module with `add_arguments(parser)` and `run(args) -> exit code`; only
+the one that was asked for is imported."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from vlmprobe import __version__
+from vlmprobe._optional import installed
+
+# name -> (module, one line of help)
+COMMANDS = {
+    "demo": ("vlmprobe.demo", "train a small questioner against planted failures and show what it found"),
+    "doctor": ("vlmprobe.doctor", "say what is installed, what is missing and whether the C++ core works"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after the program's name; None for those of the process.
+
+    Returns:
+        The exit code: 0, 1 when the command says so, 2 for wrong input, 130 after an interrupt.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = _parse(words)
+    try:
+        return args.run(args) or 0
+    except (ValueError, OSError, ImportError) as error:
+        if args.debug:
+            raise
+        if isinstance(error, BrokenPipeError):  # the reader left: `vlmprobe doctor | head -1`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        print(f"vlmprobe {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"vlmprobe {args.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    available = {name: entry for name, entry in COMMANDS.items() if installed(entry[0])}
+    chosen = next((word for word in words if not word.startswith("-")), None)
+
+    parser = argparse.ArgumentParser(prog="vlmprobe", description="Finds where vision-language models fail.")
+    parser.add_argument("--version", action="version", version=f"vlmprobe {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (module_name, summary) in available.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary)
+        if name == chosen:
+            module = importlib.import_module(module_name)
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+
+    if chosen is not None and chosen not in available:
+        near = difflib.get_close_matches(chosen, available, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        parser.error(f"unknown command {chosen!r}; {hint}commands: {', '.join(available)}")
+    args = parser.parse_args(words)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        raise SystemExit(2)
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(main())

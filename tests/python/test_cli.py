@@ -1,0 +1,115 @@
+"""The command line: help, unknown words, exit codes, and what doctor says of a sound and of a broken installation."""
+
+import argparse
+import json
+import sys
+from types import ModuleType
+
+import pytest
+
+from vlmprobe import __version__, _native, cli, doctor
+
+
+def test_no_command_prints_the_help_and_is_wrong_input(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([])
+    assert "doctor" in capsys.readouterr().err
+
+
+def test_the_version_is_the_packages(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"vlmprobe {__version__}\n"
+
+
+def test_an_unknown_command_suggests_the_nearest(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["doctr", "--json"])
+    assert "unknown command 'doctr'; did you mean 'doctor'? commands: " in capsys.readouterr().err
+
+
+def test_an_unknown_command_far_from_all_lists_them(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["xyzzy"])
+    error = capsys.readouterr().err
+    assert "unknown command 'xyzzy'; commands: " in error
+
+
+def test_a_command_without_its_module_is_left_out(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "COMMANDS", {**cli.COMMANDS, "later": ("vlmprobe.no_such_module", "comes later")})
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["later"])
+    assert "comes later" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Registers a command `probe` that does what the test sets as `command.run`."""
+    module = ModuleType("vlmprobe_test_command")
+    module.add_arguments = lambda parser: parser.add_argument("--steps", type=int, default=1)
+    module.run = lambda args: 0
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(cli, "installed", lambda name: True)
+    monkeypatch.setattr(cli, "COMMANDS", {"probe": (module.__name__, "a test")})
+    return module
+
+
+def test_a_command_gets_its_arguments_and_gives_the_exit_code(command):
+    command.run = lambda args: args.steps
+    assert cli.main(["probe", "--steps", "7"]) == 7
+
+
+def test_wrong_input_is_one_line_without_a_traceback(command, capsys):
+    def run(args):
+        raise ValueError("[world::faults] rate: expected a number in [0, 1], got 2")
+
+    command.run = run
+    assert cli.main(["probe"]) == 2
+    assert capsys.readouterr().err == "vlmprobe probe: [world::faults] rate: expected a number in [0, 1], got 2\n"
+    with pytest.raises(ValueError, match="rate"):
+        cli.main(["--debug", "probe"])
+
+
+def test_an_interrupt_ends_with_130(command, capsys):
+    def run(args):
+        raise KeyboardInterrupt
+
+    command.run = run
+    assert cli.main(["probe"]) == 130
+    assert capsys.readouterr().err == "vlmprobe probe: interrupted\n"
+
+
+def test_doctor_says_that_all_is_well(capsys):
+    assert cli.main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    for word in ("vlmprobe", "core", "FAISS", "torch", "extra hf", "world", "self-check    passed"):
+        assert word in said
+    assert "problem" not in said
+
+
+def test_doctor_speaks_json(capsys):
+    assert cli.main(["doctor", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["vlmprobe"] == __version__
+    assert facts["core"]["self_check"] == "passed"
+    assert facts["extras"].keys() == {"hf", "minilm", "report"}
+    assert facts["ok"] is True
+
+
+def test_doctor_names_the_extra_of_a_missing_package(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "installed", lambda name: name != "jinja2")
+    assert doctor.run(argparse.Namespace(json=False)) == 0
+    assert "jinja2 missing: pip install 'vlmprobe[report]'" in capsys.readouterr().out
+
+
+def test_doctor_fails_when_the_core_computes_something_else(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "_KNOWN_DRAW", 0.5)
+    assert cli.main(["doctor"]) == 1
+    assert "problem: self-check: expected uniform(1, sampling, 1, 2, 3) = 0.5, got 0.43" in capsys.readouterr().out
+
+
+def test_doctor_fails_when_the_core_does_not_load(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "vlmprobe._native")
+    monkeypatch.setitem(sys.modules, "vlmprobe._build_info", None)
+    assert cli.main(["doctor"]) == 1
+    assert "problem: vlmprobe._core: expected it to be built, found none; " + _native.BUILD in capsys.readouterr().out

@@ -1,0 +1,79 @@
+"""What the files around the code promise to each other."""
+
+import importlib
+import importlib.metadata
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import vlmprobe
+from vlmprobe import _optional
+
+ROOT = Path(__file__).parents[2]
+tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PINS = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements/constraints.txt").read_text(), re.MULTILINE))
+
+
+def normal(name):
+    return name.lower().replace("_", "-")
+
+
+def repository_files():
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listed.returncode == 0:
+        return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+    skipped = {".git", ".venv", "build", "dist", "runs"}  # an unpacked archive
+    return [f for f in ROOT.rglob("*") if f.is_file() and f.relative_to(ROOT).parts[0] not in skipped]
+
+
+def test_the_version_is_the_same_everywhere():
+    cmake = re.search(r"project\(vlmprobe VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())[1]
+    assert vlmprobe.__version__ == PYPROJECT["project"]["version"] == cmake
+
+
+def test_no_file_names_a_path_of_a_machine():
+    path = re.compile(rb"(?<![\w.<>{}$*])/(?:home|root|Users|work)/[\w.]")
+    named = {file.name: path.search(file.read_bytes()) for file in repository_files()}
+    assert [(name, match[0]) for name, match in named.items() if match] == []
+
+
+def test_torch_is_bounded_wherever_it_is_required():
+    for file in repository_files():
+        if file.name in {"pyproject.toml", "ci.txt", "constraints.txt", "vlmprobe_build.py"}:
+            for requirement in re.findall(
+                r"""^\s*["']?(torch(?:[=<>~!].*)?)["']?,?\s*$""", file.read_text(), re.MULTILINE
+            ):
+                assert file.name == "ci.txt" or "==" in requirement, (file.name, requirement)
+    assert PINS["torch"].count(".") == 2
+
+
+def test_what_is_installed_for_ci_is_pinned():
+    named = re.findall(r"^([\w.-]+)$", (ROOT / "requirements/ci.txt").read_text(), re.MULTILINE)
+    assert {normal(name) for name in named} - {normal(name) for name in PINS} == set()
+
+
+def test_the_tools_of_the_extras_have_the_pins_of_ci():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    pinned = [r.split("==") for extra in ("dev", "test") for r in extras[extra] if "==" in r]
+    assert dict(pinned) == {name: PINS[name] for name, _ in pinned}
+    assert len(pinned) == 4
+
+
+def test_the_extras_that_doctor_knows_are_those_of_the_project():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    for extra, modules in _optional.EXTRAS.items():
+        named = {re.split("[<>=]", requirement)[0].replace("-", "_") for requirement in extras[extra]}
+        assert named == set(modules)
+
+
+def test_no_cuda_package_is_installed():
+    names = {distribution.metadata["Name"] or "" for distribution in importlib.metadata.distributions()}
+    if "cpu" in importlib.metadata.version("torch"):
+        assert sorted(name for name in names if name.lower().startswith("nvidia-")) == []
