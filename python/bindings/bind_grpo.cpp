@@ -15,20 +15,21 @@ void bind_grpo(pybind11::module_& parent) {
   py::module_ module = parent.def_submodule("grpo");
 
   py::class_<AdvantageOptions>(module, "AdvantageOptions")
-      .def(py::init<>())
       .def(py::init([](double epsilon, bool scale) { return AdvantageOptions{epsilon, scale}; }), py::kw_only(),
-           py::arg("epsilon"), py::arg("scale"))
+           py::arg("epsilon") = AdvantageOptions{}.epsilon, py::arg("scale") = AdvantageOptions{}.scale)
       .def_readonly("epsilon", &AdvantageOptions::epsilon)
       .def_readonly("scale", &AdvantageOptions::scale);
 
+  const LossOptions defaults;
   py::class_<LossOptions>(module, "LossOptions")
-      .def(py::init<>())
       .def(py::init([](double clip_low, double clip_high, double beta, double entropy_weight,
                        const std::string& reduction_name) {
              return LossOptions{{clip_low, clip_high, beta, entropy_weight}, reduction(reduction_name)};
            }),
-           py::kw_only(), py::arg("clip_low"), py::arg("clip_high"), py::arg("beta"), py::arg("entropy_weight"),
-           py::arg("reduction"))
+           py::kw_only(), py::arg("clip_low") = defaults.surrogate.clip_low,
+           py::arg("clip_high") = defaults.surrogate.clip_high, py::arg("beta") = defaults.surrogate.beta,
+           py::arg("entropy_weight") = defaults.surrogate.entropy_weight,
+           py::arg("reduction") = name(defaults.reduction))
       .def_property_readonly("clip_low", [](const LossOptions& options) { return options.surrogate.clip_low; })
       .def_property_readonly("clip_high", [](const LossOptions& options) { return options.surrogate.clip_high; })
       .def_property_readonly("beta", [](const LossOptions& options) { return options.surrogate.beta; })

@@ -273,9 +273,9 @@ def loss(
     Example:
         >>> logp = torch.tensor([[-1.0, -2.0]], requires_grad=True)
         >>> result = loss(logp, old_logp=logp.detach(), advantages=torch.tensor([2.0]),
-        ...               mask=torch.tensor([[True, True]]), normalizer=1, options=TRL)
-        >>> result.loss
-        tensor(-4., grad_fn=<CppNode<vlmprobe::grpo::(anonymous namespace)::LossFunction>>)
+        ...               mask=torch.tensor([[True, True]]), normalizer=2, options=TRL)
+        >>> result.loss.item(), result.ratio_mean
+        (-2.0, 1.0)
 
     Source: paper, equation 1; arXiv 2402.03300.
     """

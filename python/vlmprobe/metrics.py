@@ -79,7 +79,7 @@ def rate(
 
     Example:
         >>> print(rate([True, False, True, None], cluster=["a", "b", "c", "c"]))
-        0.667 [0.104, 0.971] n=3
+        0.667 [0.063, 0.983] n=3
 
     Source: Wilson 1927; Korn and Graubard 1998; Kish 1965.
     """
