@@ -1,7 +1,50 @@
+#include <pybind11/stl.h>
+
 #include "bindings.h"
+#include "vlmprobe/metrics/diversity.h"
+#include "vlmprobe/metrics/entropy.h"
+#include "vlmprobe/metrics/rates.h"
 
 namespace vlmprobe::python {
 
-void bind_metrics(pybind11::module_&) {}
+void bind_metrics(pybind11::module_& parent) {
+  namespace py = pybind11;
+  using namespace vlmprobe::metrics;
+  using release = py::call_guard<py::gil_scoped_release>;
+  using Labels = std::vector<std::int64_t>;
+  py::module_ module = parent.def_submodule("metrics");
+
+  py::class_<Rate>(module, "Rate")
+      .def_readonly("value", &Rate::value)
+      .def_readonly("low", &Rate::low)
+      .def_readonly("high", &Rate::high)
+      .def_readonly("n", &Rate::n)
+      .def_readonly("n_unscored", &Rate::n_unscored)
+      .def_readonly("n_effective", &Rate::n_effective)
+      .def_readonly("design_effect", &Rate::design_effect)
+      .def_readonly("clusters", &Rate::clusters);
+  module.def("rate", py::overload_cast<const at::Tensor&, const at::Tensor&, double>(&rate), release(),
+             py::arg("successes"), py::arg("cluster"), py::arg("confidence"));
+  module.def("t_quantile", &t_quantile, py::arg("p"), py::arg("df"));
+
+  module.def("entropy", [](const Labels& labels) { return entropy<std::int64_t>(labels); }, release());
+  module.def(
+      "normalized_entropy", [](const Labels& labels) { return normalized_entropy<std::int64_t>(labels); }, release());
+  module.def(
+      "effective_number", [](const Labels& labels) { return effective_number<std::int64_t>(labels); }, release());
+  module.def("duplicates", [](const Labels& labels) { return duplicates<std::int64_t>(labels); }, release());
+
+  module.def("vendi", &vendi, release(), py::arg("embeddings"));
+  py::class_<VendiAccumulator>(module, "VendiAccumulator")
+      .def(py::init<std::int64_t>(), py::arg("dimension"))
+      .def("add", &VendiAccumulator::add, release(), py::arg("rows"))
+      .def("merge", py::overload_cast<const VendiAccumulator&>(&VendiAccumulator::merge), py::arg("other"))
+      .def("merge", py::overload_cast<const at::Tensor&, std::int64_t>(&VendiAccumulator::merge), py::arg("moment"),
+           py::arg("count"))
+      .def("value", &VendiAccumulator::value, release())
+      .def_property_readonly("count", &VendiAccumulator::count)
+      .def_property_readonly("dimension", &VendiAccumulator::dimension)
+      .def_property_readonly("moment", &VendiAccumulator::moment);
+}
 
 }  // namespace vlmprobe::python

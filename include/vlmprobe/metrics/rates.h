@@ -1,0 +1,45 @@
+// A rate with its interval, for questions that come in clusters: several questions on one image are not independent.
+//
+//   p             = successes / n, over the scored
+//   design_effect = max(1, V_clustered / V_simple)
+//                   V_clustered = m/(m - 1) sum_c (s_c - p n_c)^2 / n^2     (m clusters; s_c of n_c successes in
+//                   cluster c) V_simple    = p (1 - p) / (n - 1)
+//   n_effective   = n / design_effect
+//   [low, high]   = Wilson's interval for p at n_effective, with t_{m-1} in the place of the normal quantile
+//
+//   successes  [N]  bool, or int8 with 1 success, 0 failure, -1 unscored
+//   cluster    [N]  int64, any labels: the image of each question
+//
+// With one question per cluster the design effect is exactly 1. It is floored at 1: clusters that agree less than
+// chance are taken for chance. Without a success, or without a failure, V_simple is 0 and the design effect is 1, the
+// limit of a single success. With one cluster nothing is known about other images: [0, 1], n_effective 1, design_effect
+// n. n = 0: value and design_effect NaN, [0, 1], n_effective 0. Unscored rows count in n_unscored only. Throws
+// InvalidArgument on unequal lengths, another shape, dtype or value, or a confidence outside (0, 1). Source: Wilson
+// 1927; effective sample size with t quantile, Korn and Graubard 1998 (there for Clopper-Pearson); Kish 1965.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+
+namespace vlmprobe::metrics {
+
+struct Rate {
+  double value;      // p
+  double low, high;  // in [0, 1]
+  std::int64_t n;    // scored rows
+  std::int64_t n_unscored;
+  double n_effective;
+  double design_effect;
+  std::int64_t clusters;  // with at least one scored row
+};
+
+Rate rate(std::span<const std::int8_t> successes, std::span<const std::int64_t> cluster, double confidence = 0.95);
+Rate rate(const at::Tensor& successes, const at::Tensor& cluster, double confidence = 0.95);
+
+// The p-quantile of Student's t with df degrees of freedom; p in (0, 1), df in (0, inf). Relative error below 1e-9.
+// Source: bisection on the regularised incomplete beta function by its continued fraction (Lentz), DLMF 8.17.22.
+double t_quantile(double p, double df);
+
+}  // namespace vlmprobe::metrics

@@ -1,0 +1,102 @@
+#include "vlmprobe/metrics/rates.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "vlmprobe/core/error.h"
+#include "vlmprobe/core/shape.h"
+
+namespace vlmprobe::metrics {
+namespace {
+
+constexpr std::string_view kOp = "metrics::rate";
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+struct Count {
+  std::int64_t n = 0, successes = 0;
+};
+
+// V_clustered / V_simple, at least 1; needs two clusters or more.
+double design_effect(const std::map<std::int64_t, Count>& clusters, const Count& all) {
+  const auto n = static_cast<double>(all.n), m = static_cast<double>(clusters.size());
+  const double p = static_cast<double>(all.successes) / n;
+  if (all.successes == 0 || all.successes == all.n) return 1;
+  if (clusters.size() == static_cast<std::size_t>(all.n)) return 1;  // one each: equal but for rounding
+
+  double squares = 0;
+  for (const auto& [label, count] : clusters) {
+    const double residual = static_cast<double>(count.successes) - p * static_cast<double>(count.n);
+    squares += residual * residual;
+  }
+  const double clustered = m / (m - 1) * squares / (n * n), simple = p * (1 - p) / (n - 1);
+  return std::max(1.0, clustered / simple);
+}
+
+struct Interval {
+  double low, high;
+};
+
+Interval wilson(double p, double n, double quantile) {
+  const double square = quantile * quantile / n, centre = (p + square / 2) / (1 + square);
+  const double half = std::sqrt(square * p * (1 - p) + square * square / 4) / (1 + square);
+  return {p == 0 ? 0 : std::max(0.0, centre - half), p == 1 ? 1 : std::min(1.0, centre + half)};
+}
+
+}  // namespace
+
+Rate rate(std::span<const std::int8_t> successes, std::span<const std::int64_t> cluster, double confidence) {
+  expect(successes.size() == cluster.size(), kOp, "cluster: expected {} labels, one per success, got {}",
+         successes.size(), cluster.size());
+  expect(confidence > 0 && confidence < 1, kOp, "confidence must be in (0, 1), got {}", confidence);
+
+  std::map<std::int64_t, Count> clusters;
+  Count all;
+  std::int64_t unscored = 0;
+  for (std::size_t i = 0; i < successes.size(); ++i) {
+    const int success = successes[i];
+    expect(success >= -1 && success <= 1, kOp, "successes: expected 1, 0 or -1 (unscored), got {} in row {}", success,
+           i);
+    if (success == -1) {
+      ++unscored;
+      continue;
+    }
+    Count& count = clusters[cluster[i]];
+    count.n += 1, count.successes += success;
+    all.n += 1, all.successes += success;
+  }
+
+  const auto n = static_cast<double>(all.n), m = static_cast<double>(clusters.size());
+  Rate result{.value = all.n == 0 ? kNan : static_cast<double>(all.successes) / n,
+              .low = 0,
+              .high = 1,
+              .n = all.n,
+              .n_unscored = unscored,
+              .n_effective = all.n == 0 ? 0.0 : 1.0,
+              .design_effect = all.n == 0 ? kNan : n,
+              .clusters = static_cast<std::int64_t>(clusters.size())};
+  if (clusters.size() < 2) return result;
+  result.design_effect = design_effect(clusters, all);
+  result.n_effective = n / result.design_effect;
+  const Interval interval = wilson(result.value, result.n_effective, t_quantile((1 + confidence) / 2, m - 1));
+  result.low = interval.low, result.high = interval.high;
+  return result;
+}
+
+Rate rate(const at::Tensor& successes, const at::Tensor& cluster, double confidence) {
+  Shapes shapes(kOp);
+  shapes.require("successes", successes.sizes(), {"N"});
+  shapes.require("cluster", cluster.sizes(), {"N"});
+  expect(successes.scalar_type() == at::kBool || successes.scalar_type() == at::kChar, kOp,
+         "successes: expected bool or int8, got {}", c10::toString(successes.scalar_type()));
+  expect(cluster.scalar_type() == at::kLong, kOp, "cluster: expected int64, got {}",
+         c10::toString(cluster.scalar_type()));
+
+  const at::Tensor success = successes.to(at::kCPU).to(at::kChar).contiguous();
+  const at::Tensor label = cluster.to(at::kCPU).contiguous();
+  const auto size = static_cast<std::size_t>(success.numel());
+  return rate({success.const_data_ptr<std::int8_t>(), size}, {label.const_data_ptr<std::int64_t>(), size}, confidence);
+}
+
+}  // namespace vlmprobe::metrics

@@ -1,0 +1,154 @@
+#include "vlmprobe/grpo/surrogate.h"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "support.h"
+#include "vlmprobe/core/random.h"
+
+using namespace vlmprobe;
+using namespace vlmprobe::grpo;
+
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN(), kInf = std::numeric_limits<double>::infinity();
+constexpr double kTolerance64 = 1e-12, kTolerance32 = 2e-6, kDifferences = 1e-6;
+
+struct Point {
+  double logp, old_logp, ref_logp, advantage, entropy;
+};
+
+Surrogate<double> at(const Point& p, const SurrogateOptions& options) {
+  return surrogate<double>(p.logp, p.old_logp, p.ref_logp, p.advantage, p.entropy, options);
+}
+
+// Equation 1 for one token, in long double, for moderate arguments.
+double reference(const Point& p, const SurrogateOptions& options) {
+  const long double ratio = std::exp(static_cast<long double>(p.logp) - p.old_logp);
+  const long double clipped = std::min(std::max(ratio, 1.0L - options.clip_low), 1.0L + options.clip_high);
+  const long double d = static_cast<long double>(p.ref_logp) - p.logp;
+  return static_cast<double>(-std::min(ratio * p.advantage, clipped * p.advantage) +
+                             options.beta * (std::expm1(d) - d) - options.entropy_weight * p.entropy);
+}
+
+std::vector<Point> points(std::uint32_t seed) {
+  random::Sequence draws(seed, random::Stream::kQuestion, 1);
+  std::vector<Point> points;
+  for (int i = 0; i < 300; ++i) {
+    const double logp = -3 * draws.uniform();
+    points.push_back({logp, logp + draws.uniform() - 0.5, logp + 8 * draws.uniform() - 4, 4 * draws.uniform() - 2,
+                      3 * draws.uniform()});
+  }
+  return points;
+}
+
+constexpr SurrogateOptions kOptions{.clip_low = 0.2, .clip_high = 0.3, .beta = 0.05, .entropy_weight = 0.02};
+
+}  // namespace
+
+TEST_CASE("the surrogate by hand") {
+  // ratio e^0.5 = 1.648721, above 1.2: clipped, loss -1.2 * 2 = -2.4, no gradient. d = 0.5 - (-0.5) = ... = -1 - (-0.5)
+  // = -0.5: k3 = e^-0.5 + 0.5 - 1 = 0.106531; its gradient in logp is -(e^-0.5 - 1) = 0.393469.
+  const SurrogateOptions options{.clip_low = 0.2, .clip_high = 0.2, .beta = 0.1, .entropy_weight = 0.5};
+  const auto token = at({-0.5, -1.0, -1.0, 2.0, 3.0}, options);
+  CHECK(token.ratio == doctest::Approx(1.6487212707).epsilon(1e-9));
+  CHECK(token.clipped);
+  CHECK(token.k3 == doctest::Approx(0.1065306597).epsilon(1e-9));
+  CHECK(token.loss == doctest::Approx(-2.4 + 0.01065306597 - 1.5).epsilon(1e-9));
+  CHECK(token.d_logp == doctest::Approx(0.0393469340).epsilon(1e-9));
+  CHECK(token.d_entropy == -0.5);
+
+  // The same ratio with a negative advantage is not clipped: the minimum is the larger loss.
+  const auto negative = at({-0.5, -1.0, -0.5, -2.0, 0.0}, options);
+  CHECK_FALSE(negative.clipped);
+  CHECK(negative.loss == doctest::Approx(2 * 1.6487212707).epsilon(1e-9));
+  CHECK(negative.d_logp == doctest::Approx(2 * 1.6487212707).epsilon(1e-9));
+}
+
+TEST_CASE("the surrogate agrees with equation 1 in both precisions") {
+  for (const Point& p : points(1)) {
+    const auto token = at(p, kOptions);
+    CHECK(token.loss == doctest::Approx(reference(p, kOptions)).epsilon(kTolerance64));
+    const auto f = [](double value) { return static_cast<float>(value); };
+    const auto narrow =
+        surrogate<float>(f(p.logp), f(p.old_logp), f(p.ref_logp), f(p.advantage), f(p.entropy), kOptions);
+    // absolute on the scale of the terms: rounding of logp (3) by 2^-24 becomes an error of the ratio
+    CHECK(std::abs(narrow.loss - token.loss) <= 2 * kTolerance32 * (1 + std::abs(token.loss)));
+  }
+}
+
+TEST_CASE("the gradients agree with central differences") {
+  constexpr double kStep = 1e-6;
+  for (const Point& p : points(2)) {
+    Point above = p, below = p;
+    above.logp += kStep, below.logp -= kStep;
+    if (at(above, kOptions).clipped != at(below, kOptions).clipped) continue;  // the kink itself has no derivative
+    const double in_logp = (at(above, kOptions).loss - at(below, kOptions).loss) / (2 * kStep);
+    CHECK(at(p, kOptions).d_logp == doctest::Approx(in_logp).epsilon(kDifferences));
+
+    above = p, below = p;
+    above.entropy += kStep, below.entropy -= kStep;
+    const double in_entropy = (at(above, kOptions).loss - at(below, kOptions).loss) / (2 * kStep);
+    CHECK(at(p, kOptions).d_entropy == doctest::Approx(in_entropy).epsilon(kDifferences));
+  }
+}
+
+TEST_CASE("at logp == old_logp the ratio is exactly 1 and the gradient is minus the advantage") {
+  const auto token = surrogate<float>(-1.3F, -1.3F, -1.3F, 0.7F, 0.0F, {});
+  CHECK(token.ratio == 1);
+  CHECK(token.k3 == 0);
+  CHECK(token.d_logp == -0.7F);
+  CHECK_FALSE(token.clipped);
+}
+
+TEST_CASE("k3 keeps its relative precision near 0 in float32") {
+  for (const double d : {1e-7, -1e-6, 1e-4, -1e-3, 0.01, 0.12499, -0.12499, 0.12501, -0.12501, 0.5, -2.0, 4.9}) {
+    const auto rounded = static_cast<float>(d);
+    const long double wide = rounded, expected = std::expm1(wide) - wide;
+    const double exact = std::abs(d) < 1e-3 ? static_cast<double>(wide * wide * (0.5L + wide / 6 + wide * wide / 24))
+                                            : static_cast<double>(expected);
+    CHECK(k3_divergence(rounded).value == doctest::Approx(exact).epsilon(kTolerance32));
+    CHECK(k3_divergence<double>(rounded).value == doctest::Approx(exact).epsilon(1e-11));
+  }
+  CHECK(k3_divergence(0.0F).value == 0);
+  CHECK(k3_divergence(0.0F).slope == 0);
+}
+
+TEST_CASE("k3 continues as its tangent: no overflow, no jump, and the gradient stays alive") {
+  const double slope = std::exp(5.0) - 1;
+  CHECK(k3_divergence(std::nextafter(5.0, 6.0)).value == doctest::Approx(std::exp(5.0) - 6).epsilon(kTolerance64));
+  CHECK(k3_divergence(105.0).value == doctest::Approx(std::exp(5.0) - 6 + 100 * slope).epsilon(kTolerance64));
+  CHECK(k3_divergence(105.0).slope == doctest::Approx(slope).epsilon(kTolerance64));
+  CHECK(std::isfinite(k3_divergence(1e30F).value));
+  CHECK(k3_divergence(-200.0F).value == doctest::Approx(199).epsilon(kTolerance32));
+  CHECK(k3_divergence(-200.0F).slope == -1);
+  CHECK(std::isnan(k3_divergence(kNan).value));
+}
+
+TEST_CASE("a far log-ratio gives finite numbers and passes no gradient beyond its limit") {
+  for (const float gap : {25.0F, 200.0F, -25.0F, -200.0F})
+    for (const float advantage : {1.0F, -1.0F}) {
+      const auto token = surrogate<float>(gap, 0, gap, advantage, 0, {});
+      CHECK(std::isfinite(token.loss));
+      CHECK(token.ratio == std::exp(gap > 0 ? 20.0F : -20.0F));
+      CHECK(token.d_logp == 0);
+    }
+}
+
+TEST_CASE("a term of weight 0 is left out even where it is not finite") {
+  const auto token = surrogate<double>(-1, -1, -kInf, 1, kNan, {.beta = 0});
+  CHECK(token.loss == -1);
+  CHECK(token.d_logp == -1);
+  CHECK(token.k3 == kInf);
+}
+
+TEST_CASE("options out of range are refused by name") {
+  const auto error = [](const SurrogateOptions& options) { return thrown([&] { check(options, "op"); }); };
+  CHECK(error({}) == "");
+  CHECK(error({.clip_low = 2}) == "[op] clip_low must be in [0, 1), got 2");
+  CHECK(error({.clip_low = 1}) == "[op] clip_low must be in [0, 1), got 1");
+  CHECK(error({.clip_high = -0.5}) == "[op] clip_high must be in [0, inf), got -0.5");
+  CHECK(error({.beta = kInf}) == "[op] beta must be in [0, inf), got inf");
+  CHECK(error({.entropy_weight = kNan}) == "[op] entropy_weight must be in [0, inf), got nan");
+}
