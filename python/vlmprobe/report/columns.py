@@ -135,41 +135,39 @@ def _column(group: str, key: str, head: str, help: str, cell: Callable[[Evaluati
 
 
 COLUMNS: tuple[Column, ...] = (
-    _column("Questions", "n_questions", "asked", "slots generated, malformed ones included", _count),
-    _column("Questions", "n_valid", "valid", "n of FDR and of every measure of diversity", _count),
-    _column("Questions", "n_unscored", "unscored", "the verifier or the answerer gave no usable reply", _count),
+    _column("Questions", "n_questions", "asked", "slots generated, empty and malformed ones included", _count),
+    _column("Questions", "n_valid", "valid", "questions; n of FDR and of every measure of diversity", _count),
+    _column("Questions", "n_unscored", "unscored", "no usable reply from the verifier or the answerer", _count),
     _column("Questions", "qvr", "QVR %", "question validity rate: valid / asked", _share),
     _column("Failures", "fdr", "FDR %", "failure discovery rate: answered wrongly / valid", _share),
-    _column("Failures", "distinct_failures", "programs", "distinct programs among the failures", _count),
+    _column("Failures", "distinct_failures", "programs", "distinct ones among the failures", _count),
     _column(
         "Failures",
         "effective_failure_families",
         "families",
-        "effective families of the failures: exponential of the entropy over families",
+        "of failures, effective: exponential of the entropy over families",
         _decimal(1),
     ),
     _column(
-        "Diversity of questions",
+        "Diversity",
         "effective_families",
         "families",
-        "effective families of the valid questions: exponential of the entropy over families",
+        "of valid questions, effective: exponential of the entropy over families",
         _decimal(1),
     ),
+    _column("Diversity", "vendi", "Vendi", "score of the valid questions; grows with n", _decimal(1)),
     _column(
-        "Diversity of questions", "vendi", "Vendi", "Vendi score of the valid questions; grows with n", _decimal(1)
-    ),
-    _column(
-        "Diversity of questions",
+        "Diversity",
         "prefix_entropy_normalized",
         "prefix",
         "entropy of the first two words / log n",
         _decimal(2),
     ),
     _column(
-        "Diversity of questions", "duplicates", "dup. %", "questions that repeat another word for word", _duplicates
+        "Diversity", "duplicates", "dup. %", "questions that repeat another word for word", _duplicates
     ),
-    _column("Planted faults", "reached", "reached", "a valid question met the fault's condition", _faults),
-    _column("Planted faults", "triggered", "trig.", "the answer was corrupted", _faults),
-    _column("Planted faults", "detected", "det.", "the verifier said wrong", _faults),
+    _column("Planted faults", "reached", "reached", "faults whose condition a valid question met", _faults),
+    _column("Planted faults", "triggered", "triggered", "faults that corrupted an answer", _faults),
+    _column("Planted faults", "detected", "detected", "faults of which the verifier called an answer wrong", _faults),
     _column("Cost", "answerer_calls", "calls", "calls of the answerer", _count),
 )

@@ -102,7 +102,6 @@ def _draw(panel: Panel, steps: np.ndarray, lines: Mapping[str, np.ndarray], name
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    show = percent if panel.share else (lambda value: decimal(value, 3 if abs(value) < 0.1 else 2))
     series = []
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9}):
         figure = Figure(figsize=(4.2, 2.3))
@@ -112,7 +111,9 @@ def _draw(panel: Panel, steps: np.ndarray, lines: Mapping[str, np.ndarray], name
             axes.plot(steps, line, color=colour, linewidth=0.8, alpha=0.3)
             axes.plot(steps, mean, color=colour, linewidth=1.8, solid_joinstyle="round")
             last = mean[np.isfinite(mean)]
-            series.append(Series(label=panel.series[key], last=show(float(last[-1])) if last.size else DASH))
+            series.append(
+                Series(label=panel.series[key], last=_shown(float(last[-1]), panel.share) if last.size else DASH)
+            )
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if panel.share:
@@ -126,6 +127,10 @@ def _draw(panel: Panel, steps: np.ndarray, lines: Mapping[str, np.ndarray], name
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return Chart(title=panel.title, svg=_inline(buffer.getvalue(), name, panel.title), series=series)
+
+
+def _shown(value: float, share: bool) -> str:
+    return f"{percent(value)} %" if share else decimal(value, 3 if abs(value) < 0.1 else 2)
 
 
 def _inline(svg: str, name: str, title: str) -> str:

@@ -23,9 +23,9 @@ def headline(summary: Mapping[str, Any]) -> list[str]:
 
 
 def rate(numbers: Evaluation, key: str, n_key: str) -> str:
-    """31.2 % (95 % interval 28.9–33.6, n = 1,402)"""
-    interval = format.percent_interval(numbers.get(f"{key}_interval"))
-    inside = ([f"95 % interval {interval}"] if interval else []) + [f"n = {format.count(number(numbers, n_key))}"]
+    """The rate with its interval and its n: `31.2 % (28.9 to 33.6, n = 1,402)`."""
+    interval = format.percent_interval(numbers.get(f"{key}_interval"), " to ")
+    inside = ([interval] if interval else []) + [f"n = {format.count(number(numbers, n_key))}"]
     return f"{format.percent(number(numbers, key))} % ({', '.join(inside)})"
 
 

@@ -33,8 +33,8 @@ def write_page(
 
     Args:
         path: the file, usually `report.html` of a run directory.
-        summary: `before`, `after`, `arms` as in `report.columns`; also `steps`, `seed`, `seconds`, `versions`. The entry of
-            a fault may have `when`, `effect` and `description` beside its counts.
+        summary: `before`, `after`, `arms` as in `report.columns`; also `steps`, `seed`, `seconds`, `versions`. A fault
+            may have `when`, `effect` and `description` beside its counts.
         curves: one mapping per training step; see `report.figures`.
         gallery: the failures to show, the best first within a family.
         title: heading of the page.
@@ -121,8 +121,8 @@ def _tiles(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     if before is None or after is None:
         return []
     wanted = {
-        "fdr": ("Failure rate", "%", "of {n} valid questions"),
-        "qvr": ("Valid questions", "%", "of {n} asked"),
+        "fdr": ("Failure rate", "%", "n = {n}"),
+        "qvr": ("Valid questions", "%", "n = {n}"),
         "distinct_failures": ("Failing programs", "", "distinct"),
         "effective_failure_families": ("Failure families", "", "effective"),
         "detected": ("Faults detected", "", "of {n} planted"),

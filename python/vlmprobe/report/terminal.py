@@ -28,9 +28,9 @@ def comparison(summary: Mapping[str, Any], *, width: int = 100) -> str:
 
     Example:
         >>> print(comparison({"before": {"n_valid": 9, "fdr": 0.25}, "after": {"n_valid": 8, "fdr": float("nan")}}))
-                                before  after
-        Questions   valid            9      8
-        Failures    FDR %         25.0      –
+                          before  after
+        Questions  valid       9      8
+        Failures   FDR %    25.0      –
     """
     if width < 1:
         raise ValueError(f"[comparison] width must be at least 1, got {width}")
@@ -50,15 +50,19 @@ def _labels(shown: Sequence[Column]) -> list[str]:
 
 
 def _blocks(rows: Sequence[Run], shown: Sequence[Column], space: int) -> list[list[Run]]:
-    blocks: list[list[Run]] = [[]]
-    used = 0
-    for row in rows:
-        wide = _wide(row, shown) + 2
-        if blocks[-1] and used + wide > space:
-            blocks.append([])
-            used = 0
-        blocks[-1].append(row)
-        used += wide
+    """The runs of each block: all in one if they fit, else a new one for the arms and wherever a line is full."""
+
+    def fit(block: Sequence[Run]) -> bool:
+        return sum(_wide(row, shown) + 2 for row in block) <= space
+
+    if fit(rows):
+        return [list(rows)]
+    blocks = [[rows[0]]]
+    for row in rows[1:]:
+        if row.section == blocks[-1][-1].section and fit([*blocks[-1], row]):
+            blocks[-1].append(row)
+        else:
+            blocks.append([row])
     return blocks
 
 
