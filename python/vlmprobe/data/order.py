@@ -1,0 +1,33 @@
+"""The order in which images are seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def epoch_order(n: int, *, seed: int, epoch: int) -> list[int]:
+    """A permutation of 0 .. n-1 that depends on (n, seed, epoch) alone.
+
+    Philox keyed by (seed, epoch) draws one 64-bit number per image; the order is that of the numbers. NumPy promises
+    the stream of a bit generator for ever, that of `permutation` it does not.
+
+    Args:
+        n: number of images, at least 0.
+        seed: of the run, 0 .. 2**64 - 1.
+        epoch: which pass over the images, from 0.
+    Returns:
+        [n] indices, each once.
+    Raises:
+        ValueError: a negative n, or a seed or epoch outside 0 .. 2**64 - 1.
+
+    Example:
+        >>> sorted(epoch_order(5, seed=1, epoch=0))
+        [0, 1, 2, 3, 4]
+    """
+    if n < 0:
+        raise ValueError(f"[epoch_order] n must be at least 0, got {n}")
+    for name, value in (("seed", seed), ("epoch", epoch)):
+        if not 0 <= value < 2**64:
+            raise ValueError(f"[epoch_order] {name} must be in [0, 2**64), got {value}")
+    draws = np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)).random_raw(n)
+    return [int(index) for index in np.argsort(np.asarray(draws), kind="stable")]

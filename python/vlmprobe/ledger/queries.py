@@ -1,0 +1,200 @@
+"""What reports ask of a ledger. Read-only, and in an order that depends on the records alone."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from vlmprobe.ledger.records import RunRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Totals over questions."""
+
+    n_questions: int
+    """Slots, missing and malformed ones included."""
+    n_valid: int
+    """Valid on all four criteria."""
+    n_invalid: int
+    """Without a question, or some criterion false."""
+    n_unscored: int
+    """Validity unknown, or valid and correctness unknown."""
+    n_wrong: int
+    """Valid and answered wrongly: the failures."""
+    answerer_calls: int
+    """Questions sent to the answerer, answered or not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCounts(Counts):
+    """Totals over the questions of one step."""
+
+    step: int
+    reward: float | None
+    """Mean over the scored sequences; None without one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseProgress:
+    """How far a phase came."""
+
+    phase: str
+    steps: int
+    """Steps recorded."""
+    last_step: int
+    """The highest of them."""
+    questions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunProgress:
+    """How far a run came."""
+
+    run: str
+    finished: bool
+    """False while it runs and after an interruption."""
+    phases: list[PhaseProgress]
+    """In the order they were begun."""
+
+    def __str__(self) -> str:
+        parts = [f"{self.run}: {'finished' if self.finished else 'interrupted'}"]
+        for phase in self.phases:
+            steps = f"{phase.steps:,} step{'' if phase.steps == 1 else 's'}, last {phase.last_step}"
+            parts.append(f"{phase.phase}: {steps}, {phase.questions:,} questions")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureRow:
+    """A valid question answered wrongly, with what is known about it."""
+
+    run: str
+    phase: str
+    step: int
+    sequence: int
+    slot: int
+    image: int
+    """Number of the image in its source."""
+    image_key: str
+    question: str
+    answer: str | None
+    answerer: str | None
+    reason: str
+    """The verifier's words."""
+    judge: str
+    rewards: dict[str, float | None]
+    annotations: dict[str, Any]
+
+
+_COUNTS = """
+  count(*) AS n_questions,
+  coalesce(sum(valid = 1), 0) AS n_valid,
+  coalesce(sum(valid = 0), 0) AS n_invalid,
+  coalesce(sum(valid IS NULL OR (valid = 1 AND correct IS NULL)), 0) AS n_unscored,
+  coalesce(sum(found = 1), 0) AS n_wrong,
+  coalesce(sum(asked), 0) AS answerer_calls
+"""
+_ORDER = {  # in this order, and each by these columns
+    "runs": "run_id",
+    "images": "image_id",
+    "steps": "step_id",
+    "sequences": "sequence_id",
+    "questions": "question_id",
+    "verdicts": "question_id",
+    "answers": "question_id",
+    "rewards": "question_id, term",
+    "annotations": "question_id, key",
+    "events": "event_id",
+}
+
+
+def runs(db: sqlite3.Connection) -> list[RunRecord]:
+    """The runs, in the order they were begun."""
+    found = db.execute("SELECT id, config, versions, identities FROM runs ORDER BY run_id")
+    return [
+        RunRecord(id=name, config=json.loads(config), versions=json.loads(versions), identities=json.loads(identities))
+        for name, config, versions, identities in found
+    ]
+
+
+def progress(db: sqlite3.Connection) -> list[RunProgress]:
+    """How far each run came."""
+    phases = """
+      SELECT phase, count(DISTINCT steps.step_id) AS steps, max(step) AS last_step, count(question_id) AS questions
+      FROM steps LEFT JOIN sequences USING (step_id) LEFT JOIN questions USING (sequence_id)
+      WHERE run_id = ? GROUP BY phase ORDER BY min(steps.step_id)
+    """
+    found = db.execute("SELECT run_id, id, finished_time IS NOT NULL FROM runs ORDER BY run_id").fetchall()
+    return [
+        RunProgress(
+            run=name,
+            finished=bool(finished),
+            phases=[PhaseProgress(**row) for row in _dicts(db, phases, (run_id,))],
+        )
+        for run_id, name, finished in found
+    ]
+
+
+def counts(db: sqlite3.Connection, phase: str | None, run: str | None) -> Counts:
+    """Totals over the questions."""
+    where, values = _where(phase, run)
+    return Counts(**next(_dicts(db, f"SELECT {_COUNTS} FROM question_rows WHERE {where}", values)))
+
+
+def steps(db: sqlite3.Connection, phase: str, run: str | None) -> list[StepCounts]:
+    """Totals for each step; steps without a question are left out."""
+    where, values = _where(phase, run)
+    rewards = f"""
+      SELECT step, avg(reward) FROM sequences JOIN steps USING (step_id)
+      JOIN (SELECT run_id, id AS run FROM runs) USING (run_id) WHERE {where} GROUP BY step
+    """
+    mean = dict(db.execute(rewards, values).fetchall())
+    found = _dicts(db, f"SELECT step, {_COUNTS} FROM question_rows WHERE {where} GROUP BY step ORDER BY step", values)
+    return [StepCounts(**row, reward=mean.get(row["step"])) for row in found]
+
+
+def failures(db: sqlite3.Connection, phase: str | None, run: str | None, limit: int | None) -> list[FailureRow]:
+    """The valid questions answered wrongly."""
+    if limit is not None and limit < 0:
+        raise ValueError(f"[Ledger.failures] limit must be at least 0 or None, got {limit}")
+    where, values = _where(phase, run)
+    query = f"""
+      SELECT question_id, run, phase, step, sequence, slot, image, image_key, question, answer, answerer, reason, judge
+      FROM question_rows WHERE found = 1 AND {where} ORDER BY question_id LIMIT ?
+    """
+    found = list(_dicts(db, query, (*values, -1 if limit is None else limit)))
+    return [
+        FailureRow(
+            **{name: value for name, value in row.items() if name != "question_id"},
+            rewards=dict(_pairs(db, "term, value FROM rewards", row["question_id"])),
+            annotations={k: json.loads(v) for k, v in _pairs(db, "key, value FROM annotations", row["question_id"])},
+        )
+        for row in found
+    ]
+
+
+def dump(db: sqlite3.Connection, times: bool) -> Iterator[str]:
+    """All tables, one JSON line per row."""
+    for table, order in _ORDER.items():
+        for row in _dicts(db, f"SELECT * FROM {table} ORDER BY {order}", ()):
+            kept = {name: value for name, value in row.items() if times or not name.endswith("_time")}
+            yield json.dumps({"table": table, **kept})
+
+
+def _where(phase: str | None, run: str | None) -> tuple[str, tuple[str, ...]]:
+    wanted = [(name, value) for name, value in (("phase", phase), ("run", run)) if value is not None]
+    return " AND ".join(f"{name} = ?" for name, _ in wanted) or "1", tuple(value for _, value in wanted)
+
+
+def _pairs(db: sqlite3.Connection, what: str, question_id: int) -> list[tuple[str, Any]]:
+    return db.execute(f"SELECT {what} WHERE question_id = ? ORDER BY 1", (question_id,)).fetchall()
+
+
+def _dicts(db: sqlite3.Connection, query: str, values: tuple[object, ...]) -> Iterator[dict[str, Any]]:
+    cursor = db.execute(query, values)
+    names = [column[0] for column in cursor.description]
+    return (dict(zip(names, row, strict=True)) for row in cursor)

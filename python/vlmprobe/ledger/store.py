@@ -1,0 +1,211 @@
+"""The one SQLite file of a run: written a step at a time, readable at any moment, also after a kill."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+from vlmprobe.ledger import file, queries, rows
+from vlmprobe.ledger.records import ImageRecord, RunRecord, StepRecord
+
+
+class Ledger:
+    """Every question, answer, verdict and reward term of one or more runs.
+
+    One transaction per step: after a kill the file holds whole steps only. The write-ahead log lets others read while a
+    run writes; a kill loses nothing that `record` returned from (a power cut may lose the last steps). One writer at a
+    time: a second waits up to 30 seconds.
+
+    Args:
+        path: the file; made if it is not there, unless read_only.
+        read_only: open an existing ledger and write nothing.
+    Raises:
+        ValueError: no such file or folder, not a ledger, or one of another schema.
+
+    Example:
+        >>> with Ledger(":memory:") as ledger:
+        ...     ledger.begin(RunRecord(id="demo", config={"seed": 1}))
+        ...     ledger.record(StepRecord(run="demo", phase="train", step=0))
+        ...     print(ledger.progress()[0])
+        True
+        demo: interrupted; train: 1 step, last 0, 0 questions
+    """
+
+    def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
+        self.path = Path(path)
+        self._read_only = read_only
+        self._db = file.connect(self.path, read_only=read_only)
+        try:
+            file.check_schema(self._db, self.path, create=not read_only)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"Ledger({str(self.path)!r})"
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file; what was recorded stays."""
+        self._db.close()
+
+    # Writing
+
+    def begin(self, run: RunRecord) -> None:
+        """Writes the run down. The same run again (a resumed one) is accepted and is no longer finished; a run with the
+        same id and another configuration, other versions or models is a ValueError."""
+        row = (
+            rows.text("run.id", run.id),
+            *(rows.as_json(f"run.{name}", getattr(run, name)) for name in ("config", "versions", "identities")),
+        )
+        with self._transaction():
+            query = "SELECT id, config, versions, identities FROM runs WHERE id = ?"
+            known = self._db.execute(query, (run.id,)).fetchone()
+            if known is None:
+                columns = "id, config, versions, identities, created_time"
+                self._db.execute(f"INSERT INTO runs ({columns}) VALUES (?, ?, ?, ?, ?)", (*row, _now()))
+                return
+            for name, old, new in zip(("id", "config", "versions", "identities"), known, row, strict=True):
+                if old != new:
+                    raise ValueError(f"[Ledger.begin] run {run.id!r} has another {name}: expected {old}, got {new}")
+            self._db.execute("UPDATE runs SET finished_time = NULL WHERE id = ?", (run.id,))
+
+    def finish(self, run: str) -> None:
+        """Marks the run as complete; a run without the mark is running or was interrupted."""
+        with self._transaction():
+            run_id = self._run_id(run)
+            self._db.execute("UPDATE runs SET finished_time = ? WHERE run_id = ?", (_now(), run_id))
+
+    def event(self, run: str, *, kind: str, text: str) -> None:
+        """Writes down something that happened: a warning, an outage, a resumption."""
+        values = rows.text("event.kind", kind), rows.text("event.text", text), _now()
+        with self._transaction():
+            columns = "run_id, kind, text, event_time"
+            self._db.execute(f"INSERT INTO events ({columns}) VALUES (?, ?, ?, ?)", (self._run_id(run), *values))
+
+    def record(self, step: StepRecord) -> bool:
+        """Writes one step in one transaction.
+
+        Returns:
+            True; False when (run, phase, step) was there already, and then nothing is written.
+        Raises:
+            ValueError: a run that was not begun, an image that was not recorded or has changed, a value of a wrong
+                type; nothing is written.
+        """
+        rows.check_step(step)
+        with self._transaction():
+            run_id = self._run_id(step.run)
+            columns = "run_id, phase, step, recorded_time"
+            values = (run_id, rows.text("phase", step.phase), rows.whole("step", step.step), _now())
+            cursor = self._db.execute(f"INSERT OR IGNORE INTO steps ({columns}) VALUES (?, ?, ?, ?)", values)
+            if cursor.rowcount == 0:
+                return False
+            step_id = int(cursor.lastrowid or 0)
+            self._add_images(run_id, step.images)
+            sequence_ids = self._add_sequences(run_id, step_id, step)
+            self._add_questions(sequence_ids, step)
+        return True
+
+    # Reading
+
+    def runs(self) -> list[RunRecord]:
+        """The runs, in the order they were begun."""
+        return queries.runs(self._db)
+
+    def progress(self) -> list[queries.RunProgress]:
+        """How far each run came; `str()` of one is a line for the terminal."""
+        return queries.progress(self._db)
+
+    def counts(self, phase: str | None = None, *, run: str | None = None) -> queries.Counts:
+        """Totals over the questions of a phase, or of all."""
+        return queries.counts(self._db, phase, run)
+
+    def steps(self, phase: str, *, run: str | None = None) -> list[queries.StepCounts]:
+        """The same totals for each step of a phase, in order."""
+        return queries.steps(self._db, phase, run)
+
+    def failures(
+        self, phase: str | None = None, *, run: str | None = None, limit: int | None = None
+    ) -> list[queries.FailureRow]:
+        """The valid questions answered wrongly, in the order they were recorded, the first `limit` of them."""
+        return queries.failures(self._db, phase, run, limit)
+
+    def dump(self, *, times: bool = False) -> Iterator[str]:
+        """All tables as text, one JSON line per row, in an order that depends on what was recorded alone. Without times
+        two ledgers of one seed are equal line by line."""
+        return queries.dump(self._db, times)
+
+    # The parts of a step
+
+    def _add_images(self, run_id: int, images: Iterable[ImageRecord]) -> None:
+        values = [rows.image_row(run_id, image) for image in images]
+        self._db.executemany("INSERT OR IGNORE INTO images (run_id, id, key, sha256) VALUES (?, ?, ?, ?)", values)
+        for row in values:
+            found = self._db.execute("SELECT key, sha256 FROM images WHERE run_id = ? AND id = ?", row[:2]).fetchone()
+            if found != row[2:]:
+                raise ValueError(f"[Ledger.record] image {row[1]}: was recorded as {found}, got {row[2:]}")
+
+    def _add_sequences(self, run_id: int, step_id: int, step: StepRecord) -> dict[int, int]:
+        """Sequence of the batch -> sequence_id."""
+        image_ids = dict(self._db.execute("SELECT id, image_id FROM images WHERE run_id = ?", (run_id,)))
+        for record in step.sequences:
+            if record.image not in image_ids:
+                raise ValueError(
+                    f"[Ledger.record] sequences[{record.sequence}].image: {record.image} is not recorded; "
+                    "give it in StepRecord.images"
+                )
+        ids = {record.sequence: self._next_id("sequences") + i for i, record in enumerate(step.sequences)}
+        self._insert(
+            "sequences",
+            [rows.sequence_row(ids[r.sequence], step_id, image_ids[r.image], r) for r in step.sequences],
+        )
+        return ids
+
+    def _add_questions(self, sequence_ids: dict[int, int], step: StepRecord) -> None:
+        numbered = list(enumerate(step.questions, start=self._next_id("questions")))
+        self._insert("questions", [rows.question_row(i, sequence_ids[q.sequence], q) for i, q in numbered])
+        self._insert("verdicts", [rows.verdict_row(i, q, q.verdict) for i, q in numbered if q.verdict is not None])
+        self._insert("answers", [rows.answer_row(i, q, q.answer) for i, q in numbered if q.answer is not None])
+        self._insert("rewards", [row for i, q in numbered for row in rows.reward_rows(i, q)])
+        self._insert("annotations", [row for i, q in numbered for row in rows.annotation_rows(i, q)])
+
+    def _insert(self, table: str, values: list[rows.Row]) -> None:
+        if values:
+            self._db.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values[0]))})", values)
+
+    def _next_id(self, table: str) -> int:
+        return int(self._db.execute(f"SELECT coalesce(max(rowid), 0) + 1 FROM {table}").fetchone()[0])
+
+    def _run_id(self, run: str) -> int:
+        found = self._db.execute("SELECT run_id FROM runs WHERE id = ?", (run,)).fetchone()
+        if found is None:
+            raise ValueError(f"[Ledger] run {run!r} was not begun; call begin first")
+        return int(found[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        if self._read_only:
+            raise ValueError(f"[Ledger] {self.path}: was opened read_only")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise ValueError(f"[Ledger] {self.path}: cannot be written ({error})") from error
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:  # SQLite has ended it itself after an error such as a full disk
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

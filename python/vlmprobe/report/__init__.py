@@ -1,0 +1,8 @@
+"""What a run found, for people: one self-contained page, and the same comparison as a table for the terminal."""
+
+from vlmprobe.report.cards import FailureCard
+from vlmprobe.report.figures import PANELS, Panel
+from vlmprobe.report.page import write_page
+from vlmprobe.report.terminal import comparison
+
+__all__ = ["PANELS", "FailureCard", "Panel", "comparison", "write_page"]
