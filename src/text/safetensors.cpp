@@ -14,6 +14,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the layout is little-endian and is read in place");
 
 constexpr std::uint64_t kMaxHeader = 1 << 20;
+constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 40;  // of one axis; an empty tensor may have long ones
 
 std::uint64_t item_bytes(std::string_view dtype) {
   return dtype == "F32" ? 4 : dtype == "I64" ? 8 : dtype == "U8" ? 1 : 0;
@@ -46,7 +47,7 @@ TensorBytes entry(const std::string& name, const nlohmann::json& value, std::str
     return tensor;
   const auto begin = offsets[0].get<std::uint64_t>(), end = offsets[1].get<std::uint64_t>();
   for (const auto& size : shape)
-    if (size.get<std::uint64_t>() > payload.size()) return tensor;
+    if (size.get<std::uint64_t>() > kMaxSize) return tensor;
   tensor.shape = shape.get<std::vector<std::int64_t>>();
   const auto type = dtype.get<std::string>();
   if (begin > end || end > payload.size() || item_bytes(type) == 0) return tensor;
