@@ -1,5 +1,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 
 #include <algorithm>
@@ -261,7 +262,7 @@ TEST_CASE("tensors score as columns do") {
 
   const Formula formula = Formula::custom("b") * Formula::custom("a") + Formula::custom("b");
   auto with = batch(t);
-  with.custom = {{"a", 3 * at::ones({300}, at::kDouble)}, {"b", 2 * at::ones({300}, at::kDouble)}};
+  with.custom = {{"a", at::full({300}, 3, at::kDouble)}, {"b", at::full({300}, 2, at::kDouble)}};
   const auto custom = reward::score(formula, with);
   for (std::size_t q = 0; q < 300; ++q)
     REQUIRE(same(custom.question.const_data_ptr<double>()[q], t.valid_[q] < 0 ? kNaN : 2.0 * 3.0 + 2.0));
@@ -277,15 +278,15 @@ TEST_CASE("wrong columns are named") {
   CHECK(message([](auto& b) { b.num_sequences = 0; }) ==
         "[reward::score] sequence: row 0: expected an index below num_sequences, got 0");
   CHECK(message([](auto& b) { b.num_sequences = -1; }) == "[reward::score] num_sequences: expected at least 0, got -1");
-  CHECK(message([](auto& b) { b.valid = 2 * at::ones({3}, at::kChar); }) ==
+  CHECK(message([](auto& b) { b.valid = at::full({3}, 2, at::kChar); }) ==
         "[reward::score] valid: row 0: expected 1, 0 or -1, got 2");
   CHECK(message([](auto& b) { b.correct = at::ones({3}, at::kBool); }) ==
         "[reward::score] correct: expected Char, got Bool");
   CHECK(message([](auto& b) { b.semantic = at::ones({4}, at::kDouble); }) ==
         "[reward::score] semantic: expected shape [Q], got [4] (Q=3 was set by sequence)");
-  CHECK(message([](auto& b) { b.lexical = 1.5 * at::ones({3}, at::kDouble); }) ==
+  CHECK(message([](auto& b) { b.lexical = at::full({3}, 1.5, at::kDouble); }) ==
         "[reward::score] lexical: row 0: expected a value in [0, 1] or NaN, got 1.5");
   CHECK(message([](auto&) {}) == "[reward::score] custom: expected values for the term a, got none");
-  CHECK(message([](auto& b) { b.custom["a"] = at::ones({3}, at::kDouble) / 0; }) ==
+  CHECK(message([](auto& b) { b.custom["a"] = at::full({3}, std::numeric_limits<double>::infinity(), at::kDouble); }) ==
         "[reward::score] a: row 0: expected a finite value or NaN, got inf");
 }
