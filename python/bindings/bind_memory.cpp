@@ -1,7 +1,83 @@
+#include <pybind11/stl.h>
+
 #include "bindings.h"
+#include "vlmprobe/memory/embedding_bank.h"
+#include "vlmprobe/memory/prefix_counts.h"
+#include "vlmprobe/memory/question_memory.h"
 
 namespace vlmprobe::python {
 
-void bind_memory(pybind11::module_&) {}
+void bind_memory(pybind11::module_& module) {
+  namespace py = pybind11;
+  using memory::EmbeddingBank;
+  using memory::PrefixCounts;
+  using memory::QuestionMemory;
+  using Release = py::call_guard<py::gil_scoped_release>;
+
+  py::enum_<memory::Backend>(module, "Backend")
+      .value("automatic", memory::Backend::automatic)
+      .value("faiss", memory::Backend::faiss)
+      .value("aten", memory::Backend::aten);
+  py::enum_<memory::Within>(module, "Within")
+      .value("none", memory::Within::none)
+      .value("sequence", memory::Within::sequence)
+      .value("step", memory::Within::step);
+  module.def("has_faiss", &memory::has_faiss);
+
+  py::class_<EmbeddingBank>(module, "EmbeddingBank")
+      .def(py::init<std::int64_t, memory::Backend>(), py::arg("dim"), py::arg("backend"))
+      .def("add", &EmbeddingBank::add, py::arg("rows"), Release())
+      .def(
+          "nearest",
+          [](const EmbeddingBank& bank, const at::Tensor& queries, std::int64_t k) {
+            memory::Neighbours found = bank.nearest(queries, k);
+            return std::pair(found.score, found.id);
+          },
+          py::arg("queries"), py::arg("k"), Release())
+      .def("rows", &EmbeddingBank::rows)
+      .def_property_readonly("dim", &EmbeddingBank::dim)
+      .def_property_readonly("backend", &EmbeddingBank::backend)
+      .def("__len__", &EmbeddingBank::size);
+
+  py::class_<PrefixCounts>(module, "PrefixCounts")
+      .def(py::init<std::int64_t>(), py::arg("length") = text::kPrefixLength)
+      .def("add", &PrefixCounts::add, py::arg("question"))
+      .def("count", &PrefixCounts::count, py::arg("question"))
+      .def("merge", &PrefixCounts::merge, py::arg("other"))
+      .def_property_readonly("counts", &PrefixCounts::counts)
+      .def_property_readonly("length", &PrefixCounts::length)
+      .def_property_readonly("total", &PrefixCounts::total);
+
+  py::class_<QuestionMemory>(module, "QuestionMemory")
+      .def(py::init<std::int64_t, std::int64_t, memory::Backend>(), py::arg("dim"), py::arg("prefix_length"),
+           py::arg("backend"))
+      .def(
+          "novelty",
+          [](const QuestionMemory& memory, const at::Tensor& image, const at::Tensor& embeddings,
+             const std::vector<std::string>& texts, memory::Within within, const std::optional<at::Tensor>& sequence,
+             const std::optional<at::Tensor>& slot) {
+            memory::Novelty novelty = memory.novelty(
+                {image, embeddings, texts, sequence.value_or(at::Tensor()), slot.value_or(at::Tensor())}, within);
+            return std::pair(novelty.semantic, novelty.lexical);
+          },
+          py::arg("image"), py::arg("embeddings"), py::arg("texts"), py::arg("within"), py::arg("sequence"),
+          py::arg("slot"), Release())
+      .def(
+          "commit",
+          [](QuestionMemory& memory, const std::string& run, std::int64_t step, const at::Tensor& image,
+             const at::Tensor& embeddings, const std::vector<std::string>& texts, const at::Tensor& sequence,
+             const at::Tensor& slot) { return memory.commit(run, step, {image, embeddings, texts, sequence, slot}); },
+          py::arg("run"), py::arg("step"), py::arg("image"), py::arg("embeddings"), py::arg("texts"),
+          py::arg("sequence"), py::arg("slot"), Release())
+      .def("save", &QuestionMemory::save, py::arg("directory"), Release())
+      .def_static("load", &QuestionMemory::load, py::arg("directory"), py::arg("backend"), Release())
+      .def("count", &QuestionMemory::count, py::arg("image"))
+      .def_property_readonly("prefixes", &QuestionMemory::prefixes, py::return_value_policy::reference_internal)
+      .def_property_readonly("images", &QuestionMemory::images)
+      .def_property_readonly("bytes", &QuestionMemory::bytes)
+      .def_property_readonly("dim", &QuestionMemory::dim)
+      .def_property_readonly("backend", &QuestionMemory::backend)
+      .def("__len__", &QuestionMemory::size);
+}
 
 }  // namespace vlmprobe::python

@@ -1,7 +1,36 @@
+#include <pybind11/stl.h>
+
 #include "bindings.h"
+#include "columns.h"
+#include "vlmprobe/text/delimiters.h"
+#include "vlmprobe/text/prefix.h"
+#include "vlmprobe/text/responses.h"
 
 namespace vlmprobe::python {
 
-void bind_text(pybind11::module_&) {}
+void bind_text(pybind11::module_& module) {
+  namespace py = pybind11;
+  py::class_<Questions>(module, "Questions")
+      .def_readonly("k", &Questions::k)
+      .def_readonly("text", &Questions::text)
+      .def_property_readonly("sequence", [](const Questions& q) { return column_tensor(q.sequence, at::kLong); })
+      .def_property_readonly("slot", [](const Questions& q) { return column_tensor(q.slot, at::kLong); })
+      .def_property_readonly("status", [](const Questions& q) { return column_tensor(q.status, at::kChar); })
+      .def_property_readonly("token_begin", [](const Questions& q) { return column_tensor(q.token_begin, at::kLong); })
+      .def_property_readonly("token_end", [](const Questions& q) { return column_tensor(q.token_end, at::kLong); });
+  module.def("status_name", [](int status) { return name(static_cast<SlotStatus>(status)); }, py::arg("status"));
+  module.attr("DEFAULT_MAX_BYTES") = text::ResponseOptions{}.max_bytes;
+  module.attr("DEFAULT_PREFIX_LENGTH") = text::kPrefixLength;
+  module.def(
+      "parse_responses",
+      [](const std::vector<std::string_view>& completions, std::int64_t k,
+         const std::vector<std::vector<std::int64_t>>& token_ends, std::int64_t max_bytes) {
+        return text::parse_responses(completions, k, token_ends, {.max_bytes = max_bytes});
+      },
+      py::arg("completions"), py::arg("k"), py::arg("token_ends"), py::arg("max_bytes"),
+      py::call_guard<py::gil_scoped_release>());
+  module.def("prefix", &text::prefix, py::arg("question"), py::arg("length"));
+  module.def("neutralise", &text::neutralise, py::arg("quoted"));
+}
 
 }  // namespace vlmprobe::python

@@ -1,0 +1,184 @@
+// Completions to questions: finds `<response_i> ... </response_i>`, i = 1..k, in each completion.
+//
+//   completions  [B]  bytes from the questioner; any bytes at all, hostile or not
+//   k            slots per completion, at least 1
+//   token_ends   [B] or empty: per completion, the exclusive byte offset at which each token ends in its text;
+//                non-decreasing (a token without text repeats the offset before it), the last one is the text's length
+//   returns      Questions, k rows per completion, ordered by (sequence, slot)
+//
+// A tag is exactly `<response_N>` or `</response_N>`, N decimal digits, case-sensitive. An N that is not written as one
+// of 1..k makes a foreign tag: it belongs to no slot. A slot's block runs from its first opening tag to the first
+// closing tag of the same number after it. The first line that holds is the slot's status:
+//
+//   missing       no opening tag of its number
+//   duplicated    its opening tag or its closing tag occurs more than once in the completion
+//   unclosed      no closing tag after its opening tag
+//   nested        another tag, foreign ones too, lies in its block, or its block begins inside another slot's block
+//   out_of_order  a slot with a higher number was opened before it
+//   empty         no character but white space and controls
+//   too_long      more than max_bytes bytes of text, after cleaning
+//   ok            the only status with a text: valid UTF-8 (U+FFFD for ill-formed bytes), control characters and
+//                 white space collapsed to single blanks, trimmed (text/utf8.h)
+//
+// Token span: the tokens that overlap the block, tags included; an unclosed slot's ends where the next tag begins, or
+// with the text. Spans of one sequence never overlap in bytes (a token that straddles two blocks is in both spans): a
+// slot that begins inside another's block has no span. Missing slots have none, and nobody has without token_ends.
+//
+// Linear in the input plus k log k per completion. Never throws on the text's account; throws InvalidArgument for
+// k < 1, max_bytes < 1 and token_ends that do not match the completions.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "vlmprobe/core/error.h"
+#include "vlmprobe/core/tables.h"
+#include "vlmprobe/text/utf8.h"
+
+namespace vlmprobe::text {
+
+struct ResponseOptions {
+  std::int64_t max_bytes = 1000;  // longest question, in bytes of cleaned UTF-8
+};
+
+namespace detail {
+
+struct Tag {
+  std::size_t begin = 0, end = 0;  // bytes
+  std::int64_t number = 0;         // 0: foreign
+  bool closing = false;
+};
+
+// The first tag at or after `from`; false when there is none.
+inline bool next_tag(std::string_view text, std::size_t from, std::int64_t k, Tag& tag) {
+  constexpr std::string_view kName = "response_";
+  for (std::size_t at = text.find('<', from); at != text.npos; at = text.find('<', at + 1)) {
+    std::size_t cursor = at + 1;
+    const bool closing = cursor < text.size() && text[cursor] == '/';
+    cursor += closing;
+    if (text.substr(cursor, kName.size()) != kName) continue;
+    const std::size_t digits = cursor += kName.size();
+    std::int64_t number = 0;
+    for (; cursor < text.size() && text[cursor] >= '0' && text[cursor] <= '9'; ++cursor)
+      number = number > k ? number : number * 10 + (text[cursor] - '0');  // k + 1 and more are all foreign
+    if (cursor == digits || cursor == text.size() || text[cursor] != '>') continue;
+    tag = {at, cursor + 1, number > k || text[digits] == '0' ? 0 : number, closing};
+    return true;
+  }
+  return false;
+}
+
+// What a completion holds of one slot: byte offsets, and ordinals among all of its tags.
+struct Block {
+  std::int64_t opens = 0, closes = 0;
+  std::size_t begin = 0, body = 0, body_end = 0, end = 0;
+  std::int64_t open_tag = -1, close_tag = -1;
+  bool out_of_order = false, inside = false;
+};
+
+inline std::vector<Block> blocks(std::string_view text, std::int64_t k) {
+  std::vector<Block> slots(static_cast<std::size_t>(k));
+  Block* opened = nullptr;  // the slot whose first opening tag was the previous tag: it reaches at least to this one
+  std::int64_t highest = 0, ordinal = 0;
+  Tag tag;
+  for (std::size_t from = 0; next_tag(text, from, k, tag); from = tag.end, ++ordinal) {
+    if (opened) opened->end = tag.begin;
+    opened = nullptr;
+    if (tag.number == 0) continue;
+    Block& slot = slots[static_cast<std::size_t>(tag.number - 1)];
+    if (tag.closing) {
+      ++slot.closes;
+      if (slot.opens > 0 && slot.close_tag < 0) slot.body_end = tag.begin, slot.end = tag.end, slot.close_tag = ordinal;
+    } else if (++slot.opens == 1) {
+      slot.begin = tag.begin, slot.body = tag.end, slot.end = text.size(), slot.open_tag = ordinal;
+      slot.out_of_order = highest > tag.number;
+      highest = std::max(highest, tag.number);
+      opened = &slot;
+    }
+  }
+
+  std::vector<std::size_t> order(slots.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](auto a, auto b) { return slots[a].open_tag < slots[b].open_tag; });
+  std::int64_t reach = -1;
+  for (const std::size_t i : order) {
+    slots[i].inside = slots[i].open_tag >= 0 && slots[i].open_tag < reach;
+    reach = std::max(reach, slots[i].close_tag);
+  }
+  return slots;
+}
+
+inline SlotStatus structure(const Block& slot) {
+  if (slot.opens == 0) return SlotStatus::missing;
+  if (slot.opens > 1 || slot.closes > 1) return SlotStatus::duplicated;
+  if (slot.close_tag < 0) return SlotStatus::unclosed;
+  if (slot.inside || slot.close_tag != slot.open_tag + 1) return SlotStatus::nested;
+  return slot.out_of_order ? SlotStatus::out_of_order : SlotStatus::ok;
+}
+
+inline void require_token_ends(std::span<const std::string_view> completions,
+                               std::span<const std::vector<std::int64_t>> token_ends) {
+  constexpr auto kOp = "text::parse_responses";
+  expect(token_ends.size() == completions.size(), kOp, "token_ends: expected one row per completion ({}), got {}",
+         completions.size(), token_ends.size());
+  for (std::size_t b = 0; b < token_ends.size(); ++b) {
+    const auto& ends = token_ends[b];
+    const std::int64_t first = ends.empty() ? 0 : ends.front(), last = ends.empty() ? 0 : ends.back();
+    expect(first >= 0 && std::is_sorted(ends.begin(), ends.end()), kOp,
+           "token_ends: row {}: expected non-decreasing byte offsets from 0 on", b);
+    expect(static_cast<std::size_t>(last) == completions[b].size(), kOp,
+           "token_ends: row {}: expected the last token to end at byte {}, where the text ends, got {}", b,
+           completions[b].size(), last);
+  }
+}
+
+}  // namespace detail
+
+inline Questions parse_responses(std::span<const std::string_view> completions, std::int64_t k,
+                                 std::span<const std::vector<std::int64_t>> token_ends = {},
+                                 const ResponseOptions& options = {}) {
+  constexpr auto kOp = "text::parse_responses";
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  expect(k >= 1 && k <= kMost, kOp, "k: expected at least 1 and at most {}, got {}", kMost, k);
+  expect(options.max_bytes >= 1, kOp, "max_bytes: expected at least 1, got {}", options.max_bytes);
+  if (!token_ends.empty()) detail::require_token_ends(completions, token_ends);
+
+  Questions questions;
+  questions.k = k;
+  for (std::size_t b = 0; b < completions.size(); ++b) {
+    const auto slots = detail::blocks(completions[b], k);
+    for (std::size_t s = 0; s < slots.size(); ++s) {
+      const detail::Block& slot = slots[s];
+      SlotStatus status = detail::structure(slot);
+      std::string question;
+      if (status == SlotStatus::ok) {
+        const auto max_bytes = static_cast<std::size_t>(options.max_bytes);
+        question = clean(completions[b].substr(slot.body, slot.body_end - slot.body), max_bytes);
+        if (question.empty()) status = SlotStatus::empty;
+        if (question.size() > max_bytes) status = SlotStatus::too_long, question.clear();
+      }
+      std::int64_t begin = -1, end = -1;
+      if (!token_ends.empty() && slot.opens > 0 && !slot.inside) {
+        const auto& ends = token_ends[b];
+        const auto first = std::upper_bound(ends.begin(), ends.end(), static_cast<std::int64_t>(slot.begin));
+        const auto last = std::lower_bound(first, ends.end(), static_cast<std::int64_t>(slot.end));
+        begin = first - ends.begin(), end = last - ends.begin() + 1;
+      }
+      questions.sequence.push_back(static_cast<std::int64_t>(b));
+      questions.slot.push_back(static_cast<std::int64_t>(s));
+      questions.status.push_back(status);
+      questions.text.push_back(std::move(question));
+      questions.token_begin.push_back(begin);
+      questions.token_end.push_back(end);
+    }
+  }
+  return questions;
+}
+
+}  // namespace vlmprobe::text

@@ -1,0 +1,199 @@
+"""What was found so far: embeddings of the wrongly answered questions per image, and counts of prefixes.
+
+Two phases: :meth:`QuestionMemory.novelty` is pure and sees committed questions only; :meth:`QuestionMemory.commit` enters
+questions once per key (run, step, sequence, slot). Until a step is committed the memory is the snapshot of its start.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from vlmprobe import _core
+from vlmprobe.text import DEFAULT_PREFIX_LENGTH
+
+PrefixCounts = _core.PrefixCounts
+
+
+def _choice(op: str, name: str, kind, value: str):
+    if value not in kind.__members__:
+        raise ValueError(f"[{op}] {name}: expected one of {', '.join(kind.__members__)}, got {value!r}")
+    return kind.__members__[value]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest rows of each query, best first, equal scores by the lower id."""
+
+    score: torch.Tensor
+    """[Q, k] float64 inner products; -inf where fewer than k rows are stored."""
+    id: torch.Tensor
+    """[Q, k] int64 places in the order of adding; -1 where fewer than k rows are stored."""
+
+
+class EmbeddingBank:
+    """Exact nearest neighbours by inner product over unit rows.
+
+    Args:
+        dim: Width of the rows.
+        backend: ``automatic`` (FAISS where the build has it), ``faiss`` or ``aten``; results are the same, bit for bit.
+
+    Raises:
+        ValueError: dim out of range, an unknown backend, or FAISS in a build without it.
+
+    Example:
+        >>> bank = EmbeddingBank(2)
+        >>> bank.add(torch.eye(2))
+        >>> bank.nearest(torch.tensor([[0.6, 0.8]]), k=1).id
+        tensor([[1]])
+    """
+
+    def __init__(self, dim: int, *, backend: str = "automatic"):
+        self._core = _core.EmbeddingBank(dim, _choice("memory::EmbeddingBank", "backend", _core.Backend, backend))
+
+    def add(self, rows: torch.Tensor) -> None:
+        """Append [n, D] float32 rows of unit length (to within 1e-3); ValueError names the first row that is not."""
+        self._core.add(torch.as_tensor(rows))
+
+    def nearest(self, queries: torch.Tensor, *, k: int) -> Neighbours:
+        """The k nearest rows of each of the [Q, D] float32 unit queries."""
+        return Neighbours(*self._core.nearest(torch.as_tensor(queries), k))
+
+    @property
+    def backend(self) -> str:
+        """The backend in use: ``faiss`` or ``aten``."""
+        return self._core.backend.name
+
+    def __len__(self) -> int:
+        return len(self._core)
+
+    def __repr__(self) -> str:
+        return f"EmbeddingBank({len(self)} rows, dim={self._core.dim}, backend={self.backend!r})"
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """How new each question is against the committed ones."""
+
+    semantic: torch.Tensor
+    """[Q] float64 in [0, 1]: 1 - the largest cosine to a question on the same image; 1 if there is none."""
+    lexical: torch.Tensor
+    """[Q] float64 in (0, 1]: 1 / (1 + number of questions with the same prefix)."""
+
+
+def _integers(values) -> torch.Tensor:
+    tensor = torch.as_tensor(values)
+    if tensor.numel() == 0:
+        tensor = tensor.to(torch.int64)
+    wide = tensor.dtype in (torch.int8, torch.int16, torch.int32, torch.uint8)
+    return (tensor.to(torch.int64) if wide else tensor).detach().cpu().contiguous()
+
+
+class QuestionMemory:
+    """The questions that the answerer got wrong.
+
+    Args:
+        dim: Width of the embeddings.
+        prefix_length: Words of a prefix, the paper's L.
+        backend: As in :class:`EmbeddingBank`.
+
+    Example:
+        >>> memory = QuestionMemory(2)
+        >>> rows = dict(image=[7], embeddings=torch.tensor([[1.0, 0.0]]), texts=["How many?"])
+        >>> memory.commit("run", step=0, sequence=[0], slot=[0], **rows)
+        1
+        >>> memory.novelty(**rows).lexical
+        tensor([0.5000], dtype=torch.float64)
+    """
+
+    def __init__(self, dim: int, *, prefix_length: int = DEFAULT_PREFIX_LENGTH, backend: str = "automatic"):
+        choice = _choice("memory::QuestionMemory", "backend", _core.Backend, backend)
+        self._core = _core.QuestionMemory(dim, prefix_length, choice)
+
+    def novelty(
+        self,
+        image,
+        *,
+        embeddings: torch.Tensor,
+        texts: Sequence[str],
+        within: str = "none",
+        sequence=None,
+        slot=None,
+    ) -> Novelty:
+        """How new the questions are; changes nothing.
+
+        Args:
+            image: [Q] integers, labels of the images.
+            embeddings: [Q, D] float32 rows of unit length, on the CPU.
+            texts: [Q] questions.
+            within: ``none``, or also count questions of this batch that come earlier in the order (sequence, slot), of
+                the same ``sequence`` or of the whole ``step``.
+            sequence, slot: [Q] integers; needed unless ``within`` is ``none``.
+
+        Raises:
+            ValueError: Another shape, dtype or value; the message names the argument and the row.
+        """
+        keys = [None if column is None else _integers(column) for column in (sequence, slot)]
+        choice = _choice("memory::novelty", "within", _core.Within, within)
+        return Novelty(*self._core.novelty(_integers(image), torch.as_tensor(embeddings), list(texts), choice, *keys))
+
+    def commit(
+        self, run: str, *, step: int, image, embeddings: torch.Tensor, texts: Sequence[str], sequence, slot
+    ) -> int:
+        """Enter questions; those whose key (run, step, sequence, slot) was seen before are ignored.
+
+        Args:
+            run: The run's name.
+            step: The step's number.
+            image, embeddings, texts, sequence, slot: As in :meth:`novelty`.
+
+        Returns:
+            The number of questions that were new.
+        """
+        columns = [_integers(column) for column in (sequence, slot)]
+        return self._core.commit(run, step, _integers(image), torch.as_tensor(embeddings), list(texts), *columns)
+
+    def save(self, directory: str | os.PathLike) -> None:
+        """Write ``memory.safetensors`` into the directory, atomically; the layout is in docs/formats/memory.md."""
+        self._core.save(os.fspath(directory))
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike, *, backend: str = "automatic") -> QuestionMemory:
+        """Read what :meth:`save` wrote. Safe on files from strangers; ValueError says what is wrong with one."""
+        memory = cls.__new__(cls)
+        choice = _choice("memory::load", "backend", _core.Backend, backend)
+        memory._core = _core.QuestionMemory.load(os.fspath(directory), choice)
+        return memory
+
+    def count(self, image: int) -> int:
+        """Questions on one image."""
+        return self._core.count(image)
+
+    @property
+    def images(self) -> int:
+        """Images with a question."""
+        return self._core.images
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of embeddings, keys and prefixes."""
+        return self._core.bytes
+
+    @property
+    def prefix_counts(self) -> dict[str, int]:
+        """Questions by prefix."""
+        return self._core.prefixes.counts
+
+    @property
+    def backend(self) -> str:
+        """The backend in use: ``faiss`` or ``aten``."""
+        return self._core.backend.name
+
+    def __len__(self) -> int:
+        return len(self._core)
+
+    def __repr__(self) -> str:
+        return f"QuestionMemory({len(self)} questions, {self.images} images, dim={self._core.dim})"

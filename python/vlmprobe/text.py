@@ -1,0 +1,139 @@
+"""From completions to questions: response tags, prefixes, and quoting text to a verifier.
+
+The rules (what each status means, what counts as a tag, how hostile bytes are cleaned) are stated once, in
+``include/vlmprobe/text/responses.h``.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from vlmprobe import _core
+
+DEFAULT_MAX_BYTES: int = _core.DEFAULT_MAX_BYTES
+DEFAULT_PREFIX_LENGTH: int = _core.DEFAULT_PREFIX_LENGTH
+
+
+class SlotStatus(enum.IntEnum):
+    """What the parser found for one slot of a sequence; only ``ok`` carries a question."""
+
+    ok = 0
+    missing = 1
+    empty = 2
+    unclosed = 3
+    duplicated = 4
+    nested = 5
+    out_of_order = 6
+    too_long = 7
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The questions of a batch: one row per (sequence, slot), ordered by both; k rows per sequence."""
+
+    k: int
+    """Slots per sequence."""
+    sequence: torch.Tensor
+    """[Q] int64: the completion's place in the batch."""
+    slot: torch.Tensor
+    """[Q] int64: 0 .. k-1."""
+    status: torch.Tensor
+    """[Q] int8: a SlotStatus."""
+    text: list[str] = field(repr=False)
+    """[Q]: the question; empty unless the status is ok."""
+    token_begin: torch.Tensor
+    """[Q] int64: first token of the slot's span, tags included; -1 without a span."""
+    token_end: torch.Tensor
+    """[Q] int64: one past the span's last token; -1 without a span."""
+
+    @property
+    def ok(self) -> torch.Tensor:
+        """[Q] bool: rows with a question."""
+        return self.status == SlotStatus.ok
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def __repr__(self) -> str:
+        return f"Questions({len(self)} rows, k={self.k}, {int(self.ok.sum())} ok)"
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+
+
+def parse_responses(
+    completions: Sequence[str | bytes],
+    *,
+    k: int,
+    token_ends: Sequence[Sequence[int]] | torch.Tensor | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> Questions:
+    """Find ``<response_i> ... </response_i>``, i = 1..k, in each completion.
+
+    Args:
+        completions: [B] texts or UTF-8 bytes; anything may be in them.
+        k: Slots per completion, at least 1.
+        token_ends: [B] rows of the *byte* offset (of the UTF-8 text) at which each token ends; non-decreasing, the last
+            one is the text's length in bytes. Without it there are no spans.
+        max_bytes: Longest question, in bytes of cleaned text.
+
+    Returns:
+        Questions with B * k rows.
+
+    Raises:
+        ValueError: k or max_bytes below 1, or token_ends that do not match; never because of a text.
+
+    Example:
+        >>> parse_responses(["<response_1> How many? </response_1>"], k=2).text
+        ['How many?', '']
+    """
+    rows = [] if token_ends is None else [torch.as_tensor(row).tolist() for row in token_ends]
+    if token_ends is not None and len(rows) != len(completions):  # the core reads none as "not given"
+        raise ValueError(
+            f"[text::parse_responses] token_ends: expected one row per completion ({len(completions)}), got {len(rows)}"
+        )
+    table = _core.parse_responses([_bytes(text) for text in completions], k, rows, max_bytes)
+    return Questions(
+        k=table.k,
+        sequence=table.sequence,
+        slot=table.slot,
+        status=table.status,
+        text=table.text,
+        token_begin=table.token_begin,
+        token_end=table.token_end,
+    )
+
+
+def prefix(question: str, *, length: int = DEFAULT_PREFIX_LENGTH) -> str:
+    """The first ``length`` words of a question: lower case, punctuation stripped (ASCII; other scripts are kept as is).
+
+    Args:
+        question: Any text.
+        length: Words, at least 1; the paper's L.
+
+    Returns:
+        The words joined by one blank; fewer where the question has fewer.
+
+    Raises:
+        ValueError: length below 1.
+
+    Example:
+        >>> prefix("How many, red circles?")
+        'how many'
+    """
+    return _core.prefix(question.encode("utf-8", "replace"), length)
+
+
+def neutralise(quoted: str) -> str:
+    """Text that can be quoted between tags of a prompt: every ``<`` and ``>`` becomes ‹ and ›.
+
+    Example:
+        >>> neutralise("</question>")
+        '‹/question›'
+    """
+    return _core.neutralise(quoted.encode("utf-8", "replace"))

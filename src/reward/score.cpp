@@ -1,0 +1,82 @@
+#include "vlmprobe/reward/score.h"
+
+#include <ATen/ops/empty.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "vlmprobe/core/error.h"
+#include "vlmprobe/core/shape.h"
+#include "vlmprobe/reward/expression.h"
+
+namespace vlmprobe::reward {
+namespace {
+
+constexpr auto kOp = "reward::score";
+
+// The columns of a batch as spans; holds what it had to make contiguous.
+class Checked {
+ public:
+  explicit Checked(const Batch& batch) : shapes_(kOp) {
+    columns.num_sequences = batch.num_sequences;
+    expect(batch.num_sequences >= 0, kOp, "num_sequences: expected at least 0, got {}", batch.num_sequences);
+    columns.sequence = column<std::int64_t>("sequence", batch.sequence, at::kLong, "an index below num_sequences",
+                                            [&](auto b) { return b >= 0 && b < batch.num_sequences; });
+    const auto tri = [](std::int8_t value) { return value >= -1 && value <= 1; };
+    columns.valid = column<std::int8_t>("valid", batch.valid, at::kChar, "1, 0 or -1", tri);
+    columns.correct = column<std::int8_t>("correct", batch.correct, at::kChar, "1, 0 or -1", tri);
+    const auto novelty = [](double value) { return std::isnan(value) || (value >= 0 && value <= 1); };
+    columns.semantic = column<double>("semantic", batch.semantic, at::kDouble, "a value in [0, 1] or NaN", novelty);
+    columns.lexical = column<double>("lexical", batch.lexical, at::kDouble, "a value in [0, 1] or NaN", novelty);
+  }
+  void add_custom(const std::string& name, const std::map<std::string, at::Tensor>& custom) {
+    const auto found = custom.find(name);
+    expect(found != custom.end(), kOp, "custom: expected values for the term {}, got none", name);
+    columns.custom.push_back(column<double>(name.c_str(), found->second, at::kDouble, "a finite value or NaN",
+                                            [](double value) { return !std::isinf(value); }));
+  }
+
+  Columns columns;
+
+ private:
+  template <class T, class Check>
+  std::span<const T> column(const char* name, const at::Tensor& tensor, at::ScalarType dtype, const char* allowed,
+                            const Check& check) {
+    expect(tensor.defined() && tensor.scalar_type() == dtype, kOp, "{}: expected {}, got {}", name,
+           c10::toString(dtype), tensor.defined() ? c10::toString(tensor.scalar_type()) : "nothing");
+    expect(tensor.is_cpu(), kOp, "{}: expected a tensor on the CPU, got {}", name, tensor.device().str());
+    shapes_.require(name, tensor.sizes(), {"Q"});
+    kept_.push_back(tensor.detach().contiguous());
+    const std::span<const T> values(kept_.back().template const_data_ptr<T>(),
+                                    static_cast<std::size_t>(tensor.numel()));
+    const auto bad = std::find_if_not(values.begin(), values.end(), check);
+    expect(bad == values.end(), kOp, "{}: row {}: expected {}, got {}", name, bad - values.begin(), allowed,
+           bad == values.end() ? T{} : *bad);
+    return values;
+  }
+
+  Shapes shapes_;
+  std::vector<at::Tensor> kept_;
+};
+
+at::Tensor tensor(const std::vector<double>& values) {
+  at::Tensor out = at::empty({static_cast<std::int64_t>(values.size())}, at::kDouble);
+  std::copy(values.begin(), values.end(), out.mutable_data_ptr<double>());
+  return out;
+}
+
+}  // namespace
+
+Rewards score(const Formula& formula, const Batch& batch) {
+  Checked checked(batch);
+  for (const std::string& name : formula.custom_names()) checked.add_custom(name, batch.custom);
+
+  const Scores scores = score(formula, checked.columns);
+
+  Rewards rewards{tensor(scores.question), tensor(scores.total), {}};
+  for (const auto& [name, values] : scores.terms) rewards.terms.emplace(name, tensor(values));
+  return rewards;
+}
+
+}  // namespace vlmprobe::reward

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+
+from vlmprobe import _core, memory
+
+
+def unit_rows(count, dim, seed):
+    rows = torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.normalize(rows, dim=1)
+
+
+def batch(count, seed, dim=8):
+    draw = np.random.default_rng(seed)
+    return {
+        "image": draw.integers(0, 3, count),
+        "embeddings": unit_rows(count, dim, seed),
+        "texts": [f"{draw.choice(['How many', 'Is the'])} {i}" for i in range(count)],
+        "sequence": list(range(count)),
+        "slot": torch.zeros(count, dtype=torch.int32),
+    }
+
+
+@pytest.mark.parametrize("backend", ["aten", *(["faiss"] if _core.has_faiss() else [])])
+def test_bank_finds_what_a_product_finds(backend):
+    bank = memory.EmbeddingBank(16, backend=backend)
+    rows, queries = unit_rows(400, 16, 1), unit_rows(7, 16, 2)
+    bank.add(rows[:100]), bank.add(rows[100:])
+    found = bank.nearest(queries, k=3)
+    score, place = (queries.double() @ rows.double().T).topk(3)
+    assert torch.equal(found.id, place)
+    torch.testing.assert_close(found.score, score, rtol=0, atol=1e-12)
+    assert repr(bank) == f"EmbeddingBank(400 rows, dim=16, backend='{backend}')"
+
+
+def test_two_phases():
+    store = memory.QuestionMemory(8)
+    past, now = batch(20, 3), batch(10, 4)
+    first = store.novelty(**now)
+    assert first.semantic.tolist() == [1.0] * 10 and first.lexical.tolist() == [1.0] * 10
+    assert store.commit("run", step=0, **past) == 20
+    assert store.commit("run", step=0, **past) == 0
+    novelty = store.novelty(now["image"], embeddings=now["embeddings"], texts=now["texts"])
+    for q in range(10):
+        same = torch.from_numpy(past["image"] == now["image"][q])
+        cosine = (past["embeddings"][same].double() @ now["embeddings"][q].double()).max().item()
+        count = sum(text[:6] == now["texts"][q][:6] for text in past["texts"])
+        assert novelty.semantic[q].item() == pytest.approx(min(1.0, 1 - cosine), abs=1e-12)
+        assert novelty.lexical[q].item() == 1 / (1 + count)
+    assert len(store) == 20 and store.images == 3 and store.bytes > 20 * 8 * 4
+    assert sum(store.prefix_counts.values()) == 20
+    assert repr(store) == "QuestionMemory(20 questions, 3 images, dim=8)"
+
+
+def test_within_counts_earlier_questions_of_the_batch():
+    store = memory.QuestionMemory(2)
+    rows = {"image": [1, 1, 1], "embeddings": torch.tensor([[1.0, 0.0]] * 3), "texts": ["How many?"] * 3}
+    keys = {"sequence": [0, 0, 1], "slot": [0, 1, 0]}
+    assert store.novelty(**rows).lexical.tolist() == [1, 1, 1]
+    assert store.novelty(**rows, **keys, within="sequence").lexical.tolist() == [1, 1 / 2, 1]
+    step = store.novelty(**rows, **keys, within="step")
+    assert step.lexical.tolist() == [1, 1 / 2, 1 / 3] and step.semantic.tolist() == [1, 0, 0]
+
+
+def test_saved_memory_comes_back_bit_for_bit(tmp_path):
+    store, now = memory.QuestionMemory(8, prefix_length=3), batch(10, 6)
+    store.commit("run", step=0, **batch(50, 5))
+    store.save(tmp_path / "new" / "folder")
+    loaded = memory.QuestionMemory.load(tmp_path / "new" / "folder")
+    for a, b in zip(vars(store.novelty(**now)).values(), vars(loaded.novelty(**now)).values(), strict=True):
+        assert torch.equal(a, b)
+    assert loaded.prefix_counts == store.prefix_counts
+    assert loaded.commit("run", step=0, **batch(50, 5)) == 0
+
+
+def test_other_tools_can_read_the_file(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    store, past = memory.QuestionMemory(8), batch(5, 7)
+    store.commit("run", step=4, **past)
+    store.save(tmp_path)
+    tensors = safetensors.load_file(tmp_path / "memory.safetensors")
+    assert torch.equal(tensors["embeddings"], past["embeddings"])
+    assert tensors["image"].tolist() == past["image"].tolist()
+    assert tensors["keys"].tolist() == [[0, 4, i, 0] for i in range(5)]
+
+
+def test_wrong_input_is_named(tmp_path):
+    store, rows = memory.QuestionMemory(8), batch(3, 8)
+    with pytest.raises(
+        ValueError, match=r"\[memory::novelty\] within: expected one of none, sequence, step, got 'group'"
+    ):
+        store.novelty(**rows, within="group")
+    with pytest.raises(
+        ValueError, match=r"\[memory::EmbeddingBank\] backend: expected one of automatic, faiss, aten, got 'f'"
+    ):
+        memory.EmbeddingBank(8, backend="f")
+    with pytest.raises(ValueError, match=r"\[memory::novelty\] image: expected int64, got Float"):
+        store.novelty(**rows | {"image": [0.5, 1.0, 2.0]})
+    with pytest.raises(ValueError, match=r"\[memory::novelty\] embeddings: row 2 is not finite"):
+        store.novelty(**rows | {"embeddings": rows["embeddings"] * torch.tensor([[1.0], [1.0], [float("nan")]])})
+    with pytest.raises(
+        ValueError, match=r"\[memory::load\] directory: expected one that holds memory.safetensors, got "
+    ):
+        memory.QuestionMemory.load(tmp_path)
+    (tmp_path / "memory.safetensors").write_bytes(b"\x80\x04pickle")
+    with pytest.raises(ValueError, match=r"\[memory::load\] .*memory.safetensors: expected a "):
+        memory.QuestionMemory.load(tmp_path)

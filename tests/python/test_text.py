@@ -1,0 +1,69 @@
+import random
+
+import pytest
+import torch
+
+from vlmprobe import _core, text
+
+
+def test_responses_become_a_table():
+    questions = text.parse_responses(["<response_1> How many\ncats ? </response_1>", b"\xff"], k=2)
+    assert questions.text == ["How many cats ?", "", "", ""]
+    assert questions.sequence.tolist() == [0, 0, 1, 1]
+    assert questions.slot.tolist() == [0, 1, 0, 1]
+    assert questions.status.dtype == torch.int8
+    assert [text.SlotStatus(status).name for status in questions.status.tolist()] == ["ok", "missing"] * 1 + [
+        "missing"
+    ] * 2
+    assert questions.ok.tolist() == [True, False, False, False]
+    assert questions.token_begin.tolist() == [-1] * 4
+    assert repr(questions) == "Questions(4 rows, k=2, 1 ok)"
+    assert len(text.parse_responses([], k=3)) == 0
+
+
+def test_statuses_have_the_names_of_the_core():
+    assert [_core.status_name(int(status)) for status in text.SlotStatus] == [status.name for status in text.SlotStatus]
+
+
+def test_token_ends_are_byte_offsets():
+    completion = "é<response_1>ü?</response_1>"
+    pieces = ["é", "<response_1>", "ü", "?", "</response_1>", ""]
+    ends = torch.tensor([len(piece.encode()) for piece in pieces]).cumsum(0)
+    for rows in ([ends], [ends.tolist()], ends[None]):
+        questions = text.parse_responses([completion], k=1, token_ends=rows)
+        assert (questions.token_begin.item(), questions.token_end.item()) == (1, 5)
+    with pytest.raises(
+        ValueError, match=r"row 0: expected the last token to end at byte 30, where the text ends, got 28"
+    ):
+        text.parse_responses([completion], k=1, token_ends=[[1, 28]])
+    with pytest.raises(ValueError, match=r"token_ends: expected one row per completion \(1\), got 0"):
+        text.parse_responses([completion], k=1, token_ends=[])
+    with pytest.raises(
+        ValueError, match=r"\[text::parse_responses\] k: expected at least 1 and at most 2147483647, got 0"
+    ):
+        text.parse_responses([completion], k=0)
+
+
+def test_ill_formed_bytes_are_replaced_as_python_replaces_them():
+    draw = random.Random(1)
+    alphabet = [0x41, 0x80, 0xBF, 0xC2, 0xE0, 0xA0, 0xED, 0x9F, 0xF0, 0x90, 0xF4, 0x8F, 0xFF, 0xE2, 0x82, 0xAC]
+    for _ in range(3000):
+        body = bytes(draw.choice(alphabet) for _ in range(draw.randrange(1, 9)))
+        if any(0x7F <= ord(c) <= 0xA0 for c in body.decode("utf-8", "replace")):
+            continue  # controls become blanks
+        found = text.parse_responses([b"<response_1>" + body + b"</response_1>"], k=1)
+        assert found.text == [body.decode("utf-8", "replace")], body
+
+
+def test_lone_surrogates_do_not_throw():
+    assert text.parse_responses(["<response_1>a\ud800b</response_1>"], k=1).text == ["a\ufffd\ufffd\ufffdb"]
+    assert text.prefix("a\ud800b c d") == "ab c"
+    assert text.neutralise("\ud800<") == "?‹"
+
+
+def test_prefix_and_neutralise():
+    assert text.prefix("How many, red circles?") == "how many"
+    assert text.prefix("How many, red circles?", length=3) == "how many red"
+    assert text.neutralise("</question> 3 < 4") == "‹/question› 3 ‹ 4"
+    with pytest.raises(ValueError, match=r"\[text::prefix\] length: expected at least 1, got 0"):
+        text.prefix("a", length=0)
