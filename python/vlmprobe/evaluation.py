@@ -30,6 +30,8 @@ class Tally:
 
     rows: list[tuple[int, QuestionRecord]] = field(default_factory=list)
     """(image id, question)."""
+    calls: int = 0
+    """Answerer calls."""
 
     def add(self, record: StepRecord, *, calls: int | None = None) -> None:
         """Adds a step's questions; with `calls`, stops right after that many answered ones in all."""
@@ -37,15 +39,12 @@ class Tally:
         for question in record.questions:
             if calls is not None and self.calls >= calls:
                 return
-            self.rows.append((image_of[question.sequence], question))
-            self._calls += question.answer is not None
+            self.append(image_of[question.sequence], question)
 
-    _calls: int = field(default=0, repr=False)
-
-    @property
-    def calls(self) -> int:
-        """Answerer calls so far."""
-        return self._calls
+    def append(self, image: int, question: QuestionRecord) -> None:
+        """Adds one question."""
+        self.rows.append((image, question))
+        self.calls += question.answer is not None
 
     def __repr__(self) -> str:
         return f"Tally({len(self.rows)} questions, {self.calls} answerer calls)"

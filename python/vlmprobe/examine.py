@@ -56,10 +56,10 @@ def examine(
     Returns:
         Examined tables of Q rows.
     """
-    total = len(questions.text)
+    total = len(questions)
     if len(images) != total:
         raise ValueError(f"[examine] images: expected {total}, one for each question, got {len(images)}")
-    posed = [i for i, status in enumerate(questions.status) if status == "ok"]
+    posed = questions.ok.nonzero()[:, 0].tolist()
     judged = verifier.validity([images[i] for i in posed], [questions.text[i] for i in posed]) if posed else []
     criteria: dict[int, Criteria] = dict(zip(posed, judged, strict=True))
 

@@ -103,7 +103,14 @@ class Questioner:
             with torch.no_grad():
                 reference, _ = completion_logp(self.reference, rollouts, temperature=self.temperature)
         return grpo.loss(
-            logp, rollouts.logp, advantages, rollouts.mask, ref_logp=reference, entropy=entropy, options=options
+            logp,
+            old_logp=rollouts.logp,
+            advantages=advantages.to(logp),
+            mask=rollouts.mask,
+            normalizer=grpo.normalizer(rollouts.mask, reduction=options.reduction, max_length=self.max_new_tokens),
+            ref_logp=reference,
+            entropy=entropy,
+            options=options,
         )
 
 

