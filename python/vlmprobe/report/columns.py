@@ -16,7 +16,8 @@ from vlmprobe.report import format
 Evaluation = Mapping[str, Any]
 
 EVALUATIONS = "Held-out images, the same before and after"
-ARMS = "Whole runs at equal answerer calls, training included"
+ARMS = "Whole runs, training included"
+_EQUAL_CALLS = 0.02  # calls of arms that differ by less than this share of the largest are called equal
 STAGES = ("reached", "triggered", "detected")
 
 
@@ -93,6 +94,20 @@ def number(numbers: Evaluation, key: str) -> float | None:
     return None if format.missing(value) else value
 
 
+def equal_calls(rows: Sequence[Run]) -> bool:
+    """Whether the rows spent the same number of answerer calls, to 2 %; False when one is not known."""
+    calls = [number(row.numbers, "answerer_calls") for row in rows]
+    known = [value for value in calls if value is not None]
+    return bool(known) and len(known) == len(calls) and max(known) - min(known) <= _EQUAL_CALLS * max(known)
+
+
+def section_title(section: str, rows: Sequence[Run]) -> str:
+    """The heading of a section's rows; says of arms whether they may be compared call for call."""
+    if section != ARMS or len(rows) < 2:
+        return section
+    return f"{section}, at {'equal' if equal_calls(rows) else 'different or unknown'} answerer calls"
+
+
 def faults_at(numbers: Evaluation, stage: str) -> int | None:
     """How many of the planted faults got as far as `stage`; None without planted faults."""
     faults = numbers.get("faults")
@@ -163,9 +178,7 @@ COLUMNS: tuple[Column, ...] = (
         "entropy of the first two words / log n",
         _decimal(2),
     ),
-    _column(
-        "Diversity", "duplicates", "dup. %", "questions that repeat another word for word", _duplicates
-    ),
+    _column("Diversity", "duplicates", "dup. %", "questions that repeat another word for word", _duplicates),
     _column("Planted faults", "reached", "reached", "faults whose condition a valid question met", _faults),
     _column("Planted faults", "triggered", "triggered", "faults that corrupted an answer", _faults),
     _column("Planted faults", "detected", "detected", "faults of which the verifier called an answer wrong", _faults),

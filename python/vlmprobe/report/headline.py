@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vlmprobe.report import format
-from vlmprobe.report.columns import ARMS, Evaluation, Run, faults_at, number, runs
+from vlmprobe.report.columns import ARMS, Evaluation, Run, equal_calls, faults_at, number, runs
 
 
 def headline(summary: Mapping[str, Any]) -> list[str]:
@@ -83,4 +83,5 @@ def _arms(arms: list[Run]) -> str | None:
         found = faults_at(arm.numbers, "detected")
         faults = "" if found is None else f", {found} faults detected"
         parts.append(f"{arm.name} {rate(arm.numbers, 'fdr', 'n_valid')}{faults}")
-    return f"Failure rates of whole runs at equal answerer calls: {'; '.join(parts)}."
+    calls = "equal" if equal_calls(arms) else "different or unknown"
+    return f"Failure rates of whole runs at {calls} answerer calls: {'; '.join(parts)}."

@@ -145,13 +145,17 @@ def _tiles(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _table(rows: Sequence[Run]) -> dict[str, Any]:
     """Heads by group, and the rows by section."""
     shown = columns.columns(rows)
+    by_section = [(section, list(members)) for section, members in groupby(rows, key=lambda row: row.section)]
     return {
         "columns": shown,
         "groups": [(name, len(list(members))) for name, members in groupby(shown, key=lambda column: column.group)],
         "firsts": {next(members).key for _, members in groupby(shown, key=lambda column: column.group)},
         "sections": [
-            (section, [(row.name, [column.cell(row.numbers, column.key) for column in shown]) for row in members])
-            for section, members in groupby(rows, key=lambda row: row.section)
+            (
+                columns.section_title(section, members),
+                [(row.name, [column.cell(row.numbers, column.key) for column in shown]) for row in members],
+            )
+            for section, members in by_section
         ],
     }
 
