@@ -47,7 +47,8 @@ class FaultyAnswerer:
         self._inner, self.faults = inner, faults
         self._exposures: dict[tuple[int, str], Exposure] = {}
         ids = ",".join(fault.id for fault in faults.faults)
-        self.identity = f"{inner.identity}+faults[{core.hash(faults.to_json()):016x}: {ids}]" if ids else inner.identity
+        what = f"{core.hash(faults.to_json()):016x}, seed={faults.seed}"
+        self.identity = f"{inner.identity}+faults[{what}: {ids}]" if ids else inner.identity
 
     def answer(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
         """See `vlmprobe.models.protocols.Answerer`."""
@@ -73,10 +74,17 @@ class FaultyAnswerer:
 def load_faults(path: str | Path = SHIPPED_FAULTS, *, seed: int = 0):
     """Reads a fault file.
 
+    Args:
+        path: JSON as in include/vlmprobe/world/faults.h.
+        seed: of what fires, 0 to 2**64 - 1.
+
     Raises:
-        ValueError: no such file, or a fault with unknown features, effects or rates (names the fault and what is allowed).
+        ValueError: no such file, a seed out of range, or a fault with unknown features, effects or rates (names the
+            fault and what is allowed).
     """
     path = Path(path)
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"[load_faults] seed: expected 0 to 2**64 - 1, got {seed}")
     if not path.is_file():
         raise ValueError(f"[load_faults] path: expected a file, got {str(path)!r}")
     try:

@@ -23,7 +23,7 @@ def discovery(tally: Tally, faults=None, masses: Sequence[float] = ()) -> dict[s
     Args:
         tally: with the annotations of `vlmprobe.world.truth`.
         faults: the fault set of the answerer, if any.
-        masses: of each fault, from `faults.masses`.
+        masses: one per fault, from `faults.masses`.
 
     Returns:
         distinct_failures (programs that failed), effective_families of the valid questions,
@@ -58,6 +58,8 @@ def fault_counts(valid: Sequence[QuestionRecord], faults, masses: Sequence[float
             triggered[fault] += 1
             detected[fault] += question.verdict.correct is False
     ids = [fault.id for fault in faults.faults]
+    if len(masses) != len(ids):
+        raise ValueError(f"[discovery] masses: expected {len(ids)}, one per fault, got {len(masses)}")
     return {
         fault: {"mass": mass, "reached": reached[fault], "triggered": triggered[fault], "detected": detected[fault]}
         for fault, mass in zip(ids, masses, strict=True)

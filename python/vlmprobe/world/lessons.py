@@ -122,6 +122,4 @@ def collate(processor, scenes, lessons: list[list[Lesson]]) -> Batch:
     allowed = causal & ((segment[:, None, :] == 0) | (segment[:, None, :] == segment[:, :, None]))
     mask = torch.zeros(len(rows), 1, length, length).masked_fill_(~allowed[:, None], -1e9)
     pixels = processor.image_processor([render(scene) for scene in scenes], return_tensors="pt")
-    return Batch(
-        pixels["pixel_values"], pixels["image_grid_thw"], pad(rows, 0), three, mask, pad(labels, IGNORE), tags
-    )
+    return Batch(pixels["pixel_values"], pixels["image_grid_thw"], pad(rows, 0), three, mask, pad(labels, IGNORE), tags)

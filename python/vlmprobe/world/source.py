@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from functools import lru_cache
 
 from vlmprobe._native import core
@@ -14,9 +15,12 @@ class WorldImages:
 
     Args:
         count: number of pictures, at least 1.
-        seed: pools of different seeds share no scene.
-        first: index of the first scene, to cut disjoint pools out of one seed.
+        seed: pools of different seeds share no scene; 0 to 2**64 - 1.
+        first: index of the first scene, to cut disjoint pools out of one seed; first + count is at most 2**32.
         clutter: share of scenes with overlap, bands and noise, in [0, 1].
+
+    Raises:
+        ValueError: an argument outside its range.
 
     Example:
         >>> WorldImages(4, seed=7)[0]
@@ -24,13 +28,16 @@ class WorldImages:
     """
 
     def __init__(self, count: int, *, seed: int = 0, first: int = 0, clutter: float = 0.75):
+        count, seed, first = operator.index(count), operator.index(seed), operator.index(first)
         if count < 1:
             raise ValueError(f"[WorldImages] count: expected at least 1, got {count}")
-        if first < 0:
-            raise ValueError(f"[WorldImages] first: expected at least 0, got {first}")
+        if not 0 <= seed < 2**64:
+            raise ValueError(f"[WorldImages] seed: expected 0 to 2**64 - 1, got {seed}")
+        if not 0 <= first <= 2**32 - count:
+            raise ValueError(f"[WorldImages] first: expected 0 to 2**32 - count = {2**32 - count}, got {first}")
         self._count, self._seed, self._first, self._clutter = count, seed, first, clutter
         self._draw = lru_cache(maxsize=4096)(self._make)
-        self._make(0)  # a bad seed or share shows now
+        self._make(0)  # a bad share shows now
 
     def __len__(self) -> int:
         return self._count

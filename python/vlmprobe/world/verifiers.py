@@ -66,10 +66,15 @@ class NoisyVerifier:
 
     Args:
         rates: sensitivity and specificity for validity and for correctness.
-        seed: of the errors.
+        seed: of the errors, 0 to 2**64 - 1.
+
+    Raises:
+        ValueError: a seed out of range.
     """
 
     def __init__(self, rates: ErrorRates = ErrorRates(), *, seed: int = 0):
+        if not 0 <= seed < 2**64:
+            raise ValueError(f"[NoisyVerifier] seed: expected 0 to 2**64 - 1, got {seed}")
         self._oracle, self._rates, self._seed = OracleVerifier(), rates, seed
         self.identity = f"world-noisy(seed={seed}, {rates})"
 
