@@ -115,7 +115,9 @@ class Experiment:
     def run(self) -> Outcome:
         """All of it, in order."""
         settings = self.settings
-        self.say(f"evaluating the untrained questioner on {settings.held_out} held-out pictures, {settings.calls} answers")
+        self.say(
+            f"evaluating the untrained questioner on {settings.held_out} held-out pictures, {settings.calls} answers"
+        )
         before = self.evaluate(self.untrained, "before")
         trainer = self.train(settings.reward)
         after = self.evaluate(trainer.questioner, "after")

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn
+
 from vlmprobe._native import core
 from vlmprobe.world import lessons, tiny
 from vlmprobe.world.lessons import IGNORE, Batch
