@@ -4,8 +4,9 @@
     >>> 0.5 * (semantic + lexical) * valid * wrong - 1.0 * invalid
     0.5 * (semantic + lexical) * valid * wrong - 1.0 * invalid
 
-Unknown values (NaN) and the gates are defined once, in ``include/vlmprobe/reward/value.h``: a question of unknown validity
-is unscored; an invalid one gets exactly the penalty, whatever else is unknown; a valid one with unknown correctness is
+Unknown values (NaN) and the gates are defined once, in ``include/vlmprobe/reward/value.h``: a question of unknown
+validity is unscored; an invalid one gets exactly the penalty, whatever else is unknown; a valid one with
+unknown correctness is
 unscored where ``wrong`` counts; a term with weight 0 is a monitor. Source: arXiv 2604.04733v1, equations 2 and 5.
 """
 

@@ -74,7 +74,7 @@ def load_faults(path: str | Path = SHIPPED_FAULTS, *, seed: int = 0):
     """Reads a fault file.
 
     Raises:
-        ValueError: no such file, or a fault with unknown features, effects or rates (names the fault and what is allowed).
+        ValueError: no such file, or a fault with unknown features, effects or rates (named, with the allowed ones).
     """
     path = Path(path)
     if not path.is_file():

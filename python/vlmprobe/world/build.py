@@ -57,7 +57,7 @@ def optimizer(parameters, rate: float) -> torch.optim.AdamW:
 
 
 def dense_targets(scenes) -> torch.Tensor:
-    """[I, 16, 7]: color, shape, size, texture of the object whose centre lies in the cell (-100: none), presence, x, y."""
+    """[I, 16, 7]: color, shape, size, texture of the object centred in the cell (-100: none), presence, x, y."""
     target = torch.full((len(scenes), 16, 7), -100.0)
     target[..., 4] = 0
     names = (core.world.colors, core.world.shapes, core.world.sizes, core.world.textures)
