@@ -22,13 +22,10 @@ from vlmprobe import _core
 
 
 def _column(name: str, values: Any, dtype: torch.dtype) -> torch.Tensor:
-    given = torch.as_tensor(values).detach().cpu()
+    # A list of floats becomes float64 at once: by way of the default dtype it would lose half of its digits.
+    given = torch.as_tensor(values, dtype=dtype if dtype.is_floating_point else None).detach().cpu()
     column = given.to(dtype)
-    if (
-        not dtype.is_floating_point
-        and given.numel()
-        and not torch.equal(column.to(torch.float64), given.to(torch.float64))
-    ):
+    if not torch.equal(column.to(torch.float64).nan_to_num(), given.to(torch.float64).nan_to_num()):
         raise ValueError(f"[reward::Batch] {name}: expected {dtype}, got values of {given.dtype} that it cannot hold")
     return column
 

@@ -32,7 +32,7 @@ struct Printed {
 };
 
 std::string within(const Printed& part, int binding) {
-  return part.binding < binding ? "(" + part.text + ")" : part.text;
+  return part.binding < binding ? fmt::format("({})", part.text) : part.text;
 }
 
 }  // namespace
@@ -128,13 +128,13 @@ std::string Formula::text() const {
     } else if (part.kind == Kind::term || part.kind == Kind::custom) {
       stack.push_back({std::string(name(part)), 4});
     } else if (part.kind == Kind::negate) {
-      stack.back() = {"-" + within(stack.back(), 3), 3};
+      stack.back() = {fmt::format("-{}", within(stack.back(), 3)), 3};
     } else {
       const Printed right = stack.back();
       stack.pop_back();
       const int binding = part.kind == Kind::multiply ? 2 : 1;
       const auto sign = part.kind == Kind::add ? " + " : part.kind == Kind::subtract ? " - " : " * ";
-      stack.back() = {within(stack.back(), binding) + sign + within(right, binding + 1), binding};
+      stack.back() = {fmt::format("{}{}{}", within(stack.back(), binding), sign, within(right, binding + 1)), binding};
     }
   }
   return stack[0].text;
