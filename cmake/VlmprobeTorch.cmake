@@ -41,8 +41,9 @@ function(vlmprobe_link_torch target root)
   # torch's wheel brings its own OpenMP runtime; linking another one would put two into a process.
   file(GLOB _libraries "${root}/lib/libgomp*.so*")
   foreach(_name torch torch_cpu c10)
-    find_library(VLMPROBE_LIB_${_name} ${_name} PATHS "${root}/lib" NO_DEFAULT_PATH REQUIRED)
-    list(APPEND _libraries "${VLMPROBE_LIB_${_name}}")
+    # Never cached: a kept build folder may meet another torch the next time.
+    find_library(_library_${_name} ${_name} PATHS "${root}/lib" NO_DEFAULT_PATH NO_CACHE REQUIRED)
+    list(APPEND _libraries "${_library_${_name}}")
   endforeach()
   target_link_libraries(${target} INTERFACE "$<BUILD_INTERFACE:${_libraries}>")
 endfunction()
