@@ -254,7 +254,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, choices=("answerer", "questioner"))
     parser.add_argument("--work", type=Path, default=Path("runs/world"), help="where checkpoints and the log go")
     parser.add_argument("--out", type=Path, help="where the model goes; by default into the package")
-    parser.add_argument("--steps", type=int, help="supervised steps (answerer 3000, questioner 1500)")
+    parser.add_argument("--steps", type=int, help="supervised steps (answerer 3000, questioner 1000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
@@ -263,7 +263,7 @@ def main() -> None:
     report = Progress(arguments.work / f"{arguments.model}.log")
     out = arguments.out or tiny.WEIGHTS / arguments.model
     build = {"answerer": build_answerer, "questioner": build_questioner}[arguments.model]
-    steps = arguments.steps or {"answerer": 3000, "questioner": 1500}[arguments.model]
+    steps = arguments.steps or {"answerer": 3000, "questioner": 1000}[arguments.model]
     build(arguments.work, out, steps, arguments.seed, report)
 
 
