@@ -41,7 +41,7 @@ PYTHON_ROWS = (
     {"text", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "taxonomy"},
-    {"trainer", "steps", "examine", "evaluation", "world"},
+    {"trainer", "steps", "examine", "evaluation", "run_directory", "world"},
     {"methods"},
     {"studies"},
     {"report", "integrations"},
@@ -55,6 +55,7 @@ PYTHON_SIBLINGS = {
     *(("questioner", "rollout"), ("steps", "examine"), ("evaluation", "examine"), ("evaluation", "steps")),
     *(("trainer", name) for name in ("evaluation", "examine", "steps")),
     *(("world", name) for name in ("evaluation", "trainer")),
+    ("run_directory", "trainer"),
     *(("demo", "config"), ("cli", "config"), ("cli", "demo"), ("cli", "doctor"), ("__main__", "cli")),
 }
 PYTHON_HOMES = {

@@ -219,6 +219,13 @@ class HFAnswerer:
         return Reply(text=text) if text else Reply(failure=Failure.EMPTY)
 
 
+def quiet() -> None:
+    """Turns off transformers' progress bars, for commands that print progress of their own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
 def load_processor(path: str | Path):
     """The checkpoint's processor; without torchvision, image processor and tokenizer joined by hand.
 
