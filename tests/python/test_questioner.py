@@ -59,9 +59,9 @@ def test_token_ends_walk_through_the_text(questioner):
 
 
 def test_draw_inverts_the_distribution():
-    logp = torch.tensor([0.5, 0.0, 0.25, 0.25]).log().expand(4, -1)
-    # cumulative .5 .5 .75 1: 0 and .499 fall on word 0; .5 on word 2, as word 1 has no probability; .99 on word 3
-    assert draw(logp, torch.tensor([0.0, 0.499, 0.5, 0.99])).tolist() == [0, 0, 2, 3]
+    logp = torch.tensor([0.5, 0.0, 0.25, 0.25], dtype=torch.float64).log().expand(4, -1)
+    # cumulative .5 .5 .75 1: 0 and .499 fall on word 0; .5001 on word 2, as word 1 has no probability; .99 on word 3
+    assert draw(logp, torch.tensor([0.0, 0.499, 0.5001, 0.99])).tolist() == [0, 0, 2, 3]
 
 
 def test_draw_skips_words_without_probability_at_the_ends():

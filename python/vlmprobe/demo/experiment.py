@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
-
-import torch
 
 from vlmprobe import grpo, reward
 from vlmprobe.evaluation import Tally, probe, summarise
@@ -258,8 +257,4 @@ def curves(reports: list[StepReport], tally: Tally) -> list[dict[str, Any]]:
 
 def versions() -> Mapping[str, str]:
     """Of what computes."""
-    import transformers
-
-    import vlmprobe
-
-    return {"vlmprobe": vlmprobe.__version__, "torch": torch.__version__, "transformers": transformers.__version__}
+    return {name: version(name) for name in ("torch", "transformers", "vlmprobe")}
