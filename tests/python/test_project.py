@@ -27,8 +27,8 @@ def repository_files():
     if listed and listed.returncode == 0:
         return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
     made = re.compile(
-        r"(^|/)(\.(git|venv|\w+_cache)|build|dist|runs|__pycache__)/|\.so$"
-    )  # without git: what is not made here
+        r"(^|/)(\.git|\.venv|\.\w+_cache|build|dist|runs|__pycache__)(/|$)|\.so$"
+    )  # what git would not list
     return [file for file in ROOT.rglob("*") if file.is_file() and not made.search(file.relative_to(ROOT).as_posix())]
 
 
