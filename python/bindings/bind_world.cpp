@@ -118,7 +118,8 @@ void bind_faults(py::module_& module) {
       .def("corrupt", &FaultSet::corrupt, py::arg("scene"), py::arg("program"), py::arg("question"), py::arg("truth"),
            py::arg("answer"))
       .def("masses", &FaultSet::masses, py::arg("n"), py::arg("seed"), py::call_guard<py::gil_scoped_release>())
-      .def_property_readonly("faults", &FaultSet::faults);
+      .def_property_readonly("faults", &FaultSet::faults)
+      .def_property_readonly("seed", &FaultSet::seed);
   const RandomFaultOptions defaults;
   module.def(
       "random_faults",

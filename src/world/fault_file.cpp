@@ -17,6 +17,7 @@ constexpr std::array<std::string_view, 4> kEffects = {"off_by_one", "swap", "rep
 constexpr std::array<std::string_view, 9> kFeatures = {"family", "answer",  "num_objects", "color", "shape",
                                                        "size",   "texture", "relation",    "depth"};
 constexpr std::array<std::string_view, 5> kFields = {"id", "when", "effect", "rate", "map"};
+constexpr int kMaxDepth = 16;  // levels of a file; a fault needs four, and copying and printing JSON recurse
 
 bool is_count(std::string_view feature) {
   return feature == "num_objects" || feature == "depth";
@@ -68,9 +69,10 @@ Condition read_condition(const std::string& feature, const json& value, const st
     condition.min = condition.max = whole_number(value, where);
     return condition;
   }
+  expect(!value.empty(), kOp, "{}: expected min or max, got {{}}", where);
   for (const auto& [bound, number] : value.items()) {
     expect(bound == "min" || bound == "max", kOp, "{}: expected min or max, got {}", where, bound);
-    (bound == "min" ? condition.min : condition.max) = whole_number(number, where + "." + bound);
+    (bound == "min" ? condition.min : condition.max) = whole_number(number, fmt::format("{}.{}", where, bound));
   }
   expect(condition.min <= condition.max, kOp, "{}: expected min <= max, got {} > {}", where, condition.min,
          condition.max);
@@ -117,7 +119,7 @@ json write_condition(const Condition& condition) {
   if (!condition.words.empty()) return condition.words.size() == 1 ? json(condition.words[0]) : json(condition.words);
   if (condition.min == condition.max) return condition.min;
   json range = json::object();
-  if (condition.min != INT_MIN) range["min"] = condition.min;
+  if (condition.min != INT_MIN || condition.max == INT_MAX) range["min"] = condition.min;
   if (condition.max != INT_MAX) range["max"] = condition.max;
   return range;
 }
@@ -125,7 +127,11 @@ json write_condition(const Condition& condition) {
 }  // namespace
 
 FaultSet FaultSet::parse(std::string_view text, std::uint64_t seed) {
-  const json list = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto shallow = [](int depth, json::parse_event_t, json&) {
+    expect(depth <= kMaxDepth, kOp, "file: expected at most {} levels of brackets, got more", kMaxDepth);
+    return true;
+  };
+  const json list = json::parse(text, shallow, /*allow_exceptions=*/false);
   expect(list.is_array(), kOp, "file: expected a JSON list of faults, got {}",
          list.is_discarded() ? "text that is no JSON" : list.type_name());
   std::vector<Fault> faults;

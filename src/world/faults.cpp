@@ -29,7 +29,7 @@ std::vector<std::string> same_type(std::string_view answer) {
 }
 
 // `draw` in [0, 1) settles what is left open. The answer itself where the effect does not apply to it.
-std::string apply(const Fault& fault, std::string_view answer, double draw) {
+std::string apply(const Fault& fault, std::string_view answer, std::string_view truth, double draw) {
   const std::string same(answer);
   switch (fault.effect) {
     case Effect::off_by_one: {
@@ -47,7 +47,7 @@ std::string apply(const Fault& fault, std::string_view answer, double draw) {
     }
     case Effect::other: {
       std::vector<std::string> others = same_type(answer);
-      std::erase(others, same);
+      std::erase_if(others, [&](const std::string& word) { return word == answer || word == truth; });
       return others.empty() ? same : others[static_cast<std::size_t>(draw * static_cast<double>(others.size()))];
     }
   }
@@ -98,7 +98,7 @@ Corruption FaultSet::corrupt(const Scene& scene, const Program& program, std::st
     if (result.fired) continue;
     const auto key = static_cast<std::uint32_t>(random::hash(fault.id));
     if (random::uniform(seed_, random::Stream::kFault, who[0], key, 0) >= fault.rate) continue;
-    std::string corrupted = apply(fault, answer, random::uniform(seed_, random::Stream::kFault, who[0], key, 1));
+    std::string corrupted = apply(fault, answer, truth, random::uniform(seed_, random::Stream::kFault, who[0], key, 1));
     if (corrupted == answer) continue;
     result.answer = std::move(corrupted);
     result.fired = i;

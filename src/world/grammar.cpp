@@ -9,13 +9,14 @@
 namespace vlmprobe::world {
 namespace {
 
-// Lower case, marks set apart by spaces: "Is it red?" -> "is it red ?".
+// Lower case, marks set apart by spaces, other white space as spaces: "Is it red?" -> "is it red ?".
 std::string spaced(std::string_view text) {
   std::string result;
   for (const char character : text) {
     const bool mark = character == '?' || character == '.' || character == ',' || character == ':';
+    const bool capital = character >= 'A' && character <= 'Z', white = character >= '\t' && character <= '\r';
     if (mark) result += ' ';
-    result += character >= 'A' && character <= 'Z' ? static_cast<char>(character - 'A' + 'a') : character;
+    result += capital ? static_cast<char>(character - 'A' + 'a') : white ? ' ' : character;
     if (mark) result += ' ';
   }
   return result;

@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <limits>
 #include <utility>
 
-#include <fmt/format.h>
-
+#include "given_away.h"
 #include "vlmprobe/world/grammar.h"
 
 namespace vlmprobe::world {
@@ -114,22 +112,6 @@ Attribute own_attribute(Family family) {
   return static_cast<Attribute>(static_cast<int>(family) - static_cast<int>(Family::color));
 }
 
-// Can the answer be told from the question alone? Empty when it cannot.
-std::string given_away(const Program& program) {
-  const Filter &a = program.a, &b = program.b;
-  if (queries_attribute(program.family) && a.states(own_attribute(program.family)))
-    return "the question states its own answer";
-  if (program.family == Family::same && a.states(*program.queried) && b.states(*program.queried))
-    return "the question states both values";
-  const bool two_sets =
-      program.family == Family::compare || program.family == Family::relation || program.family == Family::same;
-  if (two_sets && a == b) return "both sides are the same";
-  if (program.family == Family::negation)
-    for (std::size_t i = 0; i < kAttributes; ++i)
-      if (b.value[i] != kAny && a.value[i] != kAny) return "the exclusion follows from the description";
-  return "";
-}
-
 struct Outcome {
   std::string answer, open;  // `open` says why the picture does not decide
 };
@@ -212,9 +194,10 @@ std::string normalised(std::string_view text) {
     word.clear();
   };
   for (const char character : text) {
-    const auto byte = static_cast<unsigned char>(character);
-    if (std::isalnum(byte) || byte >= 0x80)
-      word += static_cast<char>(std::tolower(byte));
+    const auto within = [&](char low, char high) { return character >= low && character <= high; };
+    const bool capital = within('A', 'Z'), beyond_ascii = (static_cast<unsigned char>(character) & 0x80) != 0;
+    if (capital || within('a', 'z') || within('0', '9') || beyond_ascii)
+      word += capital ? static_cast<char>(character - 'A' + 'a') : character;
     else
       flush();
   }

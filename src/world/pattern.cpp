@@ -156,7 +156,7 @@ std::string say_slot(std::string_view slot, const Program& program, random::Sequ
   const bool sideways = program.relation == Relation::left || program.relation == Relation::right;
   const std::string direction(name_of(kRelations, program.relation));
   if (!sideways) return direction;
-  return draw.chance(0.5) ? direction + " of" : "to the " + direction + " of";
+  return fmt::format("{}{} of", draw.chance(0.5) ? "" : "to the ", direction);
 }
 
 bool is_slot(std::string_view piece) {

@@ -26,7 +26,7 @@ std::string operation(const Program& program) {
     case Family::shape:
     case Family::size:
     case Family::texture:
-      return "query_" + family;
+      return fmt::format("query_{}", family);
     case Family::relation:
     case Family::two_step: {
       const auto direction = name_of(kRelations, program.relation);
@@ -36,9 +36,9 @@ std::string operation(const Program& program) {
     case Family::extreme:
       return std::string(name_of(kExtremes, program.relation));
     case Family::corner:
-      return "corner_" + std::string(name_of(kCornerNames, program.corner));
+      return fmt::format("corner_{}", name_of(kCornerNames, program.corner));
     case Family::same:
-      return "same_" + std::string(name_of(kAttributeNames, *program.queried));
+      return fmt::format("same_{}", name_of(kAttributeNames, *program.queried));
     case Family::negation:
       return program.number ? "count_not" : "exist_not";
     default:
@@ -76,7 +76,7 @@ std::vector<std::string> steps(const Program& program) {
     case Family::shape:
     case Family::size:
     case Family::texture:
-      return {"filter", "unique", "query_" + std::string(name_of(kFamilies, program.family))};
+      return {"filter", "unique", fmt::format("query_{}", name_of(kFamilies, program.family))};
     case Family::relation:
       return {"filter", "unique", "filter", "unique", relate};
     case Family::nearest:
@@ -107,7 +107,8 @@ std::string to_string(const Program& program) {
                       program.family == Family::same || program.family == Family::negation ||
                       program.family == Family::two_step;
   if (uses_a) parts.push_back(describe(program.a));
-  if (uses_b) parts.push_back((program.family == Family::negation ? "not " : "") + describe(program.b));
+  if (uses_b)
+    parts.push_back(fmt::format("{}{}", program.family == Family::negation ? "not " : "", describe(program.b)));
   return fmt::format("{}({})", name_of(kFamilies, program.family), fmt::join(parts, "; "));
 }
 
@@ -117,7 +118,7 @@ std::vector<std::string> skills(const Program& program) {
     const auto which = static_cast<Attribute>(i);
     touched[i] = program.a.states(which) || program.b.states(which);
   }
-  const bool names_queried = program.family != Family::same;  // same_color x color says nothing new
+  const bool names_queried = program.family != Family::same;  // its operation names it
   if (program.queried && names_queried) touched[static_cast<std::size_t>(*program.queried)] = true;
 
   std::vector<std::string> labels;
@@ -150,8 +151,7 @@ const std::vector<std::string>& all_skills() {
               if (!by_position && family != Family::count_all) program.a.value[i] = 0;
               program.number = number && (family == Family::negation || family == Family::two_step);
               const std::string own(kFamilies[f]);
-              if (own == kAttributeNames[i] || (family == Family::same && i == q))
-                continue;  // answered by the question
+              if (own == kAttributeNames[i]) continue;  // answered by the question
               add(program);
             }
     std::ranges::sort(labels);

@@ -37,6 +37,7 @@ Fault candidate(const std::vector<FeatureRow>& rows, random::Sequence& draw) {
     fault.when.push_back(feature.word.empty() ? Condition{feature.name, {}, feature.number, feature.number}
                                               : Condition{feature.name, {feature.word}, 0, 0});
   }
+  std::ranges::sort(fault.when, {}, &Condition::feature);  // so that equal conditions have equal ids
   fault.effect = Effect::other;
   std::string name;
   for (const Condition& condition : fault.when)

@@ -5,14 +5,15 @@
 //   id      a name, unique in the file
 //   when    a conjunction over features: {"family": "count", "color": ["red", "blue"], "num_objects": {"min": 4}}
 //   effect  "off_by_one" (numbers: one more or one less), "swap" (yes/no, left/right, above/below),
-//           "replace" with "map": {"red": "orange"}, "other" (another answer of the same type, drawn uniformly)
+//           "replace" with "map": {"red": "orange"}, "other" (a wrong answer of the same type, drawn uniformly)
 //   rate    [0, 1], the share of matching questions that are answered wrongly; default 1
 //
 // Features: family, answer, num_objects, color, shape, size, texture (of the object asked about: the object itself
 // where the question is about one, else what its description states), relation, depth. A feature that a question does
 // not have fails the condition.
 //
-// Whether a fault fires, and which wrong answer it gives, is fixed per (seed, scene, question, fault).
+// Whether a fault fires, and which answer it then gives, is fixed per (seed, scene, question, fault). Effects work on
+// what the answerer said: one that does not apply to it (a swap of a number, say) leaves it and does not fire.
 #pragma once
 
 #include <cstdint>
@@ -79,6 +80,7 @@ class FaultSet {
   std::vector<double> masses(int n, std::uint64_t seed) const;
 
   const std::vector<Fault>& faults() const { return faults_; }
+  std::uint64_t seed() const { return seed_; }
 
  private:
   std::vector<Fault> faults_;

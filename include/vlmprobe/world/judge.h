@@ -3,7 +3,10 @@
 // The picture must be able to decide: a relation needs kMargin pixels between the centres along its axis, the nearest,
 // extreme and corner object must win by kMargin pixels. A question that leaves it open is not objective, nor is one
 // whose "the red circle" names no object or several. A question whose answer can be told without the picture is not
-// grounded. A text that the grammar does not know is not grammatical, and its other criteria are unknown.
+// grounded: one that states it ("what color is the red circle"), or from which it follows once "the red circle" is
+// taken to name one object ("are there more red circles than circles"). Neither is an exclusion that the description
+// settles ("the red circles that are not blue"). A text that the grammar does not know is not grammatical, and its
+// other criteria are unknown.
 #pragma once
 
 #include <optional>

@@ -61,7 +61,7 @@ std::string to_string(const Program& program);
 // color".
 std::vector<std::string> skills(const Program& program);
 
-// Every label that skills() can give, sorted; more than 100.
+// Every label that a valid question can have, sorted; more than 100.
 const std::vector<std::string>& all_skills();
 
 }  // namespace vlmprobe::world
