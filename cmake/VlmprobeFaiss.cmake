@@ -11,9 +11,9 @@ function(vlmprobe_link_faiss target torch result)
   if(NOT faiss_FOUND)
     return()
   endif()
-  # The archive under a name of ours, whose dependencies are torch and then the system's BLAS: FAISS uses the sgemm and
-  # the OpenMP runtime that torch brings, so that a process holds one of each, and BLAS only fills in what torch does not
-  # export. The dependency puts torch behind the archive on the link line, which --as-needed linkers insist on.
+  # On the link line: the archive, then torch, then the system's BLAS. FAISS uses the sgemm and the OpenMP runtime that
+  # torch brings, so that a process holds one of each, and BLAS only fills in what torch does not export. CMake keeps an
+  # order between targets only, so the archive gets a name of ours that depends on torch, and BLAS hangs on torch_cpu.
   get_target_property(_archive faiss LOCATION)
   get_target_property(_include faiss INTERFACE_INCLUDE_DIRECTORIES)
   find_package(BLAS QUIET)
@@ -21,7 +21,9 @@ function(vlmprobe_link_faiss target torch result)
     add_library(vlmprobe_faiss_archive STATIC IMPORTED)
     set_target_properties(vlmprobe_faiss_archive PROPERTIES IMPORTED_LOCATION "${_archive}"
       INTERFACE_INCLUDE_DIRECTORIES "${_include}"
-      INTERFACE_LINK_LIBRARIES "${torch};-Wl,--as-needed;${BLAS_LIBRARIES};-Wl,--no-as-needed")
+      INTERFACE_LINK_LIBRARIES "${torch}")
+    set_property(TARGET vlmprobe_lib_torch_cpu APPEND PROPERTY INTERFACE_LINK_LIBRARIES
+      "-Wl,--as-needed;${BLAS_LIBRARIES};-Wl,--no-as-needed")
   endif()
   target_link_libraries(${target} INTERFACE "$<BUILD_INTERFACE:vlmprobe_faiss_archive>")
   set(${result} "${faiss_VERSION}" PARENT_SCOPE)
