@@ -28,8 +28,7 @@ demo: build
 	@vlmprobe demo $(ARGS)
 
 format: setup
-	@find include src python/bindings tests benchmarks examples \( -name '*.h' -o -name '*.cpp' \) -print0 2>/dev/null \
-	  | xargs -0 clang-format -i
+	@find . \( -name build -o -name '.?*' \) -prune -o \( -name '*.h' -o -name '*.cpp' \) -print0 | xargs -0 clang-format -i
 	@ruff check --fix --quiet; ruff format --quiet
 
 clean:

@@ -31,8 +31,10 @@ vlmprobe_link_torch(vlmprobe_torch "${_torch_root}")
 
 # torch's library of tensor casters, for the Python module only.
 add_library(vlmprobe_torch_python INTERFACE)
-find_library(VLMPROBE_LIB_torch_python torch_python PATHS "${VLMPROBE_TORCH_LIB_DIR}" NO_DEFAULT_PATH)
-target_link_libraries(vlmprobe_torch_python INTERFACE vlmprobe_torch "${VLMPROBE_LIB_torch_python}")
+find_library(_torch_python torch_python PATHS "${VLMPROBE_TORCH_LIB_DIR}" NO_DEFAULT_PATH NO_CACHE)
+if(_torch_python)  # a LibTorch has none
+  target_link_libraries(vlmprobe_torch_python INTERFACE vlmprobe_torch "${_torch_python}")
+endif()
 
 # fmt is the copy inside torch's headers, so that a process never holds two; through a link of its own, so that
 # vlmprobe::headers sees fmt and nothing else of torch.

@@ -13,8 +13,7 @@ stage() {
 }
 
 clang_format() {
-  find include src python/bindings tests benchmarks examples \( -name '*.h' -o -name '*.cpp' \) -print0 2>/dev/null |
-    xargs -0 clang-format "$@"
+  find . \( -name build -o -name '.?*' \) -prune -o \( -name '*.h' -o -name '*.cpp' \) -print0 | xargs -0 clang-format "$@"
 }
 
 stage "C++ build and tests" cmake --workflow --preset check

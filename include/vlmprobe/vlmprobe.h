@@ -1,6 +1,5 @@
-// Every public header, for users who would rather wait than choose. Nothing inside vlmprobe includes this file; it
-// brings ATen/core/Tensor.h (3 s to compile). The headers named in CMake's vlmprobe::headers need no torch: include
-// those one by one in a program without it.
+// Every public header, for users who would rather wait than choose. Nothing inside vlmprobe includes this file. It may
+// bring ATen/core/Tensor.h (3 s to compile): a program without torch includes the headers it needs one by one.
 #pragma once
 
 #include "vlmprobe/core/error.h"

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parse(words)
     try:
-        return args.run(args) or 0
+        return args.handler(args) or 0
     except (ValueError, OSError, ImportError) as error:
         if args.debug:
             raise
@@ -59,7 +59,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         if name == chosen:
             module = importlib.import_module(module_name)
             module.add_arguments(subparser)
-            subparser.set_defaults(run=module.run)
+            subparser.set_defaults(handler=module.run)
 
     if chosen is not None and chosen not in available:
         near = difflib.get_close_matches(chosen, available, n=1, cutoff=0.5)

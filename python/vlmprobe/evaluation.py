@@ -145,9 +145,7 @@ def probe(
         rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
         questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
         pictures = pictures_of(images, rollouts, questions)
-        examined = examine(
-            pictures, questions, answerer=answerer, verifier=verifier, max_calls=calls - tally.calls
-        )
+        examined = examine(pictures, questions, answerer=answerer, verifier=verifier, max_calls=calls - tally.calls)
         record = step_record(
             run,
             phase,

@@ -43,7 +43,12 @@ class Examined:
 
 
 def examine(
-    images: Sequence[Picture], questions: Questions, *, answerer: Answerer, verifier: Verifier, max_calls: int | None = None
+    images: Sequence[Picture],
+    questions: Questions,
+    *,
+    answerer: Answerer,
+    verifier: Verifier,
+    max_calls: int | None = None,
 ) -> Examined:
     """Judges the questions, has the valid ones answered, judges the answers.
 
@@ -69,7 +74,11 @@ def examine(
 
     answered = [i for i in asked if replies[i].ok]
     texts = [replies[i].text for i in answered]
-    scored = verifier.correctness([images[i] for i in answered], [questions.text[i] for i in answered], texts) if answered else []
+    scored = (
+        verifier.correctness([images[i] for i in answered], [questions.text[i] for i in answered], texts)
+        if answered
+        else []
+    )
     judgements: dict[int, Judgement] = dict(zip(answered, scored, strict=True))
 
     valid = torch.tensor([_tri(criteria[i].valid) if i in criteria else 0 for i in range(total)], dtype=torch.int8)

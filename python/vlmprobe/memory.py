@@ -1,7 +1,8 @@
 """What was found so far: embeddings of the wrongly answered questions per image, and counts of prefixes.
 
-Two phases: :meth:`QuestionMemory.novelty` is pure and sees committed questions only; :meth:`QuestionMemory.commit` enters
-questions once per key (run, step, sequence, slot). Until a step is committed the memory is the snapshot of its start.
+Two phases: :meth:`QuestionMemory.novelty` is pure and sees committed questions only; :meth:`QuestionMemory.commit`
+enters questions once per key (run, step, sequence, slot). Until a step is committed the memory is the snapshot of its
+start.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@
     >>> 0.5 * (semantic + lexical) * valid * wrong - 1.0 * invalid
     0.5 * (semantic + lexical) * valid * wrong - 1.0 * invalid
 
-Unknown values (NaN) and the gates are defined once, in ``include/vlmprobe/reward/value.h``: a question of unknown validity
-is unscored; an invalid one gets exactly the penalty, whatever else is unknown; a valid one with unknown correctness is
+Unknown values (NaN) and the gates are defined once, in ``include/vlmprobe/reward/value.h``: a question of unknown
+validity is unscored; an invalid one gets exactly the penalty, whatever else is unknown; a valid one with
+unknown correctness is
 unscored where ``wrong`` counts; a term with weight 0 is a monitor. Source: arXiv 2604.04733v1, equations 2 and 5.
 """
 
@@ -21,13 +22,10 @@ from vlmprobe import _core
 
 
 def _column(name: str, values: Any, dtype: torch.dtype) -> torch.Tensor:
-    given = torch.as_tensor(values).detach().cpu()
+    # A list of floats becomes float64 at once: by way of the default dtype it would lose half of its digits.
+    given = torch.as_tensor(values, dtype=dtype if dtype.is_floating_point else None).detach().cpu()
     column = given.to(dtype)
-    if (
-        not dtype.is_floating_point
-        and given.numel()
-        and not torch.equal(column.to(torch.float64), given.to(torch.float64))
-    ):
+    if not torch.equal(column.to(torch.float64).nan_to_num(), given.to(torch.float64).nan_to_num()):
         raise ValueError(f"[reward::Batch] {name}: expected {dtype}, got values of {given.dtype} that it cannot hold")
     return column
 

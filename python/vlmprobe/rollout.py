@@ -105,9 +105,7 @@ def sample(
     return torch.stack(tokens, 1), torch.stack(logps, 1), torch.stack(masks, 1)
 
 
-def completion_logp(
-    model: VisionLanguageModel, rollouts: Rollouts, *, temperature: float
-) -> tuple[Tensor, Tensor]:
+def completion_logp(model: VisionLanguageModel, rollouts: Rollouts, *, temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probability and entropy [B, T] of the rollouts' tokens under the model's present weights, with gradient."""
     group_size = len(rollouts) // len(rollouts.prompts.ids)
     prompts = rollouts.prompts.repeated(group_size)

@@ -5,6 +5,7 @@ I images, G sequences each, B = I x G sequences, k questions each, Q = B x k que
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +120,7 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor, *, max_grad_norm: flo
     loss.backward()
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     norm = float(torch.nn.utils.clip_grad_norm_(weights, max_grad_norm))
-    if norm == norm and norm != float("inf"):
+    if math.isfinite(norm):
         optimizer.step()
     return norm
 

@@ -17,8 +17,7 @@ from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import Tally, probe, summarise
 from vlmprobe.examine import Examined, examine
-from vlmprobe.ledger import Ledger
-from vlmprobe.ledger.records import StepRecord
+from vlmprobe.ledger import Ledger, RunRecord, StepRecord
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
 from vlmprobe.questioner import Questioner
@@ -190,13 +189,20 @@ class Trainer:
     def evaluate(self, images: ImageSource, n: int, *, phase: str = "evaluation") -> Tally:
         """Has the questioner as it stands ask about `images`, in their order, until n questions were answered.
 
-        Equal images, n and seed give paired evaluations. `summarise` turns the tally into numbers.
+        Equal images, n and seed give paired evaluations; `summary` turns the tally into numbers. In the ledger the
+        evaluation is a run of its own, `<run>/<phase>`, because its images are.
         """
-        return probe(
+        run = f"{self.run}/{phase}"
+        if self.ledger is not None:
+            self.ledger.begin(RunRecord(id=run, config={"of": self.run, "step": self.next_step, "n": n}))
+        tally = probe(
             self.questioner, self.answerer, self.verifier, in_order(images, 32), calls=n, k=self.options.k,
-            seed=self.options.seed + EVALUATION_SEED, run=self.run, phase=phase,
+            seed=self.options.seed + EVALUATION_SEED, run=run, phase=phase,
             ledger=self.ledger, annotate=self.annotate,
         )  # fmt: skip
+        if self.ledger is not None:
+            self.ledger.finish(run)
+        return tally
 
     def summary(self, tally: Tally) -> dict:
         """The paper's numbers over a tally; see `vlmprobe.evaluation.summarise`."""

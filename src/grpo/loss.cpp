@@ -4,11 +4,9 @@
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
-#include <fmt/ranges.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -19,7 +17,6 @@ namespace vlmprobe::grpo {
 namespace {
 
 constexpr std::string_view kOp = "grpo::loss";
-constexpr std::array<std::string_view, 4> kReductions = {"grpo", "bnpo", "dapo", "dr_grpo"};
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 // The constants of a loss: checked, detached, on the CPU, [B, T] each and the normalizer [B] in float64.
@@ -151,17 +148,6 @@ struct LossFunction : torch::autograd::Function<LossFunction> {
 
 }  // namespace
 
-Reduction reduction(std::string_view name) {
-  const auto found = std::ranges::find(kReductions, name);
-  expect(found != kReductions.end(), kOp, "reduction: expected one of {}, got '{}'", fmt::join(kReductions, ", "),
-         name);
-  return static_cast<Reduction>(found - kReductions.begin());
-}
-
-std::string_view name(Reduction reduction) {
-  return kReductions.at(static_cast<std::size_t>(reduction));
-}
-
 Loss loss(const LossInputs& inputs, const at::Tensor& normalizer, const LossOptions& options) {
   check_shapes(inputs, normalizer);
   check_dtypes(inputs);
@@ -189,21 +175,6 @@ Loss loss(const LossInputs& inputs, const at::Tensor& normalizer, const LossOpti
 
 Loss loss(const LossInputs& inputs, double normalizer, const LossOptions& options) {
   return loss(inputs, at::scalar_tensor(normalizer, at::TensorOptions().dtype(at::kDouble)), options);
-}
-
-double normalizer(const at::Tensor& mask, Reduction reduction, std::optional<std::int64_t> max_length) {
-  constexpr std::string_view kNormalizer = "grpo::normalizer";
-  Shapes shapes(kNormalizer);
-  shapes.require("mask", mask.sizes(), {"B", "T"});
-  expect_dtype(mask, at::kBool, kNormalizer, "mask");
-  expect(!max_length || *max_length >= 1, kNormalizer, "max_length must be at least 1, got {}", max_length.value_or(0));
-  expect(max_length || reduction != Reduction::dr_grpo, kNormalizer,
-         "max_length: expected a number, because the reduction is dr_grpo, got none");
-
-  const auto sequences = static_cast<double>(mask.size(0));
-  if (reduction == Reduction::grpo) return sequences;
-  if (reduction == Reduction::dr_grpo) return sequences * static_cast<double>(*max_length);
-  return mask.sum().item<double>();
 }
 
 }  // namespace vlmprobe::grpo

@@ -4,6 +4,7 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/topk.h>
+#include <fmt/ranges.h>
 #include <omp.h>
 
 #include <algorithm>
@@ -11,8 +12,6 @@
 #include <cmath>
 #include <limits>
 #include <vector>
-
-#include <fmt/ranges.h>
 
 #include "vlmprobe/core/error.h"
 

@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,7 +12,6 @@
 #include <thread>
 #include <utility>
 
-#include <fmt/ranges.h>
 #include "nearest.h"
 
 #include "vlmprobe/core/error.h"

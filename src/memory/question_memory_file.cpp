@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <ATen/ops/from_blob.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,7 +13,6 @@
 #include <fstream>
 #include <sstream>
 
-#include <fmt/ranges.h>
 #include "nearest.h"
 
 #include "vlmprobe/core/error.h"

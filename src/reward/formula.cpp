@@ -134,7 +134,7 @@ std::string Formula::text() const {
       stack.pop_back();
       const int binding = part.kind == Kind::multiply ? 2 : 1;
       const auto sign = part.kind == Kind::add ? " + " : part.kind == Kind::subtract ? " - " : " * ";
-      stack.back() = {within(stack.back(), binding) + sign + within(right, binding + 1), binding};
+      stack.back() = {fmt::format("{}{}{}", within(stack.back(), binding), sign, within(right, binding + 1)), binding};
     }
   }
   return stack[0].text;

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image as PILImage
+
 from vlmprobe.data import FolderImages, Image, ImageSource, epoch_order
 
 

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+
 from vlmprobe.models import Answerer, Criteria, Embedder, Failure, Judgement, Reply, Verdict, Verifier
 from vlmprobe.models.embedder import HashedNgramEmbedder, MiniLMEmbedder
 from vlmprobe.models.text_cache import TextCache

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from vlmprobe import grpo
 
 
@@ -184,7 +185,7 @@ def test_monitors_are_token_means():
 
 def test_presets_are_the_values_the_design_names():
     assert grpo.PAPER == grpo.LossOptions() == grpo.LossOptions(0.2, 0.2, 1e-2, 0.0, "grpo")
-    assert grpo.TRL == grpo.LossOptions(0.2, 0.2, 0.0, 0.0, "dapo")
+    assert grpo.LossOptions(0.2, 0.2, 0.0, 0.0, "dapo") == grpo.TRL
     assert grpo.PRESETS == {"paper": grpo.PAPER, "trl": grpo.TRL}
     assert grpo.AdvantageOptions() == grpo.AdvantageOptions(epsilon=1e-4, scale=True)
 

@@ -66,7 +66,7 @@ def test_the_check_reads_the_files_it_is_meant_to_read(tmp_path):
         ("python/vlmprobe/models/a.py", "import importlib\nimportlib.import_module('vlmprobe.cli')", "vlmprobe.cli"),
         ("python/vlmprobe/models/a.py", "import vlmprobe", "hides what it uses"),
         ("python/vlmprobe/news.py", "from vlmprobe import text", "module 'news' has no layer"),
-        ("python/vlmprobe/models/chat.py", "import transformers", "imports transformers; its home is questioner or"),
+        ("python/vlmprobe/models/chat.py", "import transformers", "imports transformers; its home is models/hf or"),
         ("python/vlmprobe/trainer.py", "require('peft', extra='hf')", "imports peft"),
         ("python/vlmprobe/demo.py", "import sqlite3", "imports sqlite3; its home is ledger"),
         ("python/vlmprobe/demo.py", "from matplotlib import pyplot", "imports matplotlib; its home is report"),

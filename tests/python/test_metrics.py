@@ -9,6 +9,7 @@ import numpy
 import pytest
 import torch
 from scipy import stats
+
 from vlmprobe import metrics
 
 

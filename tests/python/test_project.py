@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,16 +22,14 @@ def normal(name):
 
 
 def repository_files():
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-    )
-    if listed.returncode == 0:
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False) if shutil.which("git") else None
+    if listed and listed.returncode == 0:
         return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
-    skipped = {".git", ".venv", "build", "dist", "runs"}  # an unpacked archive
-    return [f for f in ROOT.rglob("*") if f.is_file() and f.relative_to(ROOT).parts[0] not in skipped]
+    made = re.compile(
+        r"(^|/)(\.git|\.venv|\.\w+_cache|build|dist|runs|__pycache__)(/|$)|\.so$"
+    )  # what git would not list
+    return [file for file in ROOT.rglob("*") if file.is_file() and not made.search(file.relative_to(ROOT).as_posix())]
 
 
 def test_the_version_is_the_same_everywhere():
@@ -77,3 +76,9 @@ def test_no_cuda_package_is_installed():
     names = {distribution.metadata["Name"] or "" for distribution in importlib.metadata.distributions()}
     if "cpu" in importlib.metadata.version("torch"):
         assert sorted(name for name in names if name.lower().startswith("nvidia-")) == []
+
+
+def test_the_umbrella_lists_every_public_header():
+    include = ROOT / "include"
+    listed = re.findall(r'^#include "(.+)"$', (include / "vlmprobe/vlmprobe.h").read_text(), re.MULTILINE)
+    assert listed == sorted(file.relative_to(include).as_posix() for file in include.glob("vlmprobe/*/*.h"))

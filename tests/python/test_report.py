@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 from PIL import ImageDraw
+
 from vlmprobe.report import FailureCard, Panel, comparison, write_page
 from vlmprobe.report.cards import families, picture
 from vlmprobe.report.figures import charts, smooth

@@ -1,8 +1,8 @@
 """Reads a picture of the embedded world from its pixels alone, and answers questions from what it read.
 
 Nothing here looks at a scene: objects are connected components, colors the nearest of six, places the centres of mass,
-shapes the share of their bounding box that they fill, stripes the dark pixels inside. So it checks the renderer against the programs. Clean
-pictures only (clutter = 0). `python tests/python/world_pixels.py` prints the agreement by family.
+shapes the share of their bounding box that they fill, stripes the dark pixels inside. So it checks the renderer against
+the programs. Clean pictures only (clutter = 0). `python tests/python/world_pixels.py` prints the agreement by family.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _singled_out(seen: list[Seen], family: str, direction: str, a: str) -> Seen 
 
 
 def agreement(pictures, families, sample) -> dict[str, tuple[int, int]]:
-    """Per family: (questions whose answer the pixels give, questions). `sample(scene, family, i)` asks, or gives None."""
+    """Per family: (questions whose answer the pixels give, questions); `sample(scene, family, i)` asks, or is None."""
     score = {family: [0, 0] for family in families}
     for i, image in enumerate(pictures):
         seen = read(image.pixels)

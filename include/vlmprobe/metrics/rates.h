@@ -38,8 +38,9 @@ struct Rate {
 Rate rate(std::span<const std::int8_t> successes, std::span<const std::int64_t> cluster, double confidence = 0.95);
 Rate rate(const at::Tensor& successes, const at::Tensor& cluster, double confidence = 0.95);
 
-// The p-quantile of Student's t with df degrees of freedom; p in (0, 1), df in (0, inf). Relative error below 1e-9.
-// Source: bisection on the regularised incomplete beta function by its continued fraction (Lentz), DLMF 8.17.22.
+// The p-quantile of Student's t with df degrees of freedom; p in (0, 1), df in (0, inf). Relative error below 1e-9 up
+// to df = 1e6, below 1e-6 up to 1e8. Source: bisection on the regularised incomplete beta function by its continued
+// fraction (Lentz), DLMF 8.17.22.
 double t_quantile(double p, double df);
 
 }  // namespace vlmprobe::metrics

@@ -5,20 +5,16 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import math
-import sys
 import time
-from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from vlmprobe.demo.experiment import Experiment, Outcome, Settings, versions
 from vlmprobe.evaluation import Tally
-from vlmprobe.ledger import Ledger
 from vlmprobe.models.embedder import HashedNgramEmbedder, MiniLMEmbedder
+from vlmprobe.models.hf import quiet
 from vlmprobe.report import FailureCard, comparison, write_page
-from vlmprobe.trainer import StepReport
+from vlmprobe.run_directory import RunDirectory, plain
 
 NOTES = [
     "Everything here is the embedded world: rendered scenes, executable questions, an oracle verifier. Its truth is "
@@ -48,24 +44,19 @@ def run(args: argparse.Namespace) -> int:
     names = {field.name for field in fields(Settings)}
     settings = Settings(**{name: value for name, value in vars(args).items() if name in names})
     embedder = pick_embedder(args.embedder)
-    directory = new_folder(args.run)
-    say = Progress(quiet=args.json)
-
-    with Ledger(directory / "ledger.sqlite") as ledger, (directory / "metrics.jsonl").open("w") as metrics:
-
-        def on_step(report: StepReport) -> None:
-            metrics.write(json.dumps(plain(vars(report))) + "\n")
-            metrics.flush()
-            say.step(report, settings.steps)
-
-        experiment = Experiment(settings, embedder, ledger, say=say, on_step=on_step)
+    quiet()
+    with RunDirectory(args.run or free_folder(), quiet=args.json) as folder:
+        folder.steps = settings.steps
+        experiment = Experiment(settings, embedder, folder.ledger, say=folder.say, on_step=folder.on_step)
         try:
             outcome = experiment.run()
         except KeyboardInterrupt:
             done = len(experiment.reports)
-            say(f"stopped after {done} of {settings.steps} training steps; the ledger so far: {ledger.path}")
+            folder.say(
+                f"stopped after {done} of {settings.steps} training steps; the ledger so far: {folder.ledger.path}"
+            )
             raise
-        experiment.trainer.save(directory / "checkpoint")
+        folder.save(experiment.trainer)
 
     summary = outcome.summary | {
         "seconds": round(time.monotonic() - began, 1),
@@ -77,9 +68,9 @@ def run(args: argparse.Namespace) -> int:
         "versions": dict(versions()),
     }
     text = json.dumps(plain(summary), indent=1, allow_nan=False)
-    (directory / "summary.json").write_text(text + "\n")
+    (folder.path / "summary.json").write_text(text + "\n")
     page = write_page(
-        directory / "report.html",
+        folder.path / "report.html",
         summary=summary,
         curves=outcome.curves,
         gallery=gallery(outcome, experiment),
@@ -98,55 +89,12 @@ def pick_embedder(name: str | None):
     return HashedNgramEmbedder()
 
 
-def new_folder(wanted: str | None) -> Path:
-    """The run's folder, made now.
-
-    Raises:
-        ValueError: the folder that was asked for already holds something.
-    """
-    if wanted is not None:
-        folder = Path(wanted)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ValueError(f"[demo] run: expected a new or empty folder, got {wanted!r}")
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+def free_folder() -> Path:
+    """The first of runs/demo-1, runs/demo-2, ... that is not there."""
     number = 1
-    while True:
-        folder = Path("runs") / f"demo-{number}"
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            number += 1
-
-
-class Progress:
-    """Lines of progress on stderr, so that what is printed on stdout is the result."""
-
-    def __init__(self, *, quiet: bool):
-        self._quiet, self._began = quiet, time.monotonic()
-
-    def __call__(self, line: str) -> None:
-        if not self._quiet:
-            print(f"[{time.monotonic() - self._began:5.0f} s] {line}", file=sys.stderr, flush=True)
-
-    def step(self, report: StepReport, steps: int) -> None:
-        """Every tenth step, and the last."""
-        if (report.step + 1) % 10 == 0 or report.step + 1 == steps:
-            rate = 100 * report.wrong / max(1, report.valid)
-            self(
-                f"step {report.step + 1}/{steps}  valid {report.valid}/{report.questions}  wrong {report.wrong} "
-                f"({rate:.0f} %)  reward {report.reward:+.3f}  KL {report.kl:.3f}"
-            )
-
-
-def plain(value: Any) -> Any:
-    """For JSON: NaN as null, mappings and sequences all the way down."""
-    if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    while (folder := Path("runs") / f"demo-{number}").exists():
+        number += 1
+    return folder
 
 
 def gallery(outcome: Outcome, experiment: Experiment) -> list[FailureCard]:

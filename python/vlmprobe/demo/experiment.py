@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
-
-import torch
 
 from vlmprobe import grpo, reward
 from vlmprobe.evaluation import Tally, probe, summarise
@@ -115,7 +114,9 @@ class Experiment:
     def run(self) -> Outcome:
         """All of it, in order."""
         settings = self.settings
-        self.say(f"evaluating the untrained questioner on {settings.held_out} held-out pictures, {settings.calls} answers")
+        self.say(
+            f"evaluating the untrained questioner on {settings.held_out} held-out pictures, {settings.calls} answers"
+        )
         before = self.evaluate(self.untrained, "before")
         trainer = self.train(settings.reward)
         after = self.evaluate(trainer.questioner, "after")
@@ -256,8 +257,4 @@ def curves(reports: list[StepReport], tally: Tally) -> list[dict[str, Any]]:
 
 def versions() -> Mapping[str, str]:
     """Of what computes."""
-    import transformers
-
-    import vlmprobe
-
-    return {"vlmprobe": vlmprobe.__version__, "torch": torch.__version__, "transformers": transformers.__version__}
+    return {name: version(name) for name in ("torch", "transformers", "vlmprobe")}

@@ -7,7 +7,7 @@ picture and repeated for the rows that share it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -219,6 +219,13 @@ class HFAnswerer:
         return Reply(text=text) if text else Reply(failure=Failure.EMPTY)
 
 
+def quiet() -> None:
+    """Turns off transformers' progress bars, for commands that print progress of their own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
 def load_processor(path: str | Path):
     """The checkpoint's processor; without torchvision, image processor and tokenizer joined by hand.
 
@@ -235,7 +242,9 @@ def load_processor(path: str | Path):
         return ImageTextProcessor(images, tokenizer, chat_template=tokenizer.chat_template or _chat_template(path))
     processor = AutoProcessor.from_pretrained(path)
     if not hasattr(processor, "image_processor"):
-        raise ValueError(f"[load_processor] path: expected a processor that takes images, got {type(processor).__name__}")
+        raise ValueError(
+            f"[load_processor] path: expected a processor that takes images, got {type(processor).__name__}"
+        )
     return processor
 
 

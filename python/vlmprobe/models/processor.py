@@ -6,6 +6,8 @@ transformers' own processors of the Qwen-VL classes ask for a video processor, w
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from transformers import ProcessorMixin
 
 
@@ -13,7 +15,7 @@ class ImageTextProcessor(ProcessorMixin):
     """An image processor and a tokenizer, with the image token repeated once per merged patch."""
 
     return_mm_token_type_ids = True
-    text_kwargs = {"return_token_type_ids": False}
+    text_kwargs: ClassVar[dict] = {"return_token_type_ids": False}
 
     def __init__(self, image_processor=None, tokenizer=None, chat_template=None, **kwargs):
         self.image_token = getattr(tokenizer, "image_token", None) or "<|image_pad|>"

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn
+
 from vlmprobe._native import core
 from vlmprobe.world import lessons, tiny
 from vlmprobe.world.lessons import IGNORE, Batch
@@ -56,7 +57,7 @@ def optimizer(parameters, rate: float) -> torch.optim.AdamW:
 
 
 def dense_targets(scenes) -> torch.Tensor:
-    """[I, 16, 7]: color, shape, size, texture of the object whose centre lies in the cell (-100: none), presence, x, y."""
+    """[I, 16, 7]: color, shape, size, texture of the object centred in the cell (-100: none), presence, x, y."""
     target = torch.full((len(scenes), 16, 7), -100.0)
     target[..., 4] = 0
     names = (core.world.colors, core.world.shapes, core.world.sizes, core.world.textures)
@@ -253,7 +254,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, choices=("answerer", "questioner"))
     parser.add_argument("--work", type=Path, default=Path("runs/world"), help="where checkpoints and the log go")
     parser.add_argument("--out", type=Path, help="where the model goes; by default into the package")
-    parser.add_argument("--steps", type=int, help="supervised steps (answerer 3000, questioner 1500)")
+    parser.add_argument("--steps", type=int, help="supervised steps (answerer 3000, questioner 1000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
@@ -262,7 +263,7 @@ def main() -> None:
     report = Progress(arguments.work / f"{arguments.model}.log")
     out = arguments.out or tiny.WEIGHTS / arguments.model
     build = {"answerer": build_answerer, "questioner": build_questioner}[arguments.model]
-    steps = arguments.steps or {"answerer": 3000, "questioner": 1500}[arguments.model]
+    steps = arguments.steps or {"answerer": 3000, "questioner": 1000}[arguments.model]
     build(arguments.work, out, steps, arguments.seed, report)
 
 

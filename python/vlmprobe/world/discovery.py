@@ -6,6 +6,7 @@ when the verifier then said wrong. Effective numbers are exponentials of entropi
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -50,17 +51,24 @@ def effective_families(questions: Sequence[QuestionRecord]) -> float:
 
 
 def fault_counts(valid: Sequence[QuestionRecord], faults, masses: Sequence[float]) -> dict[str, Mapping[str, Any]]:
-    """Per fault: its mass, and how many valid questions reached, triggered and detected it."""
+    """Per fault: what it is, its mass, and how many valid questions reached, triggered and detected it."""
     reached, triggered, detected = Counter(), Counter(), Counter()
     for question in valid:
         reached.update(known(question, "reached") or ())
         if fault := known(question, "triggered"):
             triggered[fault] += 1
             detected[fault] += question.verdict.correct is False
-    ids = [fault.id for fault in faults.faults]
-    if len(masses) != len(ids):
-        raise ValueError(f"[discovery] masses: expected {len(ids)}, one per fault, got {len(masses)}")
+    planted = json.loads(faults.to_json())
+    if len(masses) != len(planted):
+        raise ValueError(f"[discovery] masses: expected {len(planted)}, one per fault, got {len(masses)}")
     return {
-        fault: {"mass": mass, "reached": reached[fault], "triggered": triggered[fault], "detected": detected[fault]}
-        for fault, mass in zip(ids, masses, strict=True)
+        fault["id"]: {
+            "when": fault["when"],
+            "effect": fault["effect"],
+            "mass": mass,
+            "reached": reached[fault["id"]],
+            "triggered": triggered[fault["id"]],
+            "detected": detected[fault["id"]],
+        }
+        for fault, mass in zip(planted, masses, strict=True)
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+
 from vlmprobe._native import core
 from vlmprobe.world import tiny
 from vlmprobe.world.render import render
@@ -100,8 +101,8 @@ def collate(processor, scenes, lessons: list[list[Lesson]]) -> Batch:
         ids, segment, position = list(prefix), [0] * len(prefix), list(range(len(prefix)))
         label, tag = [IGNORE] * len(prefix), []
         for number, lesson in enumerate(own, start=1):
-            asked = lesson.prompt + [_IDS[tiny.ASSISTANT]]
-            said = lesson.reply + [_IDS[tiny.EOS]]
+            asked = [*lesson.prompt, _IDS[tiny.ASSISTANT]]
+            said = [*lesson.reply, _IDS[tiny.EOS]]
             tag.append((len(ids) + len(asked) - 1, lesson.tag))
             ids += asked + said[:-1]
             label += [IGNORE] * (len(asked) - 1) + said

@@ -79,7 +79,7 @@ class NoisyVerifier:
         self.identity = f"world-noisy(seed={seed}, {rates})"
 
     def validity(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Criteria]:
-        """See `vlmprobe.models.protocols.Verifier`. An error turns a valid question ungrounded, an invalid one valid."""
+        """See `vlmprobe.models.protocols.Verifier`. An error turns valid into ungrounded, invalid into valid."""
         truths = self._oracle.validity(images, questions)
         return [self._criteria(*row) for row in zip(images, questions, truths, strict=True)]
 

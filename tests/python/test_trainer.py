@@ -1,0 +1,243 @@
+"""The trainer: one step as the paper's data flow, repeatable, and honest about what it does not know."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vlmprobe.data.source import FolderImages
+from vlmprobe.evaluation import Tally, probe, summarise
+from vlmprobe.examine import examine
+from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.memory import QuestionMemory
+from vlmprobe.models.embedder import HashedNgramEmbedder
+from vlmprobe.models.hf import VisionLanguageModel
+from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
+from vlmprobe.questioner import Questioner
+from vlmprobe.text import parse_responses
+from vlmprobe.trainer import Trainer, TrainerOptions, in_order, shuffled
+from vlmprobe.world import tiny
+from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
+from vlmprobe.world.source import WorldImages
+from vlmprobe.world.truth import annotator
+from vlmprobe.world.verifiers import OracleVerifier
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SMALL = TrainerOptions(k=3, learning_rate=3e-4, credit="question")
+
+
+def make(*, answerer=None, verifier=None, ledger=None, options=SMALL, **more) -> Trainer:
+    answerer = answerer or FaultyAnswerer(ExecutingAnswerer(), load_faults())
+    return Trainer(
+        Questioner(tiny.load("questioner")),
+        answerer,
+        verifier or OracleVerifier(),
+        HashedNgramEmbedder(),
+        WorldImages(64, seed=11),
+        options=options,
+        ledger=ledger,
+        annotate=annotator(answerer),
+        **more,
+    )
+
+
+def weights(questioner: Questioner) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in questioner.model.model.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_unrolled_loop_equals_the_trainer_bit_for_bit():
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        import train_unrolled
+    finally:
+        sys.path.remove(str(EXAMPLES))
+    questioner, history = train_unrolled.train(3)
+    trainer = make()
+    start = weights(trainer.questioner)
+    reports = trainer.train(3)
+    assert [report.reward for report in reports] == history
+    assert same(weights(trainer.questioner), weights(questioner))
+    assert not same(weights(trainer.questioner), start)
+
+
+def test_equal_seeds_write_equal_ledgers_and_other_seeds_others(tmp_path):
+    def dump(name: str, seed: int) -> list[str]:
+        with Ledger(tmp_path / name) as ledger:
+            ledger.begin(RunRecord(id="run"))
+            make(ledger=ledger, options=dataclasses.replace(SMALL, seed=seed)).train(2)
+            return list(ledger.dump())
+
+    first = dump("a", 0)
+    assert len(first) > 2 * 192 and first == dump("b", 0) != dump("c", 1)
+
+
+class Outage:
+    """An answerer that is down."""
+
+    identity = "down"
+
+    def answer(self, images, questions):
+        return [Reply(failure=Failure.TRANSPORT)] * len(questions)
+
+
+def test_an_outage_is_neither_a_finding_nor_a_zero():
+    trainer = make(answerer=Outage())
+    report = trainer.step()
+    assert report.wrong == 0 and report.unscored == report.valid > 0
+    assert len(trainer.memory) == 0
+    numbers = trainer.summary(trainer.tally)
+    assert numbers["n_unscored"] == report.valid and numbers["fdr"] != numbers["fdr"]
+    assert all(value.isfinite().all() for value in weights(trainer.questioner).values())
+
+
+class Mumbling(OracleVerifier):
+    """A verifier whose verdicts cannot be read."""
+
+    identity = "mumbling"
+
+    def validity(self, images, questions):
+        return [Criteria(failure=Failure.UNPARSABLE)] * len(questions)
+
+
+def test_an_unreadable_verdict_costs_no_call_and_changes_no_weight():
+    trainer = make(verifier=Mumbling())
+    before = weights(trainer.questioner)
+    report = trainer.step()
+    posed = report.questions - sum(q.status != "ok" for _, q in trainer.tally.rows)
+    assert report.calls == 0 and report.unscored == posed
+    changed = [name for name, value in weights(trainer.questioner).items() if not torch.equal(value, before[name])]
+    # slots without a question are still invalid; without one, nothing was scored and nothing moves
+    assert not changed or posed < report.questions
+
+
+def test_examine_asks_only_valid_questions_and_judges_only_answers():
+    images = WorldImages(1, seed=3)
+    said = "<response_1> how many objects are there ? </response_1> <response_2> is it nice ? </response_2>"
+    questions = parse_responses([said], k=3)
+    asked: list[str] = []
+
+    class Listening(ExecutingAnswerer):
+        def answer(self, images, questions):
+            asked.extend(questions)
+            return super().answer(images, questions)
+
+    examined = examine([images[0]] * 3, questions, answerer=Listening(), verifier=OracleVerifier())
+    assert asked == ["how many objects are there ?"]
+    assert examined.valid.tolist() == [1, 0, 0] and examined.correct.tolist() == [1, -1, -1]
+    assert examined.verdicts[2] is None and examined.replies[1] is None and examined.calls == 1
+
+
+def test_examine_wants_a_picture_for_each_question():
+    with pytest.raises(ValueError) as error:
+        examine([], parse_responses(["x"], k=2), answerer=ExecutingAnswerer(), verifier=OracleVerifier())
+    assert str(error.value) == "[examine] images: expected 2, one for each question, got 0"
+
+
+def test_an_evaluation_spends_exactly_its_calls_and_changes_nothing():
+    trainer = make()
+    trainer.step()
+    before, held_out = weights(trainer.questioner), WorldImages(48, seed=22)
+    first, again = (trainer.evaluate(held_out, 100, phase=f"e{i}") for i in (1, 2))
+    assert first.calls == again.calls == 100
+    assert [q.text for _, q in first.rows] == [q.text for _, q in again.rows]
+    assert same(weights(trainer.questioner), before) and len(trainer.tally.rows) == 192
+
+
+def test_an_evaluation_of_a_questioner_that_never_ends_stops():
+    silent = Questioner(tiny.load("questioner"), max_new_tokens=1)
+    tally = probe(
+        silent,
+        ExecutingAnswerer(),
+        OracleVerifier(),
+        in_order(WorldImages(2, seed=1), 2),
+        calls=5,
+        k=2,
+        seed=0,
+        max_steps=3,
+    )
+    numbers = summarise(tally, HashedNgramEmbedder())
+    assert tally.calls == 0 and numbers["n_questions"] == 12 and numbers["qvr"] == 0
+    assert numbers["fdr_interval"] == [0.0, 1.0] and numbers["vendi"] != numbers["vendi"]
+
+
+def test_a_checkpoint_asks_as_the_trainer_does(tmp_path):
+    trainer = make()
+    trainer.train(2)
+    trainer.save(tmp_path / "checkpoint")
+    loaded = Questioner(VisionLanguageModel.load(tmp_path / "checkpoint" / "questioner"))
+    images = [trainer.images[i] for i in range(4)]
+    ask = {"k": 3, "group_size": 2, "seed": 9, "step": 9}
+    assert loaded.ask(images, **ask).texts == trainer.questioner.ask(images, **ask).texts
+    memory = QuestionMemory.load(tmp_path / "checkpoint" / "memory")
+    assert len(memory) == len(trainer.memory) > 0
+    state = torch.load(tmp_path / "checkpoint" / "optimizer.pt", weights_only=True)
+    assert state["step"] == 2
+
+
+def test_every_epoch_shows_each_image_once():
+    images = WorldImages(10, seed=1)
+    of = shuffled(images, 4, seed=3)
+    seen = [image.id for step in range(5) for image in of(step)]
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10)) and seen[:10] != seen[10:]
+
+
+def test_a_folder_of_pictures_trains_too(tmp_path):
+    world = WorldImages(8, seed=11)
+    for i in range(8):
+        world[i].pixels.save(tmp_path / f"{i}.png")
+
+    class Lenient:
+        identity = "lenient"
+
+        def validity(self, images, questions):
+            return [Criteria(grammatical=True, atomic=True, grounded=True, objective=True)] * len(questions)
+
+        def correctness(self, images, questions, answers):
+            return [Judgement(correct="red" not in question) for question in questions]
+
+    class Anything:
+        identity = "anything"
+
+        def answer(self, images, questions):
+            return [Reply(text="yes")] * len(questions)
+
+    questioner = Questioner(tiny.load("questioner"))
+    trainer = Trainer(
+        questioner, Anything(), Lenient(), HashedNgramEmbedder(), FolderImages(tmp_path), options=TrainerOptions(k=2)
+    )
+    report = trainer.step()
+    assert report.wrong > 0 and len(trainer.memory) > 0
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        ({"k": 0}, "[TrainerOptions] k: expected at least 1, got 0"),
+        ({"group_size": -1}, "[TrainerOptions] group_size: expected at least 1, got -1"),
+        ({"learning_rate": 0}, "[TrainerOptions] learning_rate: expected a number above 0, got 0"),
+        ({"learning_rate": float("nan")}, "[TrainerOptions] learning_rate: expected a number above 0, got nan"),
+        ({"credit": "token"}, "[TrainerOptions] credit: expected sequence or question, got 'token'"),
+        ({"within": "run"}, "[TrainerOptions] within: expected none or sequence or step, got 'run'"),
+    ],
+)
+def test_wrong_options_are_named(changes, text):
+    with pytest.raises(ValueError) as error:
+        TrainerOptions(**changes)
+    assert str(error.value) == text
+
+
+def test_counts_of_steps_and_calls_are_checked():
+    trainer = make()
+    with pytest.raises(ValueError, match=r"^\[train\] steps: expected at least 0, got -1$"):
+        trainer.train(-1)
+    with pytest.raises(ValueError, match=r"^\[probe\] calls: expected at least 1, got 0$"):
+        trainer.evaluate(WorldImages(1), 0)
+    assert trainer.tally.rows == Tally().rows
