@@ -19,7 +19,7 @@ from vlmprobe.models.protocols import Embedder
 from vlmprobe.questioner import Questioner
 from vlmprobe.trainer import EVALUATION_SEED, StepReport, Trainer, TrainerOptions, in_order, shuffled
 from vlmprobe.world import tiny
-from vlmprobe.world.answerers import SHIPPED_FAULTS, ExecutingAnswerer, FaultyAnswerer, load_faults
+from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.discovery import MASS_QUESTIONS, discovery, effective_families
 from vlmprobe.world.source import WorldImages
 from vlmprobe.world.truth import annotator
@@ -69,6 +69,13 @@ class Settings:
         if self.answerer not in ("executing", "tiny"):
             raise ValueError(f"[demo] answerer: expected executing or tiny, got {self.answerer!r}")
         reward.parse(self.reward)
+        self.planted()
+
+    def planted(self):
+        """The faults to plant, or None."""
+        if self.faults is None:
+            return load_faults() if self.answerer == "executing" else None
+        return load_faults(self.faults)
 
 
 @dataclass
@@ -103,8 +110,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        shipped = settings.faults is None and settings.answerer == "executing"
-        faults = load_faults(SHIPPED_FAULTS if shipped else settings.faults) if shipped or settings.faults else None
+        faults = settings.planted()
         inner = ExecutingAnswerer() if settings.answerer == "executing" else HFAnswerer(tiny.load("answerer"))
         self.answerer = inner if faults is None else FaultyAnswerer(inner, faults)
         self.faults, self.masses = faults, faults.masses(MASS_QUESTIONS, seed=1) if faults is not None else []
