@@ -24,7 +24,9 @@ void bind_grpo(pybind11::module_& parent) {
   py::class_<LossOptions>(module, "LossOptions")
       .def(py::init([](double clip_low, double clip_high, double beta, double entropy_weight,
                        const std::string& reduction_name) {
-             return LossOptions{{clip_low, clip_high, beta, entropy_weight}, reduction(reduction_name)};
+             const LossOptions options{{clip_low, clip_high, beta, entropy_weight}, reduction(reduction_name)};
+             check(options.surrogate, "grpo::LossOptions");
+             return options;
            }),
            py::kw_only(), py::arg("clip_low") = defaults.surrogate.clip_low,
            py::arg("clip_high") = defaults.surrogate.clip_high, py::arg("beta") = defaults.surrogate.beta,

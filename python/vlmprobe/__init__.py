@@ -18,8 +18,8 @@ __version__ = "0.1.0"
 _NAMES = {"Questioner": "questioner", "Trainer": "trainer"}
 
 _MODULES = (
-    *("config", "data", "grpo", "integrations", "ledger", "memory", "methods", "metrics", "models", "questioner"),
-    *("report", "reward", "rollout", "studies", "taxonomy", "text", "trainer", "world"),
+    *("data", "evaluation", "examine", "grpo", "ledger", "memory", "metrics", "models", "questioner", "report"),
+    *("reward", "rollout", "run_directory", "steps", "text", "trainer", "world"),
 )
 
 __all__ = ["Questioner", "Trainer", "__version__"]

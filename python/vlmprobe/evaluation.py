@@ -5,6 +5,7 @@ A `Tally` is a plain list of question rows, so a training run, an evaluation pas
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -60,11 +61,7 @@ class Tally:
 
 def is_valid(question: QuestionRecord) -> bool | None:
     """True, False, or None for unknown; a slot without a question is not valid."""
-    verdict = question.verdict
-    if verdict is None:
-        return False
-    criteria = (verdict.grammatical, verdict.atomic, verdict.grounded, verdict.objective)
-    return False if False in criteria else None if None in criteria else True
+    return False if question.verdict is None else question.verdict.valid
 
 
 def _tri(value: bool | None) -> int:
@@ -77,7 +74,7 @@ def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
     Returns:
         n_questions, n_valid, n_unscored, qvr and fdr with intervals, vendi (over the first `VENDI_N` valid questions,
         evenly spaced; `vendi_n` says how many there were), prefix_entropy and its normalised form over the valid
-        questions, distinct_failures (texts), duplicates (share of valid questions asked before), answerer_calls.
+        questions, distinct_failure_texts, duplicates (share of valid questions asked before), answerer_calls.
     """
     valid = [is_valid(question) for _, question in tally.rows]
     image = torch.tensor([image for image, _ in tally.rows], dtype=torch.int64)
@@ -101,7 +98,7 @@ def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
         "vendi_n": len(spaced),
         "prefix_entropy": metrics.prefix_entropy(texts),
         "prefix_entropy_normalized": metrics.prefix_entropy_normalized(texts),
-        "distinct_failures": len({question.text for _, question in tally.failures()}),
+        "distinct_failure_texts": len({question.text for _, question in tally.failures()}),
         "duplicates": metrics.duplicates(texts),
         "answerer_calls": tally.calls,
     }
@@ -121,7 +118,7 @@ def probe(
     phase: str = "probe",
     ledger: Ledger | None = None,
     annotate: Annotator | None = None,
-    max_steps: int = 100_000,
+    max_slots: int | None = None,
 ) -> Tally:
     """Has a frozen questioner ask until exactly `calls` questions have been answered.
 
@@ -132,15 +129,16 @@ def probe(
         k, group_size: questions per sequence, sequences per image.
         seed: of sampling; the same seed and images give paired runs.
         run, phase, ledger, annotate: what is written down, as in `Trainer`.
-        max_steps: an end for a questioner that asks nothing valid.
+        max_slots: an end for a questioner that asks nothing valid; by default 20 slots for each call.
 
     Returns:
-        The tally; fewer than `calls` answered questions only when `max_steps` was reached.
+        The tally; fewer than `calls` answered questions only when `max_slots` was reached.
     """
     if calls < 1:
         raise ValueError(f"[probe] calls: expected at least 1, got {calls}")
+    limit = 20 * calls if max_slots is None else max_slots
     tally = Tally()
-    for step in range(max_steps):
+    for step in itertools.count():
         images = images_of(step)
         rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
         questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
@@ -159,9 +157,8 @@ def probe(
             judge=verifier.identity,
             annotate=annotate,
         )
-        if ledger is not None:
-            ledger.record(record)
+        if ledger is not None and not ledger.record(record):
+            raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
         tally.add(record, calls=calls)
-        if tally.calls >= calls:
-            break
-    return tally
+        if tally.calls >= calls or len(tally.rows) >= limit:
+            return tally

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vlmprobe._checks import check_rows
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.models.replies import Criteria, Judgement, Reply, Verdict
 from vlmprobe.text import Questions
@@ -64,12 +65,16 @@ def examine(
     total = len(questions)
     if len(images) != total:
         raise ValueError(f"[examine] images: expected {total}, one for each question, got {len(images)}")
+    if max_calls is not None and max_calls < 0:
+        raise ValueError(f"[examine] max_calls: expected at least 0, got {max_calls}")
     posed = questions.ok.nonzero()[:, 0].tolist()
     judged = verifier.validity([images[i] for i in posed], [questions.text[i] for i in posed]) if posed else []
+    check_rows("examine", "verifier.validity", len(posed), judged)
     criteria: dict[int, Criteria] = dict(zip(posed, judged, strict=True))
 
     asked = [i for i in posed if criteria[i].valid][:max_calls]
     given = answerer.answer([images[i] for i in asked], [questions.text[i] for i in asked]) if asked else []
+    check_rows("examine", "answerer.answer", len(asked), given)
     replies: dict[int, Reply] = dict(zip(asked, given, strict=True))
 
     answered = [i for i in asked if replies[i].ok]
@@ -79,6 +84,7 @@ def examine(
         if answered
         else []
     )
+    check_rows("examine", "verifier.correctness", len(answered), scored)
     judgements: dict[int, Judgement] = dict(zip(answered, scored, strict=True))
 
     valid = torch.tensor([_tri(criteria[i].valid) if i in criteria else 0 for i in range(total)], dtype=torch.int8)

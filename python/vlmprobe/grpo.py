@@ -53,6 +53,9 @@ class LossOptions:
     reduction: str = _loss_defaults.reduction
     """`grpo` (mean of sequence means), `bnpo`, `dapo` (token means) or `dr_grpo` (tokens over a constant)."""
 
+    def __post_init__(self) -> None:
+        self._to_core()  # ValueError for what the core would refuse
+
     def _to_core(self) -> _native.LossOptions:
         return _native.LossOptions(
             clip_low=self.clip_low,

@@ -174,6 +174,11 @@ class QuestionMemory:
         return self._core.count(image)
 
     @property
+    def dim(self) -> int:
+        """Width of the embeddings."""
+        return self._core.dim
+
+    @property
     def images(self) -> int:
         """Images with a question."""
         return self._core.images

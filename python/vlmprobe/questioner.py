@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vlmprobe import grpo
+from vlmprobe._checks import check_count, check_positive
 from vlmprobe.models.hf import VisionLanguageModel
 from vlmprobe.models.protocols import Picture
 from vlmprobe.rollout import Rollouts, completion_logp, decode, sample
@@ -41,10 +42,8 @@ class Questioner:
     ):
         if "{k}" not in prompt:
             raise ValueError(f"[Questioner] prompt: expected text with {{k}} in it, got {prompt!r:.60}")
-        if not temperature > 0:
-            raise ValueError(f"[Questioner] temperature: expected a number above 0, got {temperature}")
-        if max_new_tokens < 1:
-            raise ValueError(f"[Questioner] max_new_tokens: expected at least 1, got {max_new_tokens}")
+        check_positive("Questioner", "temperature", temperature)
+        check_count("Questioner", "max_new_tokens", max_new_tokens)
         self.model = model
         self.prompt, self.max_new_tokens, self.temperature = prompt, max_new_tokens, temperature
         self.model.model.model.visual.requires_grad_(False)
@@ -70,9 +69,11 @@ class Questioner:
         Returns:
             Rollouts of B = I x G sequences, ordered by image.
         """
-        for name, value in (("k", k), ("group_size", group_size)):
-            if value < 1:
-                raise ValueError(f"[ask] {name}: expected at least 1, got {value}")
+        check_count("ask", "k", k)
+        check_count("ask", "group_size", group_size)
+        for name, value, bits in (("seed", seed, 64), ("step", step, 32)):
+            if not 0 <= value < 2**bits:
+                raise ValueError(f"[ask] {name}: expected 0 to 2**{bits} - 1, got {value}")
         if not images:
             raise ValueError("[ask] images: expected at least one, got none")
         prompts = self.model.prompts(images, [self.prompt.replace("{k}", str(k))] * len(images))

@@ -152,6 +152,8 @@ def term(name: str, function: TermFunction) -> Expression:
         >>> short * valid * wrong - invalid
         short * valid * wrong - invalid
     """
+    if name == "total":
+        raise ValueError("[reward::term] name: expected another than total, which is the reward itself")
     return Expression(_core.Formula.custom(name), {name: function})
 
 

@@ -25,10 +25,12 @@ from vlmprobe.ledger.records import (
 )
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.protocols import Embedder, Picture
+from vlmprobe.models.replies import Reply
 from vlmprobe.rollout import Rollouts
 from vlmprobe.text import Questions, SlotStatus, prefix
 
-Annotator = Callable[[Picture, str], Mapping[str, Any]]
+Annotator = Callable[[Picture, str, Reply | None], Mapping[str, Any]]
+"""(picture, question, reply or None) to what is known besides, for the ledger."""
 
 
 def pictures_of(images: Sequence[Picture], rollouts: Rollouts, questions: Questions) -> list[Picture]:
@@ -191,7 +193,7 @@ def step_record(
             verdict=None if verdict is None else VerdictRecord.of(verdict, judge=judge),
             answer=None if reply is None else AnswerRecord.of(reply, answerer=answerer),
             rewards=terms,
-            annotations=annotate(pictures[i], text) if annotate and text else {},
+            annotations=annotate(pictures[i], text, reply) if annotate and text else {},
         )
 
     return StepRecord(
@@ -208,4 +210,5 @@ def _of_sequence(advantages: Tensor, rollouts: Rollouts) -> Tensor:
     """[B]: per-token advantages as their mean over the sequence's tokens."""
     if advantages.dim() == 1:
         return advantages
-    return (advantages * rollouts.mask).sum(1) / rollouts.mask.sum(1).clamp(min=1)
+    mask = rollouts.mask.to(advantages.device)
+    return (advantages * mask).sum(1) / mask.sum(1).clamp(min=1)

@@ -92,6 +92,8 @@ def parse_responses(
         >>> parse_responses(["<response_1> How many? </response_1>"], k=2).text
         ['How many?', '']
     """
+    if isinstance(completions, (str, bytes)):
+        raise ValueError("[text::parse_responses] completions: expected a list of texts, got one text")
     rows = [] if token_ends is None else [torch.as_tensor(row).tolist() for row in token_ends]
     if token_ends is not None and len(rows) != len(completions):  # the core reads none as "not given"
         raise ValueError(

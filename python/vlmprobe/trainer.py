@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from vlmprobe import grpo, reward
+from vlmprobe._checks import check_count, check_positive
 from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import Tally, probe, summarise
@@ -21,6 +22,7 @@ from vlmprobe.ledger import Ledger, RunRecord, StepRecord
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
 from vlmprobe.questioner import Questioner
+from vlmprobe.reward import paper as equation_5
 from vlmprobe.rollout import Rollouts
 from vlmprobe.steps import (
     Annotator,
@@ -62,11 +64,13 @@ class TrainerOptions:
 
     def __post_init__(self) -> None:
         for name in ("k", "group_size", "images_per_step"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"[TrainerOptions] {name}: expected at least 1, got {getattr(self, name)}")
+            check_count("TrainerOptions", name, getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"[TrainerOptions] {name}: expected a number above 0, got {getattr(self, name)}")
+            check_positive("TrainerOptions", name, getattr(self, name))
+        if not (isinstance(self.seed, int) and 0 <= self.seed < 2**63):
+            raise ValueError(f"[TrainerOptions] seed: expected 0 to 2**63 - 1, got {self.seed!r:.60}")
+        if not isinstance(self.loss, grpo.LossOptions):
+            raise ValueError(f"[TrainerOptions] loss: expected LossOptions, got {type(self.loss).__name__}")
         for name, allowed in (("credit", ("sequence", "question")), ("within", ("none", "sequence", "step"))):
             if getattr(self, name) not in allowed:
                 expected = " or ".join(allowed)
@@ -141,11 +145,24 @@ class Trainer:
     ):
         self.questioner, self.answerer, self.verifier, self.embedder = questioner, answerer, verifier, embedder
         self.images, self.options, self.ledger, self.run, self.annotate = images, options, ledger, run, annotate
-        self.reward = reward if reward is not None else paper_reward()
+        self.reward = reward if reward is not None else equation_5()
         self.memory = memory if memory is not None else QuestionMemory(embedder.dim)
+        self._check()
         self.optimizer = optimizer or adamw(questioner, options)
         self.tally = Tally()
         self.next_step = 0
+
+    def _check(self) -> None:
+        """What would only show in the middle of a step, after calls were paid for."""
+        if not isinstance(self.options, TrainerOptions):
+            raise ValueError(f"[Trainer] options: expected TrainerOptions, got {type(self.options).__name__}")
+        if not callable(self.reward):
+            hint = "expected an expression such as reward.paper() or reward.parse(text)"
+            raise ValueError(f"[Trainer] reward: {hint}, got {self.reward!r:.60}")
+        if len(self.images) == 0:
+            raise ValueError("[Trainer] images: expected at least one, got none")
+        if self.memory.dim != self.embedder.dim:
+            raise ValueError(f"[Trainer] memory: expected width {self.embedder.dim} as embedded, got {self.memory.dim}")
 
     def __repr__(self) -> str:
         return f"Trainer(step {self.next_step}, {len(self.images)} images, {self.tally!r}, {self.memory!r})"
@@ -186,12 +203,14 @@ class Trainer:
                 on_step(reports[-1])
         return reports
 
-    def evaluate(self, images: ImageSource, n: int, *, phase: str = "evaluation") -> Tally:
+    def evaluate(self, images: ImageSource, n: int, *, phase: str | None = None) -> Tally:
         """Has the questioner as it stands ask about `images`, in their order, until n questions were answered.
 
         Equal images, n and seed give paired evaluations; `summary` turns the tally into numbers. In the ledger the
-        evaluation is a run of its own, `<run>/<phase>`, because its images are.
+        evaluation is a run of its own, `<run>/<phase>`, because its images are; the phase is `evaluation-<step>` unless
+        given.
         """
+        phase = phase if phase is not None else f"evaluation-{self.next_step}"
         run = f"{self.run}/{phase}"
         if self.ledger is not None:
             self.ledger.begin(RunRecord(id=run, config={"of": self.run, "step": self.next_step, "n": n}))
@@ -215,8 +234,10 @@ class Trainer:
     def write(self, record: StepRecord) -> None:
         """Counts the step, and writes it to the ledger if there is one."""
         self.tally.add(record)
-        if self.ledger is not None:
-            self.ledger.record(record)
+        if self.ledger is not None and not self.ledger.record(record):
+            raise RuntimeError(
+                f"[Trainer] step {record.step} of run {self.run!r} is in the ledger already: name another run"
+            )
 
     def save(self, directory: str | Path) -> None:
         """A checkpoint: the questioner as a Hugging Face folder, the optimiser, the memory, the step."""
@@ -230,11 +251,6 @@ class Trainer:
         (directory / "optimizer.pt.part").rename(directory / "optimizer.pt")
 
 
-def paper_reward() -> reward.Expression:
-    """Equation 5 with its default weights."""
-    return reward.paper()
-
-
 def adamw(questioner: Questioner, options: TrainerOptions) -> torch.optim.AdamW:
     """The default optimiser."""
     return torch.optim.AdamW(questioner.parameters(), lr=options.learning_rate, weight_decay=0.0)
@@ -242,6 +258,7 @@ def adamw(questioner: Questioner, options: TrainerOptions) -> torch.optim.AdamW:
 
 def shuffled(images: ImageSource, per_step: int, *, seed: int) -> Callable[[int], list[Picture]]:
     """step -> its images: every epoch sees each image once, in an order of its own."""
+    check_count("shuffled", "per_step", per_step)
     if not len(images):
         raise ValueError("[shuffled] images: expected at least one, got none")
 
@@ -259,6 +276,7 @@ def shuffled(images: ImageSource, per_step: int, *, seed: int) -> Callable[[int]
 
 def in_order(images: ImageSource, per_step: int) -> Callable[[int], list[Picture]]:
     """step -> its images, in the source's own order, from the start again after the last."""
+    check_count("in_order", "per_step", per_step)
     if not len(images):
         raise ValueError("[in_order] images: expected at least one, got none")
     return lambda step: [images[at % len(images)] for at in range(step * per_step, (step + 1) * per_step)]

@@ -99,7 +99,7 @@ Corruption FaultSet::corrupt(const Scene& scene, const Program& program, std::st
     const auto key = static_cast<std::uint32_t>(random::hash(fault.id));
     if (random::uniform(seed_, random::Stream::kFault, who[0], key, 0) >= fault.rate) continue;
     std::string corrupted = apply(fault, answer, truth, random::uniform(seed_, random::Stream::kFault, who[0], key, 1));
-    if (corrupted == answer) continue;
+    if (corrupted == answer || corrupted == truth) continue;  // a fault never repairs a wrong answer
     result.answer = std::move(corrupted);
     result.fired = i;
   }

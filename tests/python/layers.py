@@ -37,7 +37,7 @@ SLOW_HEADERS = {"ATen/ATen.h", "torch/torch.h", "torch/extension.h", "torch/all.
 
 # Each row sees the rows above it.
 PYTHON_ROWS = (
-    {"_core", "_native", "_optional", "_build_info"},
+    {"_core", "_native", "_optional", "_build_info", "_checks"},
     {"text", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "taxonomy"},
@@ -54,7 +54,7 @@ PYTHON_SIBLINGS = {
     *(("reward", "text"), ("reward", "memory"), ("reward", "grpo"), ("reward", "metrics")),
     *(("questioner", "rollout"), ("steps", "examine"), ("evaluation", "examine"), ("evaluation", "steps")),
     *(("trainer", name) for name in ("evaluation", "examine", "steps")),
-    *(("world", name) for name in ("evaluation", "trainer")),
+    *(("world", name) for name in ("evaluation", "steps", "trainer")),
     ("run_directory", "trainer"),
     *(("demo", "config"), ("cli", "config"), ("cli", "demo"), ("cli", "doctor"), ("__main__", "cli")),
 }

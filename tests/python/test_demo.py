@@ -68,7 +68,12 @@ def test_the_run_directory_holds_ledger_metrics_and_checkpoint(finished):
         assert {run.id for run in ledger.runs()} >= {"before", "after", "zero-shot", "train paper"}
         assert "interrupted" not in "".join(map(str, ledger.progress()))
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [0, 1, 0, 1] and lines[0]["questions"] == 192
+    asked = "train valid * wrong - 0.5 * invalid"
+    assert [(line["stage"], line["step"]) for line in lines] == [
+        *((asked, 0), (asked, 1)),
+        *(("train paper", 0), ("train paper", 1)),
+    ]
+    assert lines[0]["questions"] == 192
     assert (folder / "checkpoint" / "questioner" / "model.safetensors").is_file()
 
 
@@ -94,7 +99,7 @@ def test_an_interrupted_run_says_how_far_it_came_and_leaves_a_readable_ledger(tm
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "of 1000 training steps; the ledger so far:" in said
+    assert "train paper: stopped after step" in said and "the ledger so far:" in said
     with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
         [training] = [line for line in map(str, ledger.progress()) if line.startswith("train paper")]
         assert "interrupted" in training and len(ledger.steps("train")) >= 2

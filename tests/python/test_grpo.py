@@ -206,8 +206,9 @@ def test_errors_are_value_errors_in_the_house_wording():
     )
     assert changed(mask=batch["mask"].long()) == "[grpo::loss] mask: expected bool, got Long"
     assert changed(ref_logp=None) == "[grpo::loss] ref_logp: expected a tensor, because beta is 0.01, got none"
-    assert changed(options=grpo.LossOptions(clip_low=2)) == "[grpo::loss] clip_low must be in [0, 1), got 2"
-    assert changed(options=grpo.LossOptions(reduction="mean")) == (
+    assert error(lambda: grpo.LossOptions(clip_low=2)) == "[grpo::LossOptions] clip_low must be in [0, 1), got 2"
+    assert error(lambda: grpo.LossOptions(beta=math.nan)).startswith("[grpo::LossOptions] beta must be in [0, inf)")
+    assert error(lambda: grpo.LossOptions(reduction="mean")) == (
         "[grpo::loss] reduction: expected one of grpo, bnpo, dapo, dr_grpo, got 'mean'"
     )
     assert error(lambda: grpo.group_advantages(torch.tensor([math.inf]), group=torch.tensor([0]))) == (

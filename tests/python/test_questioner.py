@@ -112,7 +112,10 @@ def test_the_reference_stays_as_it_was(questioner):
     "call, text",
     [
         (lambda q: Questioner(q.model, prompt="ask"), "[Questioner] prompt: expected text with {k} in it, got 'ask'"),
-        (lambda q: Questioner(q.model, temperature=0), "[Questioner] temperature: expected a number above 0, got 0"),
+        (
+            lambda q: Questioner(q.model, temperature=0),
+            "[Questioner] temperature: expected a finite number above 0, got 0",
+        ),
         (lambda q: Questioner(q.model, max_new_tokens=0), "[Questioner] max_new_tokens: expected at least 1, got 0"),
         (lambda q: ask(q, k=0), "[ask] k: expected at least 1, got 0"),
         (lambda q: ask(q, group_size=0), "[ask] group_size: expected at least 1, got 0"),

@@ -161,7 +161,7 @@ def test_an_evaluation_of_a_questioner_that_never_ends_stops():
         calls=5,
         k=2,
         seed=0,
-        max_steps=3,
+        max_slots=12,
     )
     numbers = summarise(tally, HashedNgramEmbedder())
     assert tally.calls == 0 and numbers["n_questions"] == 12 and numbers["qvr"] == 0
@@ -222,8 +222,11 @@ def test_a_folder_of_pictures_trains_too(tmp_path):
     [
         ({"k": 0}, "[TrainerOptions] k: expected at least 1, got 0"),
         ({"group_size": -1}, "[TrainerOptions] group_size: expected at least 1, got -1"),
-        ({"learning_rate": 0}, "[TrainerOptions] learning_rate: expected a number above 0, got 0"),
-        ({"learning_rate": float("nan")}, "[TrainerOptions] learning_rate: expected a number above 0, got nan"),
+        ({"learning_rate": 0}, "[TrainerOptions] learning_rate: expected a finite number above 0, got 0"),
+        ({"learning_rate": float("nan")}, "[TrainerOptions] learning_rate: expected a finite number above 0, got nan"),
+        ({"k": 2.5}, "[TrainerOptions] k: expected a whole number, got 2.5"),
+        ({"seed": -1}, "[TrainerOptions] seed: expected 0 to 2**63 - 1, got -1"),
+        ({"loss": None}, "[TrainerOptions] loss: expected LossOptions, got NoneType"),
         ({"credit": "token"}, "[TrainerOptions] credit: expected sequence or question, got 'token'"),
         ({"within": "run"}, "[TrainerOptions] within: expected none or sequence or step, got 'run'"),
     ],
@@ -241,3 +244,48 @@ def test_counts_of_steps_and_calls_are_checked():
     with pytest.raises(ValueError, match=r"^\[probe\] calls: expected at least 1, got 0$"):
         trainer.evaluate(WorldImages(1), 0)
     assert trainer.tally.rows == Tally().rows
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        (
+            {"reward": "paper"},
+            "[Trainer] reward: expected an expression such as reward.paper() or reward.parse(text), got",
+        ),
+        ({"memory": QuestionMemory(7)}, "[Trainer] memory: expected width 256 as embedded, got 7"),
+        ({"options": {}}, "[Trainer] options: expected TrainerOptions, got dict"),
+    ],
+)
+def test_what_would_fail_in_the_middle_of_a_step_fails_at_once(changes, text):
+    with pytest.raises(ValueError) as error:
+        make(**changes)
+    assert str(error.value).startswith(text)
+
+
+def test_a_model_that_returns_too_few_rows_is_named():
+    class Short(OracleVerifier):
+        def validity(self, images, questions):
+            return super().validity(images, questions)[1:]
+
+    questions = parse_responses(["<response_1> how many objects are there ? </response_1>"], k=1)
+    with pytest.raises(ValueError, match=r"^\[examine\] verifier.validity: expected 1 rows, got 0$"):
+        examine([WorldImages(1)[0]], questions, answerer=ExecutingAnswerer(), verifier=Short())
+
+
+def test_a_step_that_the_ledger_has_already_is_an_error_and_not_lost(tmp_path):
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.begin(RunRecord(id="run"))
+        make(ledger=ledger).step()
+        with pytest.raises(RuntimeError, match=r"step 0 of run 'run' is in the ledger already"):
+            make(ledger=ledger).step()
+
+
+def test_evaluations_between_steps_are_runs_of_their_own(tmp_path):
+    with Ledger(tmp_path / "ledger") as ledger:
+        ledger.begin(RunRecord(id="run"))
+        trainer = make(ledger=ledger)
+        for _ in range(2):
+            trainer.evaluate(WorldImages(8, seed=22), 10)
+            trainer.step()
+        assert [run.id for run in ledger.runs()] == ["run", "run/evaluation-0", "run/evaluation-1"]

@@ -234,7 +234,7 @@ def test_a_faulty_answerer_remembers_what_each_question_met():
         {"id": "exists", "when": {"family": "exist"}, "effect": "swap", "rate": 0.5},
     ]
     faulty = FaultyAnswerer(ExecutingAnswerer(), faults_of(*rules))
-    assert faulty.exposure(images[0], questions[0]) == Exposure((), None)
+    assert all(faulty.exposure(*asked).triggered is None for asked in zip(images, questions, strict=True))
     right = ExecutingAnswerer().answer(images, questions)
     met = set()
     for image, question, truth, reply in zip(images, questions, right, faulty.answer(images, questions), strict=True):
@@ -245,7 +245,9 @@ def test_a_faulty_answerer_remembers_what_each_question_met():
         if family == "count":
             assert exposure.triggered == "counts" and abs(int(reply.text) - int(truth.text)) == 1
         met.add((family, exposure.triggered))
-        known = annotator(faulty)(image, question)
+        known = annotator(faulty)(image, question, reply)
+        unanswered = annotator(faulty)(image, question, None)
+        assert unanswered["reached"] == known["reached"] and unanswered["triggered"] is None
         assert known["reached"] == list(exposure.reached) and known["triggered"] == exposure.triggered
         assert known["family"] == family and known["truth"] == truth.text
     assert {("exist", None), ("exist", "exists")} <= met
@@ -266,7 +268,7 @@ def test_a_faulty_answerer_leaves_failures_and_invalid_questions_alone():
     assert FaultyAnswerer(Mute(), everything).answer(images, questions) == Mute().answer(images, questions)
     refused = FaultyAnswerer(ExecutingAnswerer(), everything).answer(*invalid_questions(20))
     assert all(reply.failure is Failure.REFUSAL for reply in refused)
-    assert annotator(ExecutingAnswerer())(images[0], "not a question") == {}
+    assert annotator(ExecutingAnswerer())(images[0], "not a question", None) == {}
 
 
 def test_the_identity_tells_fault_sets_apart():

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
+import signal
 import time
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import NoReturn
 
 from vlmprobe.demo.experiment import Experiment, Outcome, Settings, versions
 from vlmprobe.evaluation import Tally
@@ -20,6 +24,7 @@ NOTES = [
     "Everything here is the embedded world: rendered scenes, executable questions, an oracle verifier. Its truth is "
     "known, which is why the faults that were found and missed can be counted; it is no statement about a real model.",
     "Failures are shown beside kinds of failure: a higher rate of failures is not a wider view of them.",
+    "At this size the demo departs from the defaults: three questions a sequence, credit per question, KL weight 0.04.",
 ]
 GALLERY = 160
 
@@ -35,11 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calls", type=int, default=default["calls"], help="answers per evaluation (%(default)s)")
     parser.add_argument("--embedder", choices=("minilm", "hashed"), help="minilm where it is installed, else hashed")
     parser.add_argument("--run", metavar="DIR", help="a new folder for the results (runs/demo-N)")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON instead of the table")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON, and nothing else, on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the demo; the last line printed is the page's path."""
+    """Runs the demo; the last line printed is the page's path (with --json it is in the object, as `report`)."""
     began = time.monotonic()
     names = {field.name for field in fields(Settings)}
     settings = Settings(**{name: value for name, value in vars(args).items() if name in names})
@@ -47,15 +52,9 @@ def run(args: argparse.Namespace) -> int:
     quiet()
     with RunDirectory(args.run or free_folder(), quiet=args.json) as folder:
         folder.steps = settings.steps
-        experiment = Experiment(settings, embedder, folder.ledger, say=folder.say, on_step=folder.on_step)
-        try:
+        experiment = Experiment(settings, embedder, folder)
+        with terminated():
             outcome = experiment.run()
-        except KeyboardInterrupt:
-            done = len(experiment.reports)
-            folder.say(
-                f"stopped after {done} of {settings.steps} training steps; the ledger so far: {folder.ledger.path}"
-            )
-            raise
         folder.save(experiment.trainer)
 
     summary = outcome.summary | {
@@ -66,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         "answerer": experiment.answerer.identity,
         "embedder": embedder.identity,
         "versions": dict(versions()),
+        "report": str(folder.path / "report.html"),
     }
     text = json.dumps(plain(summary), indent=1, allow_nan=False)
     (folder.path / "summary.json").write_text(text + "\n")
@@ -77,9 +77,22 @@ def run(args: argparse.Namespace) -> int:
         title="vlmprobe demo",
         notes=NOTES,
     )
-    print(text if args.json else "\n" + comparison(summary))
-    print(page)
+    print(text if args.json else f"\n{comparison(summary)}\n{page}")
     return 0
+
+
+@contextlib.contextmanager
+def terminated() -> Iterator[None]:
+    """Has SIGTERM end the block as Ctrl-C does, so that it too leaves a readable ledger and says how far it came."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def pick_embedder(name: str | None):

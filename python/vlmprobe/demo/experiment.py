@@ -6,17 +6,19 @@ Everything that decides the numbers is in `Settings`; two runs with equal settin
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
 from vlmprobe import grpo, reward
+from vlmprobe._checks import check_count, check_positive
 from vlmprobe.evaluation import Tally, probe, summarise
-from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.ledger import RunRecord
 from vlmprobe.models.hf import HFAnswerer
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.questioner import Questioner
+from vlmprobe.run_directory import RunDirectory
 from vlmprobe.trainer import EVALUATION_SEED, StepReport, Trainer, TrainerOptions, in_order, shuffled
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
@@ -60,8 +62,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("steps", "k", "pool", "held_out", "calls"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"[demo] {name}: expected at least 1, got {getattr(self, name)}")
+            check_count("demo", name, getattr(self, name))
+        check_positive("demo", "learning_rate", self.learning_rate)
+        replace(grpo.PAPER, beta=self.beta)
         if self.k > tiny.MAX_SLOTS:
             raise ValueError(f"[demo] k: expected at most {tiny.MAX_SLOTS}, got {self.k}")
         if not 0 <= self.seed < 2**32:
@@ -97,16 +100,14 @@ class Experiment:
     Args:
         settings: what to run.
         embedder: texts to unit vectors.
-        ledger: where everything is written down.
-        say: takes one line of progress.
+        folder: where everything is written down and progress is said.
     """
 
     settings: Settings
     embedder: Embedder
-    ledger: Ledger
-    say: Callable[[str], None] = print
-    on_step: Callable[[StepReport], None] = lambda report: None
+    folder: RunDirectory
     reports: list[StepReport] = field(default_factory=list)
+    """Of the training with the reward that was asked for."""
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -122,30 +123,27 @@ class Experiment:
     def run(self) -> Outcome:
         """All of it, in order."""
         settings = self.settings
-        self.say(
-            f"evaluating the untrained questioner on {settings.held_out} held-out pictures, {settings.calls} answers"
-        )
+        wanted = reward_name(settings.reward)
         before = self.evaluate(self.untrained, "before")
-        trainer = self.train(settings.reward)
-        after = self.evaluate(trainer.questioner, "after")
+        self.trainer = self.train(settings.reward)
+        after = self.evaluate(self.trainer.questioner, "after")
 
-        tallies = {settings.reward: trainer.tally}
-        if reward_name(settings.reward) != PAPER:
+        tallies = {wanted: self.trainer.tally}
+        if wanted != PAPER:
             tallies[PAPER] = self.train(PAPER).tally
         budget = min(tally.calls for tally in tallies.values())
-        self.say(f"zero-shot with the same {budget} answerer calls")
-        arms = {ZERO_SHOT: self.zero_shot(budget)} | {n: cut(t, budget) for n, t in sorted(tallies.items())}
+        arms = {ZERO_SHOT: self.zero_shot(budget)} if budget else {}
+        arms |= {name: cut(tally, budget) for name, tally in sorted(tallies.items())}
         summary = {
             "before": self.numbers(before),
             "after": self.numbers(after),
             "arms": {name: self.numbers(tally) for name, tally in arms.items()},
         }
-        self.trainer = trainer
-        return Outcome(summary, curves(self.reports[: settings.steps], trainer.tally), after)
+        return Outcome(summary, curves(self.reports, self.trainer.tally), after)
 
     def train(self, formula: str) -> Trainer:
         """A fresh questioner, trained with the given reward."""
-        settings, run = self.settings, f"train {formula}"
+        run = f"train {reward_name(formula)}"
         self.begin(run, reward=formula)
         trainer = Trainer(
             Questioner(tiny.load("questioner"), reference=self.untrained.model),
@@ -155,18 +153,14 @@ class Experiment:
             self.pool,
             reward=reward.parse(formula),
             options=self.options(),
-            ledger=self.ledger,
+            ledger=self.folder.ledger,
             run=run,
             annotate=self.annotate,
         )
-        self.say(f"training {settings.steps} steps with the reward {trainer.reward!r}")
-
-        def seen(report: StepReport) -> None:
-            self.reports.append(report)
-            self.on_step(report)
-
-        trainer.train(settings.steps, on_step=seen)
-        self.ledger.finish(run)
+        self.folder.say(f"{run}: {self.settings.steps} steps with the reward {trainer.reward!r}")
+        reports = trainer.train(self.settings.steps, on_step=self.folder.on_step)
+        self.reports = self.reports or reports
+        self.folder.ledger.finish(run)
         return trainer
 
     def options(self) -> TrainerOptions:
@@ -193,6 +187,7 @@ class Experiment:
     def ask(self, questioner, phase, images_of, calls, seed, group_size) -> Tally:
         """A frozen questioner with a budget."""
         self.begin(phase, calls=calls)
+        self.folder.say(f"{phase}: {calls} answers, nothing is trained")
         tally = probe(
             questioner,
             self.answerer,
@@ -204,22 +199,26 @@ class Experiment:
             seed=self.settings.seed + seed,
             run=phase,
             phase=phase,
-            ledger=self.ledger,
+            ledger=self.folder.ledger,
             annotate=self.annotate,
         )
-        self.ledger.finish(phase)
+        if tally.calls < calls:
+            self.folder.say(f"{phase}: gave up after {len(tally.rows)} questions with {tally.calls} of {calls} answers")
+        self.folder.ledger.finish(phase)
         return tally
 
     def begin(self, run: str, **what: Any) -> None:
         """Writes a run's head into the ledger."""
+        self.folder.stage = run
         roles = {
             "questioner": self.untrained.identity,
             "answerer": self.answerer.identity,
             "verifier": self.verifier.identity,
             "embedder": self.embedder.identity,
         }
-        config = {**vars(self.settings), **what, "faults": None if self.faults is None else self.faults.to_json()}
-        self.ledger.begin(RunRecord(id=run, config=config, versions=versions(), identities=roles))
+        planted = None if self.faults is None else self.faults.to_json()
+        config = {**vars(self.settings), **asdict(self.options()), **what, "faults": planted}
+        self.folder.ledger.begin(RunRecord(id=run, config=config, versions=versions(), identities=roles))
 
     def numbers(self, tally: Tally) -> dict[str, Any]:
         """The paper's numbers and the world's."""
@@ -227,7 +226,7 @@ class Experiment:
 
 
 def reward_name(formula: str) -> str:
-    """`paper` for anything that spells equation 5, else the text itself."""
+    """`paper` for text that parses to equation 5 as `reward.paper()` writes it, else the text itself."""
     return PAPER if repr(reward.parse(formula)) == repr(reward.paper()) else formula
 
 

@@ -87,6 +87,12 @@ class VerdictRecord:
     failure: str | None = None
     """Why a judgement is missing."""
 
+    @property
+    def valid(self) -> bool | None:
+        """Any criterion False: False; else any None: None; else True."""
+        criteria = (self.grammatical, self.atomic, self.grounded, self.objective)
+        return False if False in criteria else None if None in criteria else True
+
     @classmethod
     def of(cls, verdict: _VerdictLike, *, judge: str) -> VerdictRecord:
         """From anything with the fields of `vlmprobe.models.Verdict`."""

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,8 +28,9 @@ MINILM_REVISION = "1110a243"
 class MiniLMEmbedder:
     """all-MiniLM-L6-v2, the paper's embedding model: 384 wide, weights from a package, no hub, no network.
 
-    Texts go through the model in blocks of a few fixed shapes (8 or 16 rows; 16 to 256 tokens by the text's own length), because the shape of a matrix product changes its rounding. So a row depends on its text alone, to the bit
-    on one machine; measured equal for 1 and 2 threads and for every order. It differs from `SentenceTransformer.encode`
+    Texts go through the model in blocks of a few fixed shapes (8 or 16 rows; 16 to 256 tokens by its length),
+    as the shape of a matrix product changes its rounding. So a row depends on its text alone, to the bit on one
+    machine; measured equal for 1 and 2 threads and for every order. It differs from `SentenceTransformer.encode`
     by less than 1e-6.
 
     Args:
@@ -50,8 +51,8 @@ class MiniLMEmbedder:
     dim = 384
     identity = f"sentence-transformers/{name}@{MINILM_REVISION}"
 
-    # Tokens -> rows; longer texts are cut at the model's limit of 256. At least 256 tokens a block: below that the matrix
-    # products split by threads, and 1 and 2 threads gave other bits (measured at 8 x 16 and 8 x 24).
+    # Tokens -> rows; longer texts are cut at the model's limit of 256. At least 256 tokens a block: below that the
+    # matrix products split by threads, and 1 and 2 threads gave other bits (measured at 8 x 16 and 8 x 24).
     _blocks: ClassVar[dict[int, int]] = {16: 16, 24: 16, 32: 8, 64: 8, 128: 8, 256: 8}
 
     def __init__(self, path: str | Path | None = None, *, threads: int | None = None, capacity: int = 65536) -> None:

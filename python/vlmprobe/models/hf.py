@@ -71,7 +71,7 @@ class VisionLanguageModel:
         self.model, self.processor, self.identity = model, processor, identity
         self.eos_ids = _ids(model.generation_config.eos_token_id, processor.tokenizer.eos_token_id)
         self.pad_id = processor.tokenizer.pad_token_id
-        self.banned_ids = sorted(set(processor.tokenizer.all_special_ids) - set(self.eos_ids))
+        self.banned_ids = _banned(model.config, processor.tokenizer, self.eos_ids)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> VisionLanguageModel:
@@ -82,7 +82,8 @@ class VisionLanguageModel:
         """
         from transformers import AutoModelForImageTextToText
 
-        if isinstance(path, Path) and not (path / "config.json").is_file():
+        local = isinstance(path, Path) or str(path).startswith((".", "/", "~"))
+        if local and not (Path(path) / "config.json").is_file():
             raise ValueError(f"[VisionLanguageModel.load] path: expected a folder with config.json, got {str(path)!r}")
         model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, attn_implementation="sdpa")
         return cls(model.to(device).eval(), load_processor(path), identity=_identity(path, model))
@@ -256,6 +257,15 @@ def _chat_template(path: str | Path) -> str | None:
 def _identity(path: str | Path, model) -> str:
     revision = getattr(model.config, "_commit_hash", None)
     return f"{Path(path).name}@{revision}" if revision else Path(path).name
+
+
+def _banned(config, tokenizer, eos_ids: list[int]) -> list[int]:
+    """Ids that no completion may hold: special tokens, those of images and videos (one in a completion crashes the next
+    forward pass), and the ids beyond the tokenizer that pad the vocabulary."""
+    names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    marks = {getattr(config, name, None) for name in names} - {None}
+    padding = range(len(tokenizer), config.get_text_config().vocab_size)
+    return sorted((marks | set(tokenizer.all_special_ids) | set(padding)) - set(eos_ids))
 
 
 def _ids(*values) -> list[int]:

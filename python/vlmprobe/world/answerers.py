@@ -45,8 +45,9 @@ class FaultyAnswerer:
 
     def __init__(self, inner: Answerer, faults):
         self._inner, self.faults = inner, faults
-        self._exposures: dict[tuple[int, str], Exposure] = {}
-        ids = ",".join(fault.id for fault in faults.faults)
+        self._triggered: dict[tuple[int, str], str] = {}
+        self._ids = [fault.id for fault in faults.faults]
+        ids = ",".join(self._ids)
         what = f"{core.hash(faults.to_json()):016x}, seed={faults.seed}"
         self.identity = f"{inner.identity}+faults[{what}: {ids}]" if ids else inner.identity
 
@@ -56,8 +57,13 @@ class FaultyAnswerer:
         return [self._corrupt(*row) for row in zip(images, questions, replies, strict=True)]
 
     def exposure(self, image: Picture, question: str) -> Exposure:
-        """What the faults did when this question was asked; nothing when it never was."""
-        return self._exposures.get((scene_of(image).id, question), Exposure((), None))
+        """The faults whose condition the question meets, asked or not, and the one that changed the answer it got."""
+        scene = scene_of(image)
+        judged = core.world.judge(scene, question)
+        if not judged.valid:
+            return Exposure((), None)
+        met = self.faults.corrupt(scene, judged.program, question, judged.answer, judged.answer).reached
+        return Exposure(tuple(self._ids[i] for i in met), self._triggered.get((scene.id, question)))
 
     def _corrupt(self, image: Picture, question: str, reply: Reply) -> Reply:
         scene = scene_of(image)
@@ -65,9 +71,9 @@ class FaultyAnswerer:
         if not (reply.ok and judged.valid):
             return reply
         result = self.faults.corrupt(scene, judged.program, question, judged.answer, reply.text)
-        ids = [fault.id for fault in self.faults.faults]
-        triggered = None if result.fired is None else ids[result.fired]
-        self._exposures[scene.id, question] = Exposure(tuple(ids[i] for i in result.reached), triggered)
+        if result.fired is None:
+            return reply
+        self._triggered[scene.id, question] = self._ids[result.fired]
         return Reply(text=result.answer)
 
 

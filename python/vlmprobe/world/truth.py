@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from vlmprobe._native import core
 from vlmprobe.models.protocols import Picture
+from vlmprobe.models.replies import Reply
+from vlmprobe.steps import Annotator
 from vlmprobe.world.answerers import FaultyAnswerer
 from vlmprobe.world.source import scene_of
-
-Annotator = Callable[[Picture, str], Mapping[str, Any]]
 
 
 def annotator(answerer: object) -> Annotator:
@@ -20,7 +20,7 @@ def annotator(answerer: object) -> Annotator:
         answerer: the one that was asked; faults are known of a `FaultyAnswerer` only.
     """
 
-    def annotate(image: Picture, question: str) -> Mapping[str, Any]:
+    def annotate(image: Picture, question: str, reply: Reply | None) -> Mapping[str, Any]:
         judged = core.world.judge(scene_of(image), question)
         if judged.program is None:
             return {}
@@ -29,7 +29,7 @@ def annotator(answerer: object) -> Annotator:
         if isinstance(answerer, FaultyAnswerer):
             exposure = answerer.exposure(image, question)
             known["reached"] = list(exposure.reached)
-            known["triggered"] = exposure.triggered
+            known["triggered"] = exposure.triggered if reply is not None else None
         return known
 
     return annotate

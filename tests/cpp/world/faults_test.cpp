@@ -141,6 +141,14 @@ TEST_CASE("each effect by its possible answers, evenly drawn") {
   CHECK(effects(R"("other")", "plain", "plain") == Counts{{"striped", 3000}});
   CHECK(effects(R"("other")", "yes", "no") == Counts{{"yes", 3000}});  // wrong already, and no other wrong answer
   CHECK(effects(R"("other")", "who knows", "green") == Counts{{"who knows", 3000}});
+
+  // An answer that is wrong already is never repaired.
+  CHECK(effects(R"("swap")", "no", "yes") == Counts{{"no", 3000}});
+  CHECK(effects(R"("replace", "map": {"red": "green"})", "red", "green") == Counts{{"red", 3000}});
+  const Counts wrong = effects(R"("off_by_one")", "2", "3");  // one less, or the fault does not fire
+  CHECK(wrong.size() == 2);
+  CHECK(plausible(wrong.at("1"), 3000, 0.5));
+  CHECK(plausible(wrong.at("2"), 3000, 0.5));
 }
 
 TEST_CASE("the rate is the share that fires") {
