@@ -16,7 +16,7 @@ from vlmprobe.data.image import Image
 from vlmprobe.evaluation import Tally
 from vlmprobe.ledger.records import AnswerRecord, QuestionRecord, VerdictRecord
 from vlmprobe.models.replies import Failure, Reply
-from vlmprobe.world.answerers import ExecutingAnswerer, Exposure, FaultyAnswerer, load_faults
+from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.discovery import discovery
 from vlmprobe.world.render import render
 from vlmprobe.world.source import WorldImages, scene_of
