@@ -34,13 +34,20 @@ class Tally:
     calls: int = 0
     """Answerer calls."""
 
-    def add(self, record: StepRecord, *, calls: int | None = None) -> None:
-        """Adds a step's questions; with `calls`, stops right after that many answered ones in all."""
+    def add(self, record: StepRecord) -> None:
+        """Adds a step's questions."""
         image_of = {sequence.sequence: sequence.image for sequence in record.sequences}
         for question in record.questions:
-            if calls is not None and self.calls >= calls:
-                return
             self.append(image_of[question.sequence], question)
+
+    def first(self, calls: int) -> Tally:
+        """The questions up to the given number of answered ones; those after the last answered one are left out."""
+        short = Tally()
+        for row in self.rows:
+            if short.calls >= calls:
+                break
+            short.append(*row)
+        return short
 
     def append(self, image: int, question: QuestionRecord) -> None:
         """Adds one question."""
@@ -159,6 +166,6 @@ def probe(
         )
         if ledger is not None and not ledger.record(record):
             raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
-        tally.add(record, calls=calls)
+        tally.add(record)
         if tally.calls >= calls or len(tally.rows) >= limit:
-            return tally
+            return tally.first(calls)

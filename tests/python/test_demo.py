@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vlmprobe.demo.experiment import Settings, cut, reward_name
+from vlmprobe.demo.experiment import Settings, reward_name
 from vlmprobe.evaluation import Tally
 from vlmprobe.ledger import AnswerRecord, Ledger, QuestionRecord
 
@@ -148,7 +148,7 @@ def test_a_cut_stops_right_after_its_last_call():
     for number in range(6):
         answer = AnswerRecord(answerer="a", text="yes") if number % 2 else None
         tally.append(0, QuestionRecord(sequence=0, slot=number, status="ok", text=str(number), answer=answer))
-    assert [q.text for _, q in cut(tally, 2).rows] == ["0", "1", "2", "3"]
+    assert [q.text for _, q in tally.first(2).rows] == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize("changes", [{"k": 9}, {"answerer": "oracle"}, {"pool": 0}, {"held_out": 0}])

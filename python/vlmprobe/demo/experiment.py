@@ -133,7 +133,7 @@ class Experiment:
             tallies[PAPER] = self.train(PAPER).tally
         budget = min(tally.calls for tally in tallies.values())
         arms = {ZERO_SHOT: self.zero_shot(budget)} if budget else {}
-        arms |= {name: cut(tally, budget) for name, tally in sorted(tallies.items())}
+        arms |= {name: tally.first(budget) for name, tally in sorted(tallies.items())}
         summary = {
             "before": self.numbers(before),
             "after": self.numbers(after),
@@ -228,16 +228,6 @@ class Experiment:
 def reward_name(formula: str) -> str:
     """`paper` for text that parses to equation 5 as `reward.paper()` writes it, else the text itself."""
     return PAPER if repr(reward.parse(formula)) == repr(reward.paper()) else formula
-
-
-def cut(tally: Tally, calls: int) -> Tally:
-    """The tally's first questions, up to the given number of answerer calls."""
-    short = Tally()
-    for row in tally.rows:
-        if short.calls >= calls:
-            break
-        short.append(*row)
-    return short
 
 
 def curves(reports: list[StepReport], tally: Tally) -> list[dict[str, Any]]:
