@@ -167,8 +167,19 @@ def overall(by_family: dict[str, tuple[int, int]]) -> float:
     return sum(r for r, _ in by_family.values()) / sum(n for _, n in by_family.values())
 
 
-def teach(model, processor, make, steps: int, peak: float, work: Path, report: Progress, stage: str, half=None) -> None:
-    """Supervised steps over `make(step)`, checkpointed every 250 steps in `work`."""
+def teach(
+    model,
+    processor,
+    make,
+    steps: int,
+    peak: float,
+    work: Path,
+    report: Progress,
+    stage: str,
+    half=None,
+    every: int = 250,
+) -> None:
+    """Supervised steps over `make(step)`, checkpointed every `every` steps in `work`."""
     step_of = optimizer(model.parameters(), peak)
     checkpoint, first = work / f"{stage}.pt", 0
     if checkpoint.exists():
@@ -190,7 +201,7 @@ def teach(model, processor, make, steps: int, peak: float, work: Path, report: P
         step_of.step()
         if step % 50 == 0:
             report(stage=stage, step=step, loss=round(loss.item(), 4))
-        if (step + 1) % 250 == 0:
+        if (step + 1) % every == 0:
             state = {"model": model.state_dict(), "optimizer": step_of.state_dict(), "step": step + 1}
             torch.save(state, checkpoint.with_suffix(".part"))
             checkpoint.with_suffix(".part").rename(checkpoint)
