@@ -79,7 +79,7 @@ def test_another_torch_is_refused_with_both_versions(prefix, tmp_path):
 
 def test_an_unknown_component_is_refused(prefix, tmp_path):
     (tmp_path / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.24)\nproject(p LANGUAGES CXX)\n"
+        "cmake_minimum_required(VERSION 3.25)\nproject(p LANGUAGES CXX)\n"
         "find_package(vlmprobe REQUIRED COMPONENTS header)\n"
     )
     code, output = cmake("-S", tmp_path, "-B", tmp_path / "b", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")

@@ -16,6 +16,8 @@ from torch import Tensor
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.replies import Failure, Reply
 
+QWEN_VL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")  # the classes whose positions and features this module knows
+
 
 @dataclass(frozen=True)
 class Prompts:
@@ -68,6 +70,9 @@ class VisionLanguageModel:
     """
 
     def __init__(self, model, processor, *, identity: str):
+        if not hasattr(model.model, "get_rope_index"):
+            expected = "a model of the Qwen2-VL, Qwen2.5-VL or Qwen3-VL classes"
+            raise ValueError(f"[VisionLanguageModel] model: expected {expected}, got {type(model).__name__}")
         self.model, self.processor, self.identity = model, processor, identity
         self.eos_ids = _ids(model.generation_config.eos_token_id, processor.tokenizer.eos_token_id)
         self.pad_id = processor.tokenizer.pad_token_id
@@ -233,12 +238,12 @@ def load_processor(path: str | Path):
     Raises:
         ValueError: what was found cannot take images.
     """
-    from transformers import AutoProcessor, AutoTokenizer
+    from transformers import AutoConfig, AutoProcessor, AutoTokenizer
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     from vlmprobe.models.processor import ImageTextProcessor
 
-    if Path(path).is_dir():
+    if Path(path).is_dir() and AutoConfig.from_pretrained(path).model_type in QWEN_VL:
         images, tokenizer = Qwen2VLImageProcessorPil.from_pretrained(path), AutoTokenizer.from_pretrained(path)
         return ImageTextProcessor(images, tokenizer, chat_template=tokenizer.chat_template or _chat_template(path))
     processor = AutoProcessor.from_pretrained(path)
