@@ -1,6 +1,8 @@
 """The page and the terminal's table: complete, escaped, self-contained, and honest about what is not known."""
 
+import base64
 import html.parser
+import io
 import math
 import random
 import re
@@ -398,3 +400,16 @@ def test_errors(tmp_path):
     with pytest.raises(ValueError, match=r"^\[comparison\] width must be at least 1, got 0"):
         comparison(good, width=0)
     assert not (tmp_path / "r.html").exists()
+
+
+def test_every_picture_of_the_page_can_be_decoded_whole(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)  # a PNG far beyond a text's limit
+    cards = [
+        FailureCard(family="f", question="q", answer="a", image=PILImage.fromarray(noise)),
+        FailureCard(family="f", question="q", answer="a", image=PILImage.new("RGB", (900, 600), "red")),
+    ]
+    page = write_page(tmp_path / "page.html", summary={"before": {"fdr": 0.5}}, gallery=cards).read_text()
+    uris = re.findall(r'src="data:image/[a-z]+;base64,([^"]+)"', page)
+    pictures = [PILImage.open(io.BytesIO(base64.b64decode(uri, validate=True))) for uri in uris]
+    assert [image.size for image in pictures] == [(64, 64), (320, 213)]
+    assert np.array_equal(np.asarray(pictures[0].convert("RGB")), noise)

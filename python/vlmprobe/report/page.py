@@ -85,7 +85,8 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(picture=cards.picture, svg=Markup, dash=format.DASH)
+    # ours: what we drew ourselves (SVG, base64), neither escaped nor cut to a length as texts of others are.
+    environment.globals.update(picture=cards.picture, ours=Markup, dash=format.DASH)
     environment.filters.update(count=format.count, small_percent=format.small_percent)
     rows = columns.runs(summary)
     return environment.get_template("page.html.j2").render(
