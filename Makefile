@@ -4,12 +4,15 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help setup build test demo format clean
+.PHONY: help setup build test test-sanitize bench bench-record demo format clean
 
 help:
 	@echo "make setup    system packages (apt-get), .venv, pinned packages"
 	@echo "make build    the library and the Python module, in place"
 	@echo "make test     C++ build and tests, format, lint, pytest; ARGS='-k name' goes to pytest"
+	@echo "make test-sanitize  the C++ tests under AddressSanitizer and UBSan"
+	@echo "make bench    GRPO kernels beside TRL and Liger, one shape each; CASES=regex OUT=file"
+	@echo "make bench-record   every shape and thread count"
 	@echo "make demo     vlmprobe demo; ARGS='--steps 20' goes to it"
 	@echo "make format   clang-format and ruff, in place"
 	@echo "make clean    remove the build folders; .venv stays"
@@ -23,6 +26,15 @@ build: setup
 
 test: setup
 	@tools/check.sh $(ARGS)
+
+test-sanitize: setup
+	@cmake --workflow --preset asan
+
+bench: build
+	@python benchmarks/python/grpo/bench.py $(if $(CASES),--cases '$(CASES)') $(if $(OUT),--out '$(OUT)')
+
+bench-record: build
+	@python benchmarks/python/grpo/bench.py --all $(if $(CASES),--cases '$(CASES)') $(if $(OUT),--out '$(OUT)')
 
 demo: build
 	@vlmprobe demo $(ARGS)

@@ -48,9 +48,10 @@ missing_packages() {
   fi
 }
 
-# The build does without these: FAISS has a fallback and ccache only saves time.
+# The build does without these: FAISS and Highway have fallbacks, and ccache only saves time.
 missing_optional() {
   [[ -e /usr/include/faiss/IndexFlat.h || -e /usr/local/include/faiss/IndexFlat.h ]] || echo libfaiss-dev libopenblas-dev
+  [[ -e /usr/include/hwy/highway.h || -e /usr/local/include/hwy/highway.h ]] || echo libhwy-dev
   command -v ccache >/dev/null || echo ccache
 }
 
@@ -89,6 +90,8 @@ say "installing the pinned packages of requirements/ci.txt"
 unset PYTHONPATH PYTHONHOME
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
 pip install --quiet -r requirements/ci.txt
+# Liger would ask for Triton, which the CPU build of torch does without: its own code only.
+pip install --quiet --no-deps -c requirements/constraints.txt liger-kernel
 if pip list --format=freeze | grep -i '^nvidia-'; then
   fail "expected the CPU build of torch, but the packages above came along: the index serves a CUDA build by default." \
     "Remove .venv and give pip an index with CPU builds (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL), then try again."

@@ -54,12 +54,16 @@ def examine() -> dict[str, Any]:
 def _core_facts(problems: list[str]) -> dict[str, Any]:
     try:
         info = importlib.import_module("vlmprobe._build_info")
-        facts = {name: getattr(info, name) for name in ("torch", "faiss", "compiler", "build_type", "architecture")}
+        facts = {
+            name: getattr(info, name)
+            for name in ("torch", "faiss", "highway", "compiler", "build_type", "architecture")
+        }
     except ModuleNotFoundError:
         facts = {}
     try:
         core = importlib.import_module("vlmprobe._native").core
         draw = float(core.uniform(1, core.Stream.sampling, 1, 2, 3))
+        facts["simd"] = list(core.grpo.simd_targets())
     except (ImportError, AttributeError) as error:
         problems.append(str(error))
         return {**facts, "self_check": "failed"}
@@ -107,6 +111,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
             )
         )
         rows.append(("FAISS", core["faiss"]))
+        rows.append(("Highway", f"{core['highway']}; kernels: {', '.join(core.get('simd', ['none']))}"))
     if torch["version"] is None:
         rows.append(("torch", "missing"))
     else:

@@ -1,6 +1,9 @@
 #include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
 
 #include "check.h"
+#include "names.h"
+#include "operators.h"
 #include "vlmprobe/core/shape.h"
 #include "vlmprobe/grpo/advantage_tensor.h"
 
@@ -36,19 +39,55 @@ Advantages on(const at::Device& device, const Advantages& result) {
 
 }  // namespace
 
-Advantages group_advantages(const at::Tensor& rewards, const at::Tensor& group, const AdvantageOptions& options) {
+Two kernel::group_advantages(const at::Tensor& rewards, const at::Tensor& group, Numbers options) {
   constexpr std::string_view kOp = "grpo::group_advantages";
   Shapes shapes(kOp);
   shapes.require("rewards", rewards.sizes(), {"B"});
   shapes.require("group", group.sizes(), {"B"});
   expect_float32_or_float64(rewards, kOp, "rewards");
   expect_dtype(group, at::kLong, kOp, "group");
+  const AdvantageOptions unpacked = unpack_advantage({options.data(), options.size()}, kOp);
 
   const at::Tensor reward = on_cpu(rewards), label = on_cpu(group);
   const Advantages result = empty_advantages(reward.sizes(), reward.scalar_type());
   const auto run = [&]<class T>(T) {
-    group_advantages<T>(numbers<T>(reward), labels(label), view<T>(result.values), view<bool>(result.degenerate),
-                        options);
+    grpo::group_advantages<T>(numbers<T>(reward), labels(label), view<T>(result.values), view<bool>(result.degenerate),
+                              unpacked);
+  };
+  reward.scalar_type() == at::kDouble ? run(double{}) : run(float{});
+  const auto [values, degenerate] = on(rewards.device(), result);
+  return {values, degenerate};
+}
+
+Two meta::group_advantages(const at::Tensor& rewards, const at::Tensor&, Numbers) {
+  return {at::empty_symint(rewards.sym_sizes(), rewards.options()),
+          at::empty_symint(rewards.sym_sizes(), rewards.options().dtype(at::kBool))};
+}
+
+Advantages group_advantages(const at::Tensor& rewards, const at::Tensor& group, const AdvantageOptions& options) {
+  const PackedAdvantageOptions packed = pack(options);
+  const auto [values, degenerate] =
+      call<GroupAdvantagesOp>("vlmprobe::group_advantages", rewards, group, Numbers(packed));
+  return {values, degenerate};
+}
+
+Advantages gdpo_advantages(const at::Tensor& rewards, const at::Tensor& group, const std::optional<at::Tensor>& weights,
+                           const AdvantageOptions& options) {
+  constexpr std::string_view kOp = "grpo::gdpo_advantages";
+  Shapes shapes(kOp);
+  shapes.require("rewards", rewards.sizes(), {"B", "K"});
+  shapes.require("group", group.sizes(), {"B"});
+  if (weights) shapes.require("weights", weights->sizes(), {"K"});
+  expect_float32_or_float64(rewards, kOp, "rewards");
+  expect_dtype(group, at::kLong, kOp, "group");
+  if (weights) expect_float32_or_float64(*weights, kOp, "weights");
+
+  const at::Tensor reward = on_cpu(rewards), label = on_cpu(group);
+  const at::Tensor weight = weights ? on_cpu(weights->to(at::kDouble)) : at::ones({shapes["K"]}, at::kDouble);
+  const Advantages result = empty_advantages({reward.size(0)}, reward.scalar_type());
+  const auto run = [&]<class T>(T) {
+    gdpo_advantages<T>(numbers<T>(reward), numbers<double>(weight), labels(label), view<T>(result.values),
+                       view<bool>(result.degenerate), options);
   };
   reward.scalar_type() == at::kDouble ? run(double{}) : run(float{});
   return on(rewards.device(), result);
@@ -81,6 +120,52 @@ Advantages question_advantages(const at::Tensor& question_rewards, const at::Ten
   };
   reward.scalar_type() == at::kDouble ? run(double{}) : run(float{});
   return on(question_rewards.device(), result);
+}
+
+namespace {
+
+constexpr std::string_view kOptions = "grpo::AdvantageOptions";
+constexpr std::array<std::string_view, 3> kScales = {"group", "batch", "none"};
+constexpr std::array<std::string_view, 2> kBaselines = {"mean", "leave_one_out"};
+constexpr std::array<std::string_view, 2> kSingletons = {"zero", "raw"};
+
+}  // namespace
+
+Scale scale(std::string_view name) {
+  return parse<Scale>(kScales, kOptions, "scale", name);
+}
+Baseline baseline(std::string_view name) {
+  return parse<Baseline>(kBaselines, kOptions, "baseline", name);
+}
+Singleton singleton(std::string_view name) {
+  return parse<Singleton>(kSingletons, kOptions, "singleton", name);
+}
+
+std::string_view name(Scale scale) {
+  return name_of(kScales, scale);
+}
+std::string_view name(Baseline baseline) {
+  return name_of(kBaselines, baseline);
+}
+std::string_view name(Singleton singleton) {
+  return name_of(kSingletons, singleton);
+}
+
+PackedAdvantageOptions pack(const AdvantageOptions& options) {
+  const auto number = [](auto value) { return static_cast<double>(value); };
+  return {options.epsilon, number(options.scale), number(options.baseline), options.minimum_std,
+          number(options.singleton)};
+}
+
+AdvantageOptions unpack_advantage(std::span<const double> packed, std::string_view op) {
+  expect(packed.size() == 5, op, "options: expected 5 numbers, got {}", packed.size());
+  const AdvantageOptions options{.epsilon = packed[0],
+                                 .scale = enumerator<Scale>(kScales, packed[1], op, "scale"),
+                                 .baseline = enumerator<Baseline>(kBaselines, packed[2], op, "baseline"),
+                                 .minimum_std = packed[3],
+                                 .singleton = enumerator<Singleton>(kSingletons, packed[4], op, "singleton")};
+  check(options, op);
+  return options;
 }
 
 }  // namespace vlmprobe::grpo

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <fmt/ranges.h>
 
+#include <cmath>
+#include <optional>
 #include <string_view>
 
 #include "vlmprobe/core/error.h"
@@ -18,6 +21,31 @@ inline void expect_dtype(const at::Tensor& tensor, at::ScalarType dtype, std::st
 inline void expect_float32_or_float64(const at::Tensor& tensor, std::string_view op, std::string_view name) {
   expect(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kDouble, op,
          "{}: expected float32 or float64, got {}", name, c10::toString(tensor.scalar_type()));
+}
+
+inline void expect_device(const at::Tensor& tensor, const at::Tensor& like, std::string_view op, std::string_view name,
+                          std::string_view like_name) {
+  expect(tensor.device() == like.device(), op, "{}: expected a tensor on {} as {}, got {}", name, like.device().str(),
+         like_name, tensor.device().str());
+}
+
+// The inputs that every loss takes, on the device of what it is computed from. A normalizer may stay on the CPU.
+inline void expect_devices(std::string_view op, const at::Tensor& like, std::string_view like_name,
+                           const at::Tensor& advantages, const at::Tensor& mask,
+                           const std::optional<at::Tensor>& old_logp, const std::optional<at::Tensor>& ref_logp) {
+  expect_device(advantages, like, op, "advantages", like_name);
+  expect_device(mask, like, op, "mask", like_name);
+  if (old_logp) expect_device(*old_logp, like, op, "old_logp", like_name);
+  if (ref_logp) expect_device(*ref_logp, like, op, "ref_logp", like_name);
+}
+
+inline void expect_temperature(double temperature, std::string_view op) {
+  expect(temperature > 0 && std::isfinite(temperature), op, "temperature must be in (0, inf), got {}", temperature);
+}
+
+// The dtype of log-probabilities computed from logits of `dtype`.
+inline at::ScalarType logp_dtype(at::ScalarType dtype) {
+  return dtype == at::kDouble ? at::kDouble : at::kFloat;
 }
 
 }  // namespace vlmprobe::grpo

@@ -1,63 +1,109 @@
 #include "vlmprobe/grpo/token_logp.h"
 
-#include <ATen/ops/log_softmax.h>
-#include <fmt/ranges.h>
-
-#include <cmath>
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "check.h"
+#include "operators.h"
+#include "rows.h"
 
 namespace vlmprobe::grpo {
 namespace {
 
 constexpr std::string_view kOp = "grpo::token_logp";
 
-void check_tokens(const at::Tensor& tokens, std::int64_t vocabulary) {
-  if (tokens.numel() == 0) return;
-  const auto low = tokens.min().item<std::int64_t>(), high = tokens.max().item<std::int64_t>();
-  expect(low >= 0 && high < vocabulary, kOp, "tokens: expected ids in [0, {}), got {}", vocabulary,
-         low < 0 ? low : high);
-}
-
-void check_arguments(const at::Tensor& logits, const at::Tensor& tokens, double temperature,
-                     const std::optional<at::Tensor>& mask) {
-  expect(logits.is_floating_point(), kOp, "logits: expected a floating dtype, got {}",
-         c10::toString(logits.scalar_type()));
-  expect(logits.dim() >= 1 && logits.size(-1) >= 1, kOp, "logits: expected shape [..., V] with V >= 1, got [{}]",
-         fmt::join(logits.sizes(), ", "));
-  const auto leading = logits.sizes().slice(0, static_cast<std::size_t>(logits.dim() - 1));
-  const auto expect_leading = [&](const at::Tensor& tensor, std::string_view name) {
-    expect(tensor.sizes() == leading, kOp, "{}: expected shape [{}], got [{}] (set by logits)", name,
-           fmt::join(leading, ", "), fmt::join(tensor.sizes(), ", "));
-  };
-  expect_leading(tokens, "tokens");
-  expect_dtype(tokens, at::kLong, kOp, "tokens");
-  if (mask) {
-    expect_leading(*mask, "mask");
-    expect_dtype(*mask, at::kBool, kOp, "mask");
+// `in_place` is not part of the operator: its backward writes over the logits.
+struct TokenLogpFunction : torch::autograd::Function<TokenLogpFunction> {
+  static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, const at::Tensor& logits,
+                                                const at::Tensor& tokens, const Maybe& mask, double temperature,
+                                                bool argmax, bool in_place) {
+    const at::AutoDispatchBelowADInplaceOrView guard;
+    const auto [logp, entropy, log_z, best] =
+        call<TokenLogpOp>("vlmprobe::token_logp", logits, tokens, mask, temperature, argmax);
+    context->save_for_backward({logits, tokens, mask.value_or(at::Tensor()), logp, entropy, log_z});
+    context->saved_data["temperature"] = temperature;
+    context->saved_data["in_place"] = in_place;
+    context->mark_non_differentiable({log_z, best});
+    context->set_materialize_grads(true);
+    return {logp, entropy, log_z, best};
   }
-  expect(temperature > 0 && std::isfinite(temperature), kOp, "temperature must be in (0, inf), got {}", temperature);
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    expect_state(!at::GradMode::is_enabled(), kOp,
+                 "backward: expected create_graph=False, log-probabilities are differentiable once");
+    const auto saved = context->get_saved_variables();
+    const Maybe mask = saved[2].defined() ? Maybe(saved[2]) : Maybe();
+    const double temperature = context->saved_data["temperature"].toDouble();
+    at::Tensor result;
+    if (context->saved_data["in_place"].toBool()) {
+      result = saved[0].detach();
+      row_gradient(rows(kOp, result, saved[1], mask, temperature), {saved[3], saved[4], saved[5], {}}, gradients[0],
+                   gradients[1], result);
+      saved[0].unsafeGetTensorImpl()->bump_version();  // whoever reads them as logits again is told so
+    } else {
+      result = call<TokenLogpBackwardOp>("vlmprobe::token_logp_backward", gradients[0], gradients[1], saved[0],
+                                         saved[1], mask, saved[3], saved[4], saved[5], temperature);
+    }
+    return {result, {}, {}, {}, {}, {}};
+  }
+};
+
+void check_devices(const at::Tensor& logits, const at::Tensor& tokens, const Maybe& mask) {
+  expect_device(tokens, logits, kOp, "tokens", "logits");
+  if (mask) expect_device(*mask, logits, kOp, "mask", "logits");
 }
 
 }  // namespace
 
-TokenLogp token_logp(const at::Tensor& logits, const at::Tensor& tokens, double temperature,
-                     const std::optional<at::Tensor>& mask) {
-  check_arguments(logits, tokens, temperature, mask);
-  // Masked rows become zeros before anything is computed from them, so that neither value nor gradient sees them.
-  const at::Tensor token = mask ? tokens.masked_fill(mask->logical_not(), 0) : tokens;
-  check_tokens(token, logits.size(-1));
-  const at::Tensor logit = mask ? logits.masked_fill(mask->logical_not().unsqueeze(-1), 0) : logits;
+Four kernel::token_logp(const at::Tensor& logits, const at::Tensor& tokens, const Maybe& mask, double temperature,
+                        bool argmax) {
+  const RowResults results = row_statistics(rows(kOp, logits, tokens, mask, temperature), argmax);
+  return {results.logp, results.entropy, results.log_z, results.argmax};
+}
 
-  const at::ScalarType dtype = logits.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const at::Tensor log_p = at::log_softmax(logit.to(dtype).div(temperature), -1);
-  const at::Tensor logp = log_p.gather(-1, token.unsqueeze(-1)).squeeze(-1);
-  // 0 log 0: the logarithm is replaced before the product, because 0 * -inf is NaN.
-  const at::Tensor finite_log_p = log_p.masked_fill(log_p.isneginf(), 0);
-  const at::Tensor entropy = log_p.exp().mul(finite_log_p).sum(-1).neg();
+at::Tensor kernel::token_logp_backward(const at::Tensor& d_logp, const at::Tensor& d_entropy, const at::Tensor& logits,
+                                       const at::Tensor& tokens, const Maybe& mask, const at::Tensor& logp,
+                                       const at::Tensor& entropy, const at::Tensor& log_z, double temperature) {
+  const at::Tensor out = at::empty(logits.sizes(), logits.options());
+  row_gradient(rows(kOp, logits, tokens, mask, temperature), {logp, entropy, log_z, {}}, d_logp, d_entropy, out);
+  return out;
+}
 
-  if (!mask) return {logp, entropy};
-  return {logp.masked_fill(mask->logical_not(), 0), entropy.masked_fill(mask->logical_not(), 0)};
+Four meta::token_logp(const at::Tensor& logits, const at::Tensor& tokens, const Maybe&, double, bool argmax) {
+  const auto like = [&](at::ScalarType dtype) {
+    return at::empty_symint(tokens.sym_sizes(), logits.options().dtype(dtype));
+  };
+  const at::ScalarType dtype = logp_dtype(logits.scalar_type());
+  return {like(dtype), like(dtype), like(at::kDouble),
+          argmax ? like(at::kLong) : at::empty({0}, logits.options().dtype(at::kLong))};
+}
+
+at::Tensor meta::token_logp_backward(const at::Tensor&, const at::Tensor&, const at::Tensor& logits, const at::Tensor&,
+                                     const Maybe&, const at::Tensor&, const at::Tensor&, const at::Tensor&, double) {
+  return at::empty_symint(logits.sym_sizes(), logits.options());
+}
+
+Four autograd::token_logp(const at::Tensor& logits, const at::Tensor& tokens, const Maybe& mask, double temperature,
+                          bool argmax) {
+  check_devices(logits, tokens, mask);
+  const auto out = TokenLogpFunction::apply(logits, tokens, mask, temperature, argmax, false);
+  return {out[0], out[1], out[2], out[3]};
+}
+
+TokenLogp token_logp(const at::Tensor& logits, const at::Tensor& tokens, const std::optional<at::Tensor>& mask,
+                     const TokenLogpOptions& options) {
+  if (options.in_place) {
+    check_devices(logits, tokens, mask);
+    const auto out = TokenLogpFunction::apply(logits, tokens, mask, options.temperature, options.argmax, true);
+    return {out[0], out[1], out[3]};
+  }
+  const auto [logp, entropy, log_z, argmax] =
+      call<TokenLogpOp>("vlmprobe::token_logp", logits, tokens, mask, options.temperature, options.argmax);
+  return {logp, entropy, argmax};
 }
 
 }  // namespace vlmprobe::grpo

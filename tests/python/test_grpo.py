@@ -2,6 +2,7 @@
 
 import dataclasses
 import doctest
+import importlib
 import math
 
 import pytest
@@ -43,8 +44,9 @@ ALL_TERMS = grpo.LossOptions(clip_low=0.1, clip_high=0.3, beta=0.05, entropy_wei
 
 
 def test_examples_in_the_docstrings_run():
-    failed, tried = doctest.testmod(grpo)
-    assert tried >= 8 and failed == 0
+    modules = [importlib.import_module(f"vlmprobe.grpo.{name}") for name in ("advantages", "logp", "losses")]
+    results = [doctest.testmod(module, extraglobs=vars(grpo)) for module in modules]
+    assert sum(result.attempted for result in results) >= 16 and not any(result.failed for result in results)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -66,7 +68,7 @@ def test_identical_rewards_give_exactly_zero_in_float32_where_the_torch_expressi
 
 def test_unscored_rewards_get_zero_and_options_are_used():
     rewards, group = torch.tensor([1.0, math.nan, 3.0]), torch.tensor([4, 4, 4])
-    plain = grpo.group_advantages(rewards, group=group, options=grpo.AdvantageOptions(scale=False))
+    plain = grpo.group_advantages(rewards, group=group, options=grpo.AdvantageOptions(scale="none"))
     assert plain.values.tolist() == [-1, 0, 1]
 
 
@@ -184,10 +186,11 @@ def test_monitors_are_token_means():
 
 
 def test_presets_are_the_values_the_design_names():
-    assert grpo.PAPER == grpo.LossOptions() == grpo.LossOptions(0.2, 0.2, 1e-2, 0.0, "grpo")
-    assert grpo.LossOptions(0.2, 0.2, 0.0, 0.0, "dapo") == grpo.TRL
-    assert grpo.PRESETS == {"paper": grpo.PAPER, "trl": grpo.TRL}
-    assert grpo.AdvantageOptions() == grpo.AdvantageOptions(epsilon=1e-4, scale=True)
+    assert grpo.PAPER == grpo.LossOptions() == grpo.LossOptions(clip_low=0.2, clip_high=0.2, beta=1e-2)
+    assert dataclasses.replace(grpo.PAPER, beta=0.0, reduction="dapo") == grpo.TRL
+    assert list(grpo.PRESETS) == ["paper", "trl", "verl", "openrlhf", "dr_grpo", "gspo"]
+    assert grpo.VERL.dual_clip == 3 and grpo.GSPO.ratio == "sequence" and grpo.DR_GRPO.reduction == "dr_grpo"
+    assert grpo.AdvantageOptions() == grpo.AdvantageOptions(epsilon=1e-4, scale="group")
 
 
 def test_errors_are_value_errors_in_the_house_wording():

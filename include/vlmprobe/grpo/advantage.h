@@ -1,16 +1,24 @@
 // Group-relative advantages on spans (no torch; advantage_tensor.h is the same over tensors).
 //
-//   A_i = (R_i - mean_g) / (std_g + epsilon),   over the scorable members of the group g of i
+//   A_i = (R_i - baseline_i) / (max(std, minimum_std) + epsilon),   over the scorable members of the group g of i
+//
+//   baseline  mean            mean of the group                              GRPO, arXiv 2402.03300
+//             leave_one_out   mean of the group's others: n/(n-1) (R - mean) RLOO, arXiv 2402.14740
+//   scale     group           sample standard deviation of the group
+//             batch           sample standard deviation of all scorable rewards
+//             none            divided by nothing                             Dr. GRPO, arXiv 2503.20783
+//   singleton zero            a group of one scorable member gets 0
+//             raw             it keeps its reward                            verl
 //
 //   rewards     [B]  NaN = unscored
 //   group       [B]  any labels, in any order; groups may differ in size
 //   values      [B]  out
 //   degenerate  [B]  out: true for every member of a group that carries no signal
 //
-// std is the sample standard deviation. Unscored members get 0. A group whose scorable rewards are all equal, or that
-// has fewer than two, gets exactly 0 and is flagged. Sums are two-pass, in double, in index order. Throws
-// InvalidArgument on spans of unequal length, an infinite reward, or epsilon outside (0, inf). Source: arXiv
-// 2402.03300, section 4.1; sample standard deviation and epsilon as in TRL.
+// Unscored members get 0. A group whose scorable rewards are all equal, or that has fewer than two (fewer than one with
+// singleton raw), gets exactly 0 and is flagged. Sums are two-pass, in double, in index order, on one thread. Throws
+// InvalidArgument on spans of unequal length, an infinite reward, or options out of range. Source: arXiv 2402.03300,
+// section 4.1; sample standard deviation and epsilon as in TRL.
 #pragma once
 
 #include <algorithm>
@@ -21,19 +29,28 @@
 #include <limits>
 #include <span>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "vlmprobe/core/error.h"
+#include "vlmprobe/grpo/groups.h"
 
 namespace vlmprobe::grpo {
 
+enum class Scale : std::int8_t { group, batch, none };
+enum class Baseline : std::int8_t { mean, leave_one_out };
+enum class Singleton : std::int8_t { zero, raw };
+
 struct AdvantageOptions {
   double epsilon = 1e-4;  // added to the standard deviation; in (0, inf)
-  bool scale = true;      // false: divide by nothing, A = R - mean (Dr. GRPO)
+  Scale scale = Scale::group;
+  Baseline baseline = Baseline::mean;
+  double minimum_std = 0;  // in [0, inf)
+  Singleton singleton = Singleton::zero;
+
+  friend bool operator==(const AdvantageOptions&, const AdvantageOptions&) = default;
 };
 
-// What one group's scorable rewards say.
+// What some scorable rewards say.
 struct GroupStatistics {
   std::int64_t count = 0;  // scorable members
   double sum = 0, squares = 0;
@@ -41,50 +58,82 @@ struct GroupStatistics {
 
   double mean() const { return sum / static_cast<double>(count); }
   double deviation() const { return std::sqrt(squares / static_cast<double>(count - 1)); }
-  bool degenerate() const { return count < 2 || low == high; }
+  bool degenerate(Singleton singleton) const {
+    return count < 2 ? singleton == Singleton::zero || count == 0 : low == high;
+  }
 };
-
-template <std::floating_point T>
-std::unordered_map<std::int64_t, GroupStatistics> group_statistics(std::span<const T> rewards,
-                                                                   std::span<const std::int64_t> group) {
-  std::unordered_map<std::int64_t, GroupStatistics> groups;
-  for (std::size_t i = 0; i < rewards.size(); ++i) {
-    GroupStatistics& statistics = groups[group[i]];
-    if (std::isnan(rewards[i])) continue;
-    const double reward = rewards[i];
-    statistics.count += 1;
-    statistics.sum += reward;
-    statistics.low = std::min(statistics.low, reward);
-    statistics.high = std::max(statistics.high, reward);
-  }
-  for (std::size_t i = 0; i < rewards.size(); ++i) {
-    if (std::isnan(rewards[i])) continue;
-    GroupStatistics& statistics = groups[group[i]];
-    const double centred = rewards[i] - statistics.mean();
-    statistics.squares += centred * centred;
-  }
-  return groups;
-}
-
-// One member's advantage, given its group's statistics.
-inline double advantage(double reward, const GroupStatistics& statistics, const AdvantageOptions& options) {
-  if (std::isnan(reward) || statistics.degenerate()) return 0;
-  const double centred = reward - statistics.mean();
-  return options.scale ? centred / (statistics.deviation() + options.epsilon) : centred;
-}
 
 namespace detail {
 
+// Two passes over the rewards that `each` visits: each(visit) calls visit(row).
+template <std::floating_point T, class Each>
+GroupStatistics statistics(std::span<const T> rewards, Each&& each) {
+  GroupStatistics result;
+  each([&](std::size_t row) {
+    const double reward = rewards[row];
+    if (std::isnan(reward)) return;
+    result.count += 1;
+    result.sum += reward;
+    result.low = std::min(result.low, reward);
+    result.high = std::max(result.high, reward);
+  });
+  if (result.count == 0) return result;
+  const double mean = result.mean();
+  each([&](std::size_t row) {
+    const double centred = rewards[row] - mean;
+    if (!std::isnan(centred)) result.squares += centred * centred;
+  });
+  return result;
+}
+
 template <std::floating_point T>
-void check_rewards(std::string_view op, std::string_view name, std::span<const T> rewards,
-                   const AdvantageOptions& options) {
-  expect(options.epsilon > 0 && std::isfinite(options.epsilon), op, "epsilon must be in (0, inf), got {}",
-         options.epsilon);
+GroupStatistics statistics(std::span<const T> rewards) {
+  return statistics(rewards, [&](auto&& visit) {
+    for (std::size_t row = 0; row < rewards.size(); ++row) visit(row);
+  });
+}
+
+template <std::floating_point T>
+void expect_finite(std::string_view op, std::string_view name, std::span<const T> rewards) {
   for (std::size_t i = 0; i < rewards.size(); ++i)
     expect(!std::isinf(rewards[i]), op, "{}: row {} is infinite; NaN marks an unscored row", name, i);
 }
 
 }  // namespace detail
+
+// Throws InvalidArgument in the name of `op` unless every option is in its range.
+inline void check(const AdvantageOptions& options, std::string_view op) {
+  expect(options.epsilon > 0 && std::isfinite(options.epsilon), op, "epsilon must be in (0, inf), got {}",
+         options.epsilon);
+  expect(options.minimum_std >= 0 && std::isfinite(options.minimum_std), op, "minimum_std must be in [0, inf), got {}",
+         options.minimum_std);
+}
+
+// How a group's rewards become advantages: A = (R - centre) * factor.
+struct Normalisation {
+  double centre = 0, factor = 0;
+
+  double operator()(double reward) const { return std::isnan(reward) ? 0 : (reward - centre) * factor; }
+};
+
+inline Normalisation normalisation(const GroupStatistics& group, double batch_deviation,
+                                   const AdvantageOptions& options) {
+  if (group.degenerate(options.singleton)) return {};
+  if (group.count == 1) return {.centre = 0, .factor = 1};
+  const double count = static_cast<double>(group.count);
+  const double others = options.baseline == Baseline::leave_one_out ? count / (count - 1) : 1;
+  if (options.scale == Scale::none) return {group.mean(), others};
+  const double deviation = options.scale == Scale::group ? group.deviation() : batch_deviation;
+  return {group.mean(), others / (std::max(deviation, options.minimum_std) + options.epsilon)};
+}
+
+// The standard deviation of all scorable rewards where the options ask for it, else 0.
+template <std::floating_point T>
+double batch_deviation(std::span<const T> rewards, const AdvantageOptions& options) {
+  if (options.scale != Scale::batch) return 0;
+  const GroupStatistics batch = detail::statistics(rewards);
+  return batch.count < 2 ? 0 : batch.deviation();
+}
 
 template <std::floating_point T>
 void group_advantages(std::span<const T> rewards, std::span<const std::int64_t> group, std::span<T> values,
@@ -94,13 +143,20 @@ void group_advantages(std::span<const T> rewards, std::span<const std::int64_t> 
   expect(group.size() == size, kOp, "group: expected {} labels, one per reward, got {}", size, group.size());
   expect(values.size() == size && degenerate.size() == size, kOp, "outputs: expected {} entries, got {} and {}", size,
          values.size(), degenerate.size());
-  detail::check_rewards(kOp, "rewards", rewards, options);
+  check(options, kOp);
+  detail::expect_finite(kOp, "rewards", rewards);
 
-  const auto groups = group_statistics(rewards, group);
-  for (std::size_t i = 0; i < size; ++i) {
-    const GroupStatistics& statistics = groups.at(group[i]);
-    values[i] = static_cast<T>(advantage(rewards[i], statistics, options));
-    degenerate[i] = statistics.degenerate();
+  const double deviation = batch_deviation(rewards, options);
+  const Groups groups(group);
+  for (std::size_t g = 0; g < groups.count(); ++g) {
+    const auto each = [&](auto&& visit) { groups.each(g, visit); };
+    const GroupStatistics statistics = detail::statistics(rewards, each);
+    const Normalisation normalise = normalisation(statistics, deviation, options);
+    const bool none = statistics.degenerate(options.singleton);
+    each([&](std::size_t row) {
+      values[row] = static_cast<T>(normalise(rewards[row]));
+      degenerate[row] = none;
+    });
   }
 }
 

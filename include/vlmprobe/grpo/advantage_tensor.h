@@ -1,7 +1,7 @@
-// Group advantages over tensors. Formulas, ties, empties and unscored members: advantage.h and question_advantage.h,
-// which do the work.
+// Group advantages over tensors. Formulas, options, ties, empties and unscored members: advantage.h, gdpo.h and
+// question_advantage.h, which do the work.
 //
-//   rewards           [B]  float32 or float64; NaN = unscored
+//   rewards           [B]  float32 or float64; NaN = unscored. GDPO: [B, K]
 //   group             [B]  int64, any labels, in any order; groups may differ in size
 //   question_rewards  [Q]  float32 or float64
 //   sequence, token_begin, token_end  [Q]  int64
@@ -9,10 +9,15 @@
 // Results have the dtype and the device of the rewards; nothing is differentiable. The work is done on the CPU,
 // whatever the device, on one thread: the result does not depend on the number of threads. B = 0 and Q = 0 are legal.
 // Throws InvalidArgument on a shape or dtype other than the above, an infinite reward, or options out of range.
+// The operator is vlmprobe::group_advantages.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
+#include <optional>
+
+#include "vlmprobe/grpo/gdpo.h"
 #include "vlmprobe/grpo/question_advantage.h"
 
 namespace vlmprobe::grpo {
@@ -24,9 +29,27 @@ struct Advantages {
 
 Advantages group_advantages(const at::Tensor& rewards, const at::Tensor& group, const AdvantageOptions& options = {});
 
+// `weights` [K] float32 or float64, 1 each when absent.
+Advantages gdpo_advantages(const at::Tensor& rewards, const at::Tensor& group,
+                           const std::optional<at::Tensor>& weights = std::nullopt,
+                           const AdvantageOptions& options = {});
+
 // `length` is T, the completion width of the batch.
 Advantages question_advantages(const at::Tensor& question_rewards, const at::Tensor& sequence,
                                const at::Tensor& token_begin, const at::Tensor& token_end, const at::Tensor& group,
                                std::int64_t length, const AdvantageOptions& options = {});
+
+// Options by name; throws InvalidArgument with the names there are.
+Scale scale(std::string_view name);
+Baseline baseline(std::string_view name);
+Singleton singleton(std::string_view name);
+std::string_view name(Scale scale);
+std::string_view name(Baseline baseline);
+std::string_view name(Singleton singleton);
+
+// The options as numbers, in the order of the fields: the `options` argument of the operator.
+using PackedAdvantageOptions = std::array<double, 5>;
+PackedAdvantageOptions pack(const AdvantageOptions& options);
+AdvantageOptions unpack_advantage(std::span<const double> packed, std::string_view op);
 
 }  // namespace vlmprobe::grpo

@@ -73,26 +73,38 @@ void question_advantages(std::span<const T> rewards, const QuestionSpans& spans,
          "outputs: expected {} and {} entries, got {} and {}", group.size() * width, group.size(), values.size(),
          degenerate.size());
   detail::check_spans(kOp, spans, rewards.size(), group.size(), length);
-  detail::check_rewards(kOp, "question_rewards", rewards, options);
+  check(options, kOp);
+  detail::expect_finite(kOp, "question_rewards", rewards);
 
+  const Groups by_sequence(group);
+  const std::vector<std::int64_t> group_of = by_sequence.numbers();
   std::vector<std::int64_t> question_group(rewards.size());
   for (std::size_t q = 0; q < rewards.size(); ++q)
-    question_group[q] = group[static_cast<std::size_t>(spans.sequence[q])];
+    question_group[q] = group_of[static_cast<std::size_t>(spans.sequence[q])];
+  const Groups by_question(question_group, by_sequence.count());
   const std::vector<double> sequences = detail::sequence_rewards(rewards, spans.sequence, group.size());
-  auto by_question = group_statistics<T>(rewards, question_group);
-  const auto by_sequence = group_statistics<double>(sequences, group);
+  const double question_deviation = batch_deviation(rewards, options);
+  const double sequence_deviation = batch_deviation<double>(sequences, options);
 
-  for (std::size_t b = 0; b < group.size(); ++b) {
-    degenerate[b] = by_question[group[b]].degenerate();
-    const double whole = degenerate[b] ? 0 : advantage(sequences[b], by_sequence.at(group[b]), options);
-    std::ranges::fill(values.subspan(b * width, width), static_cast<T>(whole));
+  std::vector<Normalisation> of_question(by_sequence.count());
+  for (std::size_t g = 0; g < by_sequence.count(); ++g) {
+    const auto questions = [&](auto&& visit) { by_question.each(g, visit); };
+    const auto rows = [&](auto&& visit) { by_sequence.each(g, visit); };
+    const GroupStatistics statistics = detail::statistics(rewards, questions);
+    const bool none = statistics.degenerate(options.singleton);
+    of_question[g] = normalisation(statistics, question_deviation, options);
+    const Normalisation whole = normalisation(detail::statistics<double>(sequences, rows), sequence_deviation, options);
+    rows([&](std::size_t b) {
+      degenerate[b] = none;
+      std::ranges::fill(values.subspan(b * width, width), static_cast<T>(none ? 0 : whole(sequences[b])));
+    });
   }
   for (std::size_t q = 0; q < rewards.size(); ++q) {
     if (spans.token_begin[q] < 0) continue;
     const auto first =
         static_cast<std::size_t>(spans.sequence[q]) * width + static_cast<std::size_t>(spans.token_begin[q]);
     const auto count = static_cast<std::size_t>(spans.token_end[q] - spans.token_begin[q]);
-    const double own = advantage(rewards[q], by_question.at(question_group[q]), options);
+    const double own = of_question[static_cast<std::size_t>(question_group[q])](rewards[q]);
     std::ranges::fill(values.subspan(first, count), static_cast<T>(own));
   }
 }

@@ -78,7 +78,7 @@ TEST_CASE("advantages of 0, 1, 2 by hand") {
   CHECK(result.values[1] == 0);
   CHECK(result.values[2] == doctest::Approx(1 / 1.0001).epsilon(kTolerance64));
   CHECK(result.degenerate == std::vector<char>{0, 0, 0});
-  CHECK(run({0, 1, 2}, {7, 7, 7}, {.epsilon = 1e-4, .scale = false}).values == Numbers{-1, 0, 1});
+  CHECK(run({0, 1, 2}, {7, 7, 7}, {.epsilon = 1e-4, .scale = Scale::none}).values == Numbers{-1, 0, 1});
 }
 
 TEST_CASE("advantages agree with the definition on ragged, unsorted groups") {

@@ -19,8 +19,16 @@ struct Point {
   double logp, old_logp, ref_logp, advantage, entropy;
 };
 
+// One token with a ratio of its own: d_logp is the whole derivative.
+template <class T>
+Surrogate<T> token_surrogate(T logp, T old_logp, T ref_logp, T advantage, T entropy, const SurrogateOptions& options) {
+  Surrogate<T> token = surrogate<T>(logp, logp - old_logp, ref_logp, advantage, entropy, options);
+  token.d_logp += token.d_log_ratio;
+  return token;
+}
+
 Surrogate<double> at(const Point& p, const SurrogateOptions& options) {
-  return surrogate<double>(p.logp, p.old_logp, p.ref_logp, p.advantage, p.entropy, options);
+  return token_surrogate<double>(p.logp, p.old_logp, p.ref_logp, p.advantage, p.entropy, options);
 }
 
 // Equation 1 for one token, in long double, for moderate arguments.
@@ -54,7 +62,7 @@ TEST_CASE("the surrogate by hand") {
   const auto token = at({-0.5, -1.0, -1.0, 2.0, 3.0}, options);
   CHECK(token.ratio == doctest::Approx(1.6487212707).epsilon(1e-9));
   CHECK(token.clipped);
-  CHECK(token.k3 == doctest::Approx(0.1065306597).epsilon(1e-9));
+  CHECK(token.kl == doctest::Approx(0.1065306597).epsilon(1e-9));
   CHECK(token.loss == doctest::Approx(-2.4 + 0.01065306597 - 1.5).epsilon(1e-9));
   CHECK(token.d_logp == doctest::Approx(0.0393469340).epsilon(1e-9));
   CHECK(token.d_entropy == -0.5);
@@ -72,7 +80,7 @@ TEST_CASE("the surrogate agrees with equation 1 in both precisions") {
     CHECK(token.loss == doctest::Approx(reference(p, kOptions)).epsilon(kTolerance64));
     const auto f = [](double value) { return static_cast<float>(value); };
     const auto narrow =
-        surrogate<float>(f(p.logp), f(p.old_logp), f(p.ref_logp), f(p.advantage), f(p.entropy), kOptions);
+        token_surrogate<float>(f(p.logp), f(p.old_logp), f(p.ref_logp), f(p.advantage), f(p.entropy), kOptions);
     // absolute on the scale of the terms: rounding of logp (3) by 2^-24 becomes an error of the ratio
     CHECK(std::abs(narrow.loss - token.loss) <= 2 * kTolerance32 * (1 + std::abs(token.loss)));
   }
@@ -95,9 +103,9 @@ TEST_CASE("the gradients agree with central differences") {
 }
 
 TEST_CASE("at logp == old_logp the ratio is exactly 1 and the gradient is minus the advantage") {
-  const auto token = surrogate<float>(-1.3F, -1.3F, -1.3F, 0.7F, 0.0F, {});
+  const auto token = token_surrogate<float>(-1.3F, -1.3F, -1.3F, 0.7F, 0.0F, {});
   CHECK(token.ratio == 1);
-  CHECK(token.k3 == 0);
+  CHECK(token.kl == 0);
   CHECK(token.d_logp == -0.7F);
   CHECK_FALSE(token.clipped);
 }
@@ -133,7 +141,7 @@ TEST_CASE("k3 continues as its tangent: no overflow, no jump, and the gradient s
 TEST_CASE("a far log-ratio gives finite numbers and passes no gradient beyond its limit") {
   for (const float gap : {25.0F, 200.0F, -25.0F, -200.0F})
     for (const float advantage : {1.0F, -1.0F}) {
-      const auto token = surrogate<float>(gap, 0, gap, advantage, 0, {});
+      const auto token = token_surrogate<float>(gap, 0, gap, advantage, 0, {});
       CHECK(std::isfinite(token.loss));
       CHECK(token.ratio == std::exp(gap > 0 ? 20.0F : -20.0F));
       CHECK(token.d_logp == 0);
@@ -141,10 +149,10 @@ TEST_CASE("a far log-ratio gives finite numbers and passes no gradient beyond it
 }
 
 TEST_CASE("a term of weight 0 is left out even where it is not finite") {
-  const auto token = surrogate<double>(-1, -1, -kInf, 1, kNan, {.beta = 0});
+  const auto token = token_surrogate<double>(-1, -1, -kInf, 1, kNan, {.beta = 0});
   CHECK(token.loss == -1);
   CHECK(token.d_logp == -1);
-  CHECK(token.k3 == kInf);
+  CHECK(token.kl == kInf);
 }
 
 TEST_CASE("options out of range are refused by name") {

@@ -29,6 +29,11 @@ at::Tensor logits(at::IntArrayRef sizes, std::uint32_t seed) {
   return tensor;
 }
 
+TokenLogp warm(const at::Tensor& x, const at::Tensor& tokens, double temperature,
+               const std::optional<at::Tensor>& mask = std::nullopt) {
+  return token_logp(x, tokens, mask, {.temperature = temperature});
+}
+
 struct Reference {
   double logp, entropy;
 };
@@ -52,7 +57,7 @@ TEST_CASE("token log-probability and entropy by hand") {
   CHECK(result.logp.item<double>() == doctest::Approx(-std::log(2.0)).epsilon(kTolerance64));
   CHECK(result.entropy.item<double>() == doctest::Approx(1.5 * std::log(2.0)).epsilon(kTolerance64));
   // at temperature 1/2 the odds are squared, 4 : 1 : 1
-  const TokenLogp cold = token_logp(at::tensor({std::log(2.0), 0.0, 0.0}, at::kDouble), at::zeros({}, at::kLong), 0.5);
+  const TokenLogp cold = warm(at::tensor({std::log(2.0), 0.0, 0.0}, at::kDouble), at::zeros({}, at::kLong), 0.5);
   CHECK(cold.logp.item<double>() == doctest::Approx(std::log(4.0 / 6)).epsilon(kTolerance64));
 }
 
@@ -62,7 +67,7 @@ TEST_CASE("token_logp agrees with scalar loops in float64, float32 and bfloat16"
   for (std::int64_t i = 0; i < 12; ++i) tokens.mutable_data_ptr<std::int64_t>()[i] = (7 * i) % 11;
   const at::Tensor mask = at::ones({3, 4}, at::kBool);
   for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
-    const TokenLogp result = token_logp(wide.to(dtype), tokens, 0.7, mask);
+    const TokenLogp result = warm(wide.to(dtype), tokens, 0.7, mask);
     CHECK((result.logp.scalar_type() == (dtype == at::kDouble ? at::kDouble : at::kFloat)));
     CHECK((result.entropy.scalar_type() == result.logp.scalar_type()));
     const double tolerance = dtype == at::kDouble ? kTolerance64 : kTolerance32;
@@ -78,7 +83,7 @@ TEST_CASE("the gradients of both outputs agree with central differences") {
   constexpr double kStep = 1e-6;
   const at::Tensor x = logits({2, 5}, 2), tokens = at::tensor({4, 1}, at::kLong);
   const auto value = [&](const at::Tensor& input) {
-    const TokenLogp result = token_logp(input, tokens, 0.8);
+    const TokenLogp result = warm(input, tokens, 0.8);
     return result.logp.sum().add(result.entropy.sum(), 0.3);
   };
   const at::Tensor leaf = x.clone().requires_grad_(true);
@@ -108,7 +113,7 @@ TEST_CASE("poison: masked positions give 0 and no gradient, whatever logits and 
   const at::Tensor hidden = mask.logical_not(), tokens = at::full({2, 3}, 3, at::kLong);
   const auto run = [&](const at::Tensor& input, const at::Tensor& ids, std::vector<at::Tensor>& out) {
     const at::Tensor leaf = input.clone().requires_grad_(true);
-    const TokenLogp result = token_logp(leaf, ids, 1.0, mask);
+    const TokenLogp result = token_logp(leaf, ids, mask);
     result.logp.add(result.entropy).sum().backward();
     out = {result.logp.detach(), result.entropy.detach(), leaf.grad()};
   };
@@ -135,11 +140,12 @@ TEST_CASE("errors of token_logp name the argument, what was expected and what ca
   CHECK(error(x, at::zeros({2, 4}, at::kLong)) ==
         "[grpo::token_logp] tokens: expected shape [2, 3], got [2, 4] (set by logits)");
   CHECK(error(x, tokens.to(at::kInt)) == "[grpo::token_logp] tokens: expected int64, got Int");
-  CHECK(error(x.to(at::kLong), tokens) == "[grpo::token_logp] logits: expected a floating dtype, got Long");
+  CHECK(error(x.to(at::kLong), tokens) ==
+        "[grpo::token_logp] logits: expected float32, bfloat16, float16 or float64, got Long");
   CHECK(error(at::zeros({2, 3, 0}), tokens) ==
         "[grpo::token_logp] logits: expected shape [..., V] with V >= 1, got [2, 3, 0]");
   CHECK(error(x, tokens.add(5)) == "[grpo::token_logp] tokens: expected ids in [0, 5), got 5");
   CHECK(error(x, tokens.sub(1)) == "[grpo::token_logp] tokens: expected ids in [0, 5), got -1");
-  CHECK(error(x, tokens, 0.0) == "[grpo::token_logp] temperature must be in (0, inf), got 0");
-  CHECK(error(x, tokens, 1.0, tokens) == "[grpo::token_logp] mask: expected bool, got Long");
+  CHECK(thrown([&] { warm(x, tokens, 0.0); }) == "[grpo::token_logp] temperature must be in (0, inf), got 0");
+  CHECK(error(x, tokens, tokens) == "[grpo::token_logp] mask: expected bool, got Long");
 }

@@ -1,0 +1,150 @@
+"""Timing of several calls in turn, and the lines that say what came out and whether that is enough."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from machine import Machine
+
+REPEATED_WITHIN = 1.5
+"""A peer slower than this many times the fastest peer is timed once: it is not the one compared with."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to compute a case."""
+
+    run: Callable[[], dict]
+    """Timed; returns what the reference checks."""
+    prepare: Callable[[], object] = lambda: None
+    """Before each call, not timed."""
+    mask: str = "full"
+    peer: bool = False
+    calls: int = 1
+    """Calls per time, for what takes microseconds."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The least that the computation takes: each byte and each product once."""
+
+    read: float = 0
+    updated: float = 0
+    """Bytes read and written, both counted."""
+    flops: float = 0
+    dtype: torch.dtype = torch.float32
+
+    def seconds(self, machine: Machine) -> float:
+        return max(self.read / machine.read + self.updated / machine.update, self.flops / machine.flops[self.dtype])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a case: a side, what it is compared with, and what it must reach. The ratio is on one thread."""
+
+    variant: str
+    side: str
+    against: tuple[str, ...]
+    work: Work
+    ratio: float | None = None
+    peak_mb: float | None = None
+    of_bandwidth: float | None = None
+    errors: dict[str, float] = field(default_factory=dict)
+
+
+def alternate(sides: dict[str, Side], rounds: int) -> dict[str, list[float]]:
+    """Seconds per call: every side once a round, in the same order."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    gc.collect()
+    gc.disable()
+    for _ in range(rounds):
+        for name in [name for name in sides if worth_repeating(name, sides, seconds)]:
+            seconds[name].append(timed(sides[name]))
+    gc.enable()
+    return seconds
+
+
+def worth_repeating(name: str, sides: dict[str, Side], seconds: dict[str, list[float]]) -> bool:
+    if not sides[name].peer or not seconds[name]:
+        return True
+    return seconds[name][0] <= REPEATED_WITHIN * min(took[0] for peer, took in seconds.items() if sides[peer].peer)
+
+
+def timed(side: Side) -> float:
+    side.prepare()
+    start = time.perf_counter()
+    for _ in range(side.calls):
+        result = side.run()
+    took = time.perf_counter() - start
+    del result  # what the call returned is freed outside the time, for all sides alike
+    return took / side.calls
+
+
+def line(row: Row, seconds: dict[str, list[float]], errors: dict, peaks: dict, machine: Machine) -> dict:
+    """The JSON line of a row."""
+    peer = fastest(row.against, seconds)
+    ours_s, peer_s = statistics.median(seconds[row.side]), statistics.median(seconds[peer])
+    limit = row.work.seconds(machine)
+    found = {
+        "ours_s": ours_s,
+        "peer": peer,
+        "peer_s": peer_s,
+        "ratio": peer_s / ours_s,
+        "ours_peak_mb": peaks.get(row.side),
+        "peer_peak_mb": peaks.get(peer),
+        "max_error": max(errors[row.side].values()),
+        "threads": machine.threads,
+        "ours_spread_s": spread(seconds[row.side]),
+        "peer_spread_s": spread(seconds[peer]),
+        "ratio_spread": spread(paired_ratios(seconds[peer], seconds[row.side])),
+        "repeats": len(seconds[row.side]),
+        "peers_s": {name: statistics.median(seconds[name]) for name in row.against},
+        "peers_peak_mb": {name: peaks.get(name) for name in row.against},
+        "errors": errors[row.side],
+        "peer_errors": errors.get(peer),
+        "limit_s": limit,
+        "of_limit": ours_s / limit,
+    }
+    targets = judged(row, found, machine)
+    at_limit = found["of_limit"] <= 1.5
+    return found | {"targets": targets, "met": all(target["met"] for target in targets), "at_limit": at_limit}
+
+
+def fastest(names: tuple[str, ...], seconds: dict[str, list[float]]) -> str:
+    return min(names, key=lambda name: statistics.median(seconds[name]))
+
+
+def judged(row: Row, found: dict, machine: Machine) -> list[dict]:
+    """Each target with its number. On two threads 0.8 of a ratio is asked, on more nothing is said of ratios."""
+    share = {1: 1.0, 2: 0.8}.get(machine.threads)
+    targets = []
+    if row.ratio is not None and share is not None:
+        targets.append(at_least("ratio", found["ratio"], share * row.ratio))
+    if row.of_bandwidth is not None:
+        targets.append(at_least("share of read bandwidth", found["limit_s"] / found["ours_s"], row.of_bandwidth))
+    if row.peak_mb is not None and found["ours_peak_mb"] is not None:
+        targets.append(at_most("ours_peak_mb", found["ours_peak_mb"], row.peak_mb))
+    return targets + [at_most(f"error of {name}", found["errors"][name], most) for name, most in row.errors.items()]
+
+
+def at_least(what: str, got: float, bound: float) -> dict:
+    return {"of": what, "at_least": bound, "got": got, "met": got >= bound}
+
+
+def at_most(what: str, got: float, bound: float) -> dict:
+    return {"of": what, "at_most": bound, "got": got, "met": got <= bound}
+
+
+def paired_ratios(peer: list[float], ours: list[float]) -> list[float]:
+    """Round by round; a peer that was timed once is paired with every round."""
+    peer = peer if len(peer) == len(ours) else peer[:1] * len(ours)
+    return [theirs / mine for theirs, mine in zip(peer, ours, strict=True)]
+
+
+def spread(values: list[float]) -> list[float]:
+    return [min(values), max(values)]

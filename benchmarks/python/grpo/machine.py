@@ -1,0 +1,106 @@
+"""What this machine can do, measured: bytes and flops per second, for the limits that the results are held against."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+PACKAGES = ("torch", "trl", "liger_kernel", "transformers", "vlmprobe")
+NUMBERS = 1 << 28  # float32: 1 GiB, beyond any cache
+PRODUCTS = ((512, 1536, 4096), (1024, 1024, 1024), (2048, 1536, 2048))
+
+
+@dataclass(frozen=True)
+class Machine:
+    threads: int
+    read: float
+    """Bytes per second, read once."""
+    update: float
+    """Bytes per second of reading and writing back in place, both counted."""
+    flops: dict[torch.dtype, float]
+    """Per second, of a matrix product with float32 or bfloat16 operands."""
+
+    def as_json(self) -> dict:
+        return {
+            "cpu": cpu_name(),
+            "isa": isa(),
+            "read_gb_s": round(self.read / 1e9, 1),
+            "update_gb_s": round(self.update / 1e9, 1),
+            "gemm_float32_gflop_s": round(self.flops[torch.float32] / 1e9, 1),
+            "gemm_bfloat16_gflop_s": round(self.flops[torch.bfloat16] / 1e9, 1),
+        }
+
+
+def measure(threads: int) -> Machine:
+    torch.set_num_threads(threads)
+    read, update = bandwidth()
+    return Machine(threads, read, update, {dtype: product(dtype) for dtype in (torch.float32, torch.bfloat16)})
+
+
+def bandwidth() -> tuple[float, float]:
+    """Of one pass over memory, by torch's fastest reader; and of one pass in place."""
+    values = torch.ones(NUMBERS)
+    wide = values.view(torch.float64)
+    size = values.numel() * values.element_size()
+    readers = (values.sum, values.max, values.norm, values.aminmax, wide.sum, lambda: torch.dot(values, values))
+    writers = (values.neg_, lambda: values.mul_(1.0), lambda: values.add_(1.0))
+    return size / min(map(shortest, readers)), 2 * size / min(map(shortest, writers))
+
+
+@torch.no_grad()
+def product(dtype: torch.dtype) -> float:
+    """The fastest of torch.mm and oneDNN: on some processors the first is far from the peak."""
+    fastest = 0.0
+    for m, k, n in PRODUCTS:
+        left, right = torch.randn(m, k).to(dtype), torch.randn(n, k).to(dtype)
+        calls = [lambda left=left, right=right: torch.mm(left, right.T)]
+        if torch.backends.mkldnn.is_available():
+            blocked = (left.to_mkldnn(), right.to_mkldnn())
+            calls.append(lambda blocked=blocked: torch.nn.functional.linear(*blocked))
+        fastest = max(fastest, 2 * m * k * n / min(map(shortest, calls)))
+    return fastest
+
+
+def shortest(call: Callable[[], object], repeats: int = 5) -> float:
+    call()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def isa() -> str:
+    from vlmprobe import grpo
+
+    return f"torch {torch.backends.cpu.get_cpu_capability()}, vlmprobe {'/'.join(grpo.simd_targets())}"
+
+
+def cpu_count() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
+
+
+def version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,311 @@
+// Logits are computed transposed, a tile of 128 rows of the vocabulary times all tokens of the chunk, so that the
+// head's weight needs no packing and statistics run along tokens. The vocabulary is cut into a fixed number of parts,
+// each with sums of its own that are added in order: results do not depend on how parts are spread over threads.
+#include <ATen/Parallel.h>
+#include <ATen/native/CPUBlas.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <cstring>
+#include <limits>
+
+#include "head.h"
+
+namespace vlmprobe::grpo {
+namespace {
+
+using at::native::cpublas::brgemm;
+
+constexpr std::int64_t kTileRows = 128;    // of the vocabulary
+constexpr std::int64_t kDepthBlock = 256;  // of the inner dimension of logits
+constexpr std::int64_t kWidthBlock = 512;  // of the hidden width
+constexpr std::int64_t kTokenBlock = 256;
+constexpr std::int64_t kParts = 8;
+
+constexpr std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// Whether torch's kernels multiply this dtype on this machine; asked once.
+template <class T>
+bool multiplies() {
+  static const bool answer = [] {
+    constexpr std::int64_t n = 16;
+    std::vector<T> a(n * n), b(n * n);
+    std::vector<float> c(n * n);
+    try {
+      brgemm(n, n, n, n, n, n, false, a.data(), b.data(), c.data(), sizeof(T) == 2);
+      at::native::cpublas::brgemm_release(sizeof(T) == 2);
+      return true;
+    } catch (const std::exception&) {
+      return false;
+    }
+  }();
+  return answer;
+}
+
+// Running sums of 2^t and t 2^t per token, against the highest reference so far, in double.
+struct Sums {
+  std::vector<double> reference, sum, mean_sum;
+
+  explicit Sums(std::int64_t tokens)
+      : reference(tokens, -std::numeric_limits<double>::infinity()), sum(tokens, 0), mean_sum(tokens, 0) {}
+
+  void add(std::size_t n, double other_reference, double other_sum, double other_mean_sum) {
+    if (other_sum == 0 && !std::isnan(other_mean_sum)) return;  // nothing but banned tokens
+    if (other_reference > reference[n]) {
+      const double shift = sum[n] > 0 ? reference[n] - other_reference : 0, factor = std::exp2(shift);
+      mean_sum[n] = factor * (mean_sum[n] + shift * sum[n]);
+      sum[n] *= factor;
+      reference[n] = other_reference;
+    }
+    const double shift = other_reference - reference[n], factor = std::exp2(shift);
+    sum[n] += factor * other_sum;
+    mean_sum[n] += factor * (other_mean_sum + shift * other_sum);
+  }
+};
+
+template <class T>
+class TiledHead final : public Head {
+  static constexpr bool kWide = std::is_same_v<T, float>;
+  static constexpr std::int64_t kPair = kWide ? 1 : 2;  // rows that the second factor interleaves
+
+ public:
+  TiledHead(const HeadProblem& problem, const Kernels& table)
+      : problem_(problem),
+        table_(table),
+        vocabulary_(problem.weight.size(0)),
+        width_(problem.weight.size(1)),
+        most_(round_up(problem.most_rows, kTileLanes)),
+        scale_(static_cast<float>(std::numbers::log2e / problem.temperature)) {
+    const at::TensorOptions single = at::TensorOptions().dtype(at::kFloat);
+    const at::TensorOptions own = problem.hidden.options();
+    logits_ = at::empty({vocabulary_ * most_}, single);
+    columns_ = at::empty({width_ * most_}, own);
+    if (problem.weight_gradient && !kWide) lines_ = at::empty({width_ * most_}, own);
+    if (problem.hidden_gradient) {
+      d_hidden = at::empty(problem.hidden.sizes(), own);
+      parts_ = at::empty({kParts, most_ * width_}, single);
+    }
+    if (problem.weight_gradient) d_weight = at::empty(problem.weight.sizes(), own);
+  }
+
+  RowNumbers statistics(std::int64_t begin, std::int64_t end) override {
+    begin_ = begin, count_ = end - begin, padded_ = round_up(count_, kTileLanes);
+    pack();
+    std::vector<Sums> sums(kParts, Sums(padded_));
+    each_part([&](std::int64_t part, std::int64_t first, std::int64_t last) {
+      std::vector<float> tile(static_cast<std::size_t>(3 * padded_));
+      const TileStatistics out{tile.data(), tile.data() + padded_, tile.data() + 2 * padded_};
+      for (std::int64_t v = first; v < last; v += kTileRows) {
+        const std::int64_t rows = std::min(kTileRows, last - v);
+        multiply_logits(v, rows);
+        table_.tile_statistics(tile_of(v), {rows, padded_, padded_}, scale_, out);
+        for (std::int64_t n = 0; n < count_; ++n) sums[part].add(n, out.reference[n], out.sum[n], out.mean_sum[n]);
+      }
+    });
+    return merged(sums);
+  }
+
+  void gradient(const RowNumbers& numbers, const RowUpstream& upstream) override {
+    const Coefficients coefficients(*this, numbers, upstream);
+    each_part([&](std::int64_t part, std::int64_t first, std::int64_t last) {
+      Scratch scratch(padded_, width_);
+      for (std::int64_t v = first; v < last; v += kTileRows) {
+        const std::int64_t rows = std::min(kTileRows, last - v);
+        float* g = scratch.gradient.data();
+        table_.tile_gradient(tile_of(v), {rows, padded_, padded_}, coefficients.tile(scale_), g);
+        set_targets(coefficients, v, rows, g);
+        std::fill(g + rows * padded_, g + round_up(rows, kTileLanes) * padded_, 0.0F);
+        if (d_weight.defined()) add_weight_gradient(v, rows, scratch);
+        if (d_hidden.defined()) add_hidden_gradient(part, v, rows, v == first, scratch);
+      }
+    });
+    if (d_hidden.defined()) sum_parts();
+    first_chunk_ = false;
+  }
+
+ private:
+  // Of one thread, for one tile.
+  struct Scratch {
+    std::vector<float> gradient, transposed, product;
+    std::vector<T> gradient_own, transposed_own, weight;
+
+    Scratch(std::int64_t tokens, std::int64_t width)
+        : gradient(kTileRows * tokens),
+          transposed(kTileRows * tokens),
+          product(kWide ? 0 : kTileRows * width),
+          gradient_own(kWide ? 0 : kTileRows * tokens),
+          transposed_own(kWide ? 0 : kTileRows * tokens),
+          weight(kWide ? 0 : kTileRows * width) {}
+  };
+
+  // The gradient of a token's row in the terms of tile_gradient, and that of its own logit.
+  struct Coefficients {
+    std::vector<float> reference, constant, slope, target;
+
+    Coefficients(const TiledHead& head, const RowNumbers& numbers, const RowUpstream& upstream)
+        : reference(head.padded_), constant(head.padded_), slope(head.padded_), target(head.padded_) {
+      const double temperature = head.problem_.temperature;
+      for (std::int64_t i = 0; i < head.count_; ++i) {
+        const double d_logp = upstream.d_logp[i], d_entropy = upstream.d_entropy[i], entropy = numbers.entropy[i];
+        const double log2_z = numbers.log_z[i] * std::numbers::log2e, logp = numbers.logp[i];
+        reference[i] = static_cast<float>(log2_z);
+        const double rest = reference[i] - log2_z, factor = std::exp2(rest) / temperature;
+        constant[i] = static_cast<float>(factor * (-d_logp - d_entropy * (entropy + rest * std::numbers::ln2)));
+        slope[i] = static_cast<float>(-factor * d_entropy * std::numbers::ln2);
+        const double p = std::exp(logp), surprise = p > 0 ? logp + entropy : 0;
+        target[i] = static_cast<float>((d_logp * (1 - p) - d_entropy * p * surprise) / temperature);
+      }
+    }
+
+    TileGradient tile(float scale) const { return {reference.data(), constant.data(), slope.data(), scale}; }
+  };
+
+  float* tile_of(std::int64_t v) { return logits_.mutable_data_ptr<float>() + v * padded_; }
+  const T* weight(std::int64_t v) const { return problem_.weight.template const_data_ptr<T>() + v * width_; }
+  const T* hidden() const { return problem_.hidden.template const_data_ptr<T>() + begin_ * width_; }
+  std::int64_t token(std::int64_t i) const {
+    return problem_.tokens.template const_data_ptr<std::int64_t>()[begin_ + i];
+  }
+
+  // run(part, first, last) for the parts of the vocabulary, over threads.
+  template <class Run>
+  void each_part(Run&& run) {
+    const std::int64_t tiles = (vocabulary_ + kTileRows - 1) / kTileRows;
+    at::parallel_for(0, kParts, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t part = begin; part < end; ++part)
+        run(part, std::min(vocabulary_, part * tiles / kParts * kTileRows),
+            std::min(vocabulary_, (part + 1) * tiles / kParts * kTileRows));
+      at::native::cpublas::brgemm_release(!kWide);
+    });
+  }
+
+  // Hidden states as second factors: columns_ [H, tokens] for the logits, and, in bfloat16, lines_ [tokens, H] for the
+  // weight's gradient, both with pairs of rows interleaved.
+  void pack() {
+    T* columns = columns_.mutable_data_ptr<T>();
+    std::memset(columns, 0, static_cast<std::size_t>(width_ * padded_) * sizeof(T));
+    at::parallel_for(0, width_ / kPair, 64, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t i = 0; i < count_; ++i)
+        for (std::int64_t h = first; h < last; ++h)
+          for (std::int64_t k = 0; k < kPair; ++k)
+            columns[(h * padded_ + i) * kPair + k] = hidden()[i * width_ + h * kPair + k];
+    });
+    if (!lines_.defined()) return;
+    T* lines = lines_.mutable_data_ptr<T>();
+    std::memset(lines, 0, static_cast<std::size_t>(width_ * padded_) * sizeof(T));
+    for (std::int64_t i = 0; i < count_; ++i)
+      for (std::int64_t h = 0; h < width_; ++h) lines[(i / 2 * width_ + h) * 2 + i % 2] = hidden()[i * width_ + h];
+  }
+
+  // logits[v + r][n] = sum_h weight[v + r][h] hidden[n][h]
+  void multiply_logits(std::int64_t v, std::int64_t rows) {
+    const T* columns = columns_.const_data_ptr<T>();
+    for (std::int64_t n = 0; n < padded_; n += kTokenBlock) {
+      const std::int64_t tokens = std::min(kTokenBlock, padded_ - n);
+      for (std::int64_t h = 0; h < width_; h += kDepthBlock)
+        brgemm(rows, tokens, std::min(kDepthBlock, width_ - h), width_, padded_, padded_, h > 0, weight(v) + h,
+               columns + h * padded_ + n * kPair, tile_of(v) + n, !kWide);
+    }
+  }
+
+  RowNumbers merged(const std::vector<Sums>& parts) const {
+    constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+    Sums all(count_);
+    for (const Sums& part : parts)
+      for (std::int64_t n = 0; n < count_; ++n) all.add(n, part.reference[n], part.sum[n], part.mean_sum[n]);
+    RowNumbers numbers{std::vector<double>(count_), std::vector<double>(count_), std::vector<double>(count_)};
+    for (std::int64_t n = 0; n < count_; ++n) {
+      const bool holds = all.sum[n] > 0 && !std::isnan(all.mean_sum[n]);
+      const RowStatistics row =
+          holds ? RowStatistics{all.reference[n], std::log2(all.sum[n]), all.mean_sum[n] / all.sum[n], -1}
+                : RowStatistics{kNan, kNan, kNan, -1};
+      numbers.logp[n] = row.logp(logits_.const_data_ptr<float>()[token(n) * padded_ + n], scale_);
+      numbers.entropy[n] = row.entropy();
+      numbers.log_z[n] = row.log_z();
+    }
+    return numbers;
+  }
+
+  void set_targets(const Coefficients& coefficients, std::int64_t v, std::int64_t rows, float* g) const {
+    for (std::int64_t i = 0; i < count_; ++i)
+      if (token(i) >= v && token(i) < v + rows) g[(token(i) - v) * padded_ + i] = coefficients.target[i];
+  }
+
+  // d_weight[v + r] += sum_n g[r][n] hidden[n]
+  void add_weight_gradient(std::int64_t v, std::int64_t rows, Scratch& scratch) {
+    T* out = d_weight.template mutable_data_ptr<T>() + v * width_;
+    if constexpr (kWide) {
+      for (std::int64_t h = 0; h < width_; h += kWidthBlock)
+        brgemm(rows, std::min(kWidthBlock, width_ - h), count_, padded_, width_, width_, !first_chunk_,
+               scratch.gradient.data(), hidden() + h, out + h, false);
+    } else {
+      float* product = scratch.product.data();
+      table_.round_bf16(scratch.gradient.data(), scratch.gradient_own.data(), round_up(rows, kTileLanes) * padded_);
+      if (!first_chunk_)
+        for (std::int64_t i = 0; i < rows * width_; ++i) product[i] = static_cast<float>(out[i]);
+      for (std::int64_t h = 0; h < width_; h += kWidthBlock)
+        brgemm(rows, std::min(kWidthBlock, width_ - h), padded_, padded_, width_, width_, !first_chunk_,
+               scratch.gradient_own.data(), lines_.const_data_ptr<T>() + h * kPair, product + h, true);
+      table_.round_bf16(product, out, rows * width_);
+    }
+  }
+
+  // part's sum [tokens][H] += sum_r g[r][n] weight[v + r]
+  void add_hidden_gradient(std::int64_t part, std::int64_t v, std::int64_t rows, bool first, Scratch& scratch) {
+    float* out = parts_.mutable_data_ptr<float>() + part * most_ * width_;
+    const std::int64_t lanes = round_up(rows, kTileLanes);
+    table_.transpose(scratch.gradient.data(), padded_, scratch.transposed.data(), kTileRows, lanes, padded_);
+    if constexpr (kWide) {
+      for (std::int64_t h = 0; h < width_; h += kWidthBlock)
+        brgemm(count_, std::min(kWidthBlock, width_ - h), rows, kTileRows, width_, width_, !first,
+               scratch.transposed.data(), weight(v) + h, out + h, false);
+    } else {
+      table_.round_bf16(scratch.transposed.data(), scratch.transposed_own.data(), kTileRows * padded_);
+      table_.interleave_bf16(weight(v), width_, scratch.weight.data(), 2 * width_, rows, width_);
+      for (std::int64_t h = 0; h < width_; h += kWidthBlock)
+        brgemm(count_, std::min(kWidthBlock, width_ - h), rows, kTileRows, width_, width_, !first,
+               scratch.transposed_own.data(), scratch.weight.data() + h * kPair, out + h, true);
+    }
+  }
+
+  // The parts' sums, in order, into the rows of d_hidden.
+  void sum_parts() {
+    const float* parts = parts_.const_data_ptr<float>();
+    T* out = d_hidden.template mutable_data_ptr<T>() + begin_ * width_;
+    const std::int64_t tiles = (vocabulary_ + kTileRows - 1) / kTileRows;
+    at::parallel_for(0, count_ * width_, 1 << 16, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t i = first; i < last; ++i) {
+        float sum = 0;
+        for (std::int64_t part = 0; part < kParts; ++part)
+          if (part * tiles / kParts < (part + 1) * tiles / kParts) sum += parts[part * most_ * width_ + i];
+        out[i] = static_cast<T>(sum);
+      }
+    });
+  }
+
+  HeadProblem problem_;
+  const Kernels& table_;
+  std::int64_t vocabulary_, width_, most_;
+  float scale_;
+  at::Tensor logits_, columns_, lines_, parts_;
+  std::int64_t begin_ = 0, count_ = 0, padded_ = 0;
+  bool first_chunk_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<Head> tiled_head(const HeadProblem& problem) {
+  const Kernels* table = kernels();
+  if (table == nullptr || !problem.hidden.device().is_cpu() || problem.hidden.size(0) == 0) return nullptr;
+  const std::int64_t vocabulary = problem.weight.size(0), width = problem.weight.size(1);
+  if (width == 0 || width % kTileLanes != 0) return nullptr;
+  const at::ScalarType dtype = problem.hidden.scalar_type();
+  if (dtype == at::kFloat && multiplies<float>()) return std::make_unique<TiledHead<float>>(problem, *table);
+  if (dtype == at::kBFloat16 && vocabulary % 2 == 0 && multiplies<c10::BFloat16>())
+    return std::make_unique<TiledHead<c10::BFloat16>>(problem, *table);
+  return nullptr;
+}
+
+}  // namespace vlmprobe::grpo

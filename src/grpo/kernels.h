@@ -1,0 +1,80 @@
+// The vectorised loops over a vocabulary, one table of functions per instruction set. For src/grpo only.
+//
+// Everything is in units of log 2: with scale = log2(e) / temperature, a logit x becomes t = x scale - reference, and
+// exp(x / temperature) = 2^t 2^reference. The reference is near the row's maximum, so that no 2^t overflows.
+#pragma once
+
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+#include <span>
+
+namespace vlmprobe::grpo {
+
+// What one row of logits says. NaN throughout when the row holds NaN or +inf, or is -inf throughout.
+struct RowStatistics {
+  double reference = 0;     // of t
+  double log2_sum = 0;      // log2 of the sum of 2^t
+  double mean = 0;          // of t, under the row's distribution
+  std::int64_t argmax = 0;  // lowest index of the largest logit; -1 for a row without one
+
+  double log2_z() const { return reference + log2_sum; }
+  double log_z() const { return log2_z() * std::numbers::ln2; }
+  double entropy() const { return (log2_sum - mean) * std::numbers::ln2; }
+  double logp(double logit, double scale) const { return (logit * scale - log2_z()) * std::numbers::ln2; }
+};
+
+// The gradient of a row: p (constant + slope t), with p = 2^t and t = x scale - reference.
+struct RowGradient {
+  float scale, reference, constant, slope;
+};
+
+template <class T>
+struct RowKernels {
+  RowStatistics (*statistics)(const T* x, std::int64_t size, float scale, bool argmax);
+  // Writes the gradient to `out`, which may be `x`. A logit of -inf gets exactly 0.
+  void (*gradient)(const T* x, T* out, std::int64_t size, const RowGradient& gradient);
+};
+
+// A tile of logits, transposed: [rows of the vocabulary][tokens], so that the lanes are tokens. `tokens` and the
+// strides are multiples of kTileLanes.
+inline constexpr std::int64_t kTileLanes = 16;
+struct TileShape {
+  std::int64_t rows, tokens, stride;
+};
+// Per token, over the tile's rows.
+struct TileStatistics {
+  float *reference, *sum, *mean_sum;  // [tokens]: max of x scale; sum of 2^t; sum of t 2^t
+};
+struct TileGradient {
+  const float *reference, *constant, *slope;  // [tokens], as RowGradient
+  float scale;
+};
+
+struct Kernels {
+  std::string_view name;
+  RowKernels<float> f32;
+  RowKernels<c10::BFloat16> bf16;
+  RowKernels<c10::Half> f16;
+  void (*tile_statistics)(const float* x, TileShape shape, float scale, const TileStatistics& out);
+  void (*tile_gradient)(const float* x, TileShape shape, const TileGradient& gradient, float* out);
+  // To nearest, ties to even; size is a multiple of kTileLanes.
+  void (*round_bf16)(const float* in, c10::BFloat16* out, std::int64_t size);
+  // out[c][r] = in[r][c]; both dimensions are multiples of kTileLanes.
+  void (*transpose)(const float* in, std::int64_t in_stride, float* out, std::int64_t out_stride, std::int64_t rows,
+                    std::int64_t columns);
+  // Pairs of rows interleaved, the layout that bfloat16 products take: out[r / 2][c][r % 2] = in[r][c].
+  void (*interleave_bf16)(const c10::BFloat16* in, std::int64_t in_stride, c10::BFloat16* out, std::int64_t out_stride,
+                          std::int64_t rows, std::int64_t columns);
+};
+
+// The tables this machine can run, from the most portable to the fastest; empty in a build without Highway.
+std::span<const Kernels> runnable_kernels();
+
+// The fastest table within simd_limit(), or nullptr: then ATen's operators do the work.
+const Kernels* kernels();
+
+}  // namespace vlmprobe::grpo

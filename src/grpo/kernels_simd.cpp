@@ -1,0 +1,450 @@
+// The loops of kernels.h in Google Highway: this file is compiled once per instruction set (foreach_target).
+// Method: docs/decisions/0007-highway.md.
+#include "kernels.h"
+
+#if VLMPROBE_WITH_HIGHWAY
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <vector>
+
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels_simd.cpp"
+#include <hwy/foreach_target.h>
+// After it, because it includes this file once per target.
+#include <hwy/highway.h>
+
+#if HWY_TARGET != HWY_SCALAR  // a machine with nothing better takes ATen's operators
+HWY_BEFORE_NAMESPACE();
+namespace vlmprobe::grpo {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::CappedTag<float, kTileLanes>;
+using V = hn::Vec<D>;
+
+constexpr std::int64_t kBlock = 2048;  // logits whose sums are kept in float32 before they go to double
+constexpr double kRise = 65536;        // a block whose sum of 2^t is more rises too far above the reference: done again
+#if HWY_TARGET == HWY_AVX3
+constexpr float kFloor = -200;  // of t: 2^t is exactly 0 from here down
+#else
+constexpr float kFloor = -127;
+#endif
+constexpr float kLowest = -1e30F;  // a reference in place of -inf
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+std::int64_t lanes() {
+  return static_cast<std::int64_t>(hn::Lanes(D()));
+}
+
+// t held to [kFloor, inf). The order of the arguments matters: x86's maximum returns its second one when either is NaN.
+HWY_INLINE V floor_t(V t) {
+  return hn::Max(hn::Set(D(), kFloor), t);
+}
+
+#if HWY_TARGET == HWY_AVX3
+
+// 2^t by a table of 2^(k/16), a polynomial of degree 2 in what is left of t (minimax, relative error 4e-7, 2^0 = 1),
+// and AVX-512's scaling by a power of 2, which overflows to inf and underflows to 0 as it should. Any t but -inf (NaN).
+class Exp2 {
+ public:
+  Exp2() : table_(hn::LoadU(D(), kTable.data())) {}
+
+  // What 2^t is taken of, for sums of t 2^t.
+  HWY_INLINE V argument(V t) const { return t; }
+
+  HWY_INLINE V operator()(V t) const {
+    const D d;
+    const hn::RebindToSigned<D> di;
+    const V magic = hn::Set(d, 786432.0F);  // 1.5 * 2^23 / 16: adding it rounds to a multiple of 1/16
+    const V shifted = hn::Add(t, magic);
+    const V rounded = hn::Sub(shifted, magic);
+    const V f = hn::Sub(t, rounded);
+    const V power(_mm512_permutexvar_ps(hn::BitCast(di, shifted).raw, table_.raw));  // by the low 4 bits
+    const V rest = hn::Mul(f, hn::MulAdd(hn::Set(d, 0.24022643F), f, hn::Set(d, 0.693187721F)));
+    return V(_mm512_scalef_ps(hn::MulAdd(power, rest, power).raw, rounded.raw));
+  }
+
+ private:
+  // 2^(k/16)
+  static constexpr std::array<float, 16> kTable = {
+      1.0F,        1.04427378F, 1.09050773F, 1.13878863F, 1.18920712F, 1.24185781F, 1.29683955F, 1.35425555F,
+      1.41421356F, 1.47682615F, 1.54221083F, 1.61049033F, 1.68179283F, 1.75625216F, 1.83400809F, 1.91520656F};
+  V table_;
+};
+
+#else
+
+// 2^t for t held to [-127, 127]: the integer part goes into the exponent, the rest through a polynomial of degree 5
+// (minimax, relative error 1e-7, 2^0 = 1 exactly). t = -127 gives +0.
+class Exp2 {
+ public:
+  HWY_INLINE V argument(V t) const { return hn::Min(hn::Set(D(), -kFloor), floor_t(t)); }
+
+  HWY_INLINE V operator()(V t) const {
+    const D d;
+    const hn::RebindToSigned<D> di;
+    const V magic = hn::Set(d, 12582912.0F);  // 1.5 * 2^23: adding it rounds to an integer in the low bits
+    const V shifted = hn::Add(t, magic);
+    const V f = hn::Sub(t, hn::Sub(shifted, magic));
+    V p = hn::MulAdd(hn::Set(d, 0.00132647068F), f, hn::Set(d, 0.0096715123F));
+    p = hn::MulAdd(p, f, hn::Set(d, 0.055507338F));
+    p = hn::MulAdd(p, f, hn::Set(d, 0.240222421F));
+    p = hn::MulAdd(p, f, hn::Set(d, 0.693146978F));
+    p = hn::MulAdd(p, f, hn::Set(d, 1.0F));
+    return hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, shifted))));
+  }
+};
+
+#endif
+
+HWY_INLINE double sum(V v) {
+  return hn::GetLane(hn::SumOfLanes(D(), v));
+}
+
+// Two vectors of logits from 2 * lanes() of them. The order within the two does not matter to sums, so the two
+// bfloat16 of a 32-bit word are taken apart with one operation each.
+struct Pair {
+  V first, second;
+};
+
+HWY_INLINE Pair load(const float* x) {
+  return {hn::LoadU(D(), x), hn::LoadU(D(), x + hn::Lanes(D()))};
+}
+HWY_INLINE void store(Pair v, float* out) {
+  hn::StoreU(v.first, D(), out);
+  hn::StoreU(v.second, D(), out + hn::Lanes(D()));
+}
+
+HWY_INLINE Pair load(const c10::BFloat16* x) {
+  const hn::RebindToUnsigned<D> du;
+  const auto words = hn::LoadU(du, reinterpret_cast<const std::uint32_t*>(x));
+  return {hn::BitCast(D(), hn::ShiftLeft<16>(words)), hn::BitCast(D(), hn::And(words, hn::Set(du, 0xFFFF0000U)))};
+}
+// To nearest, ties to even, in the upper half of each word.
+HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> rounded_bf16(V v) {
+  const hn::RebindToUnsigned<D> du;
+  const auto bits = hn::BitCast(du, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1U));
+  return hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFFU)));
+}
+HWY_INLINE void store(Pair v, c10::BFloat16* out) {
+  const hn::RebindToUnsigned<D> du;
+  const auto low = hn::ShiftRight<16>(rounded_bf16(v.first));
+  const auto high = hn::And(rounded_bf16(v.second), hn::Set(du, 0xFFFF0000U));
+  hn::StoreU(hn::Or(low, high), du, reinterpret_cast<std::uint32_t*>(out));
+}
+
+HWY_INLINE Pair load(const c10::Half* x) {
+  const hn::Rebind<hwy::float16_t, D> dh;
+  const auto* half = reinterpret_cast<const hwy::float16_t*>(x);
+  return {hn::PromoteTo(D(), hn::LoadU(dh, half)), hn::PromoteTo(D(), hn::LoadU(dh, half + hn::Lanes(D())))};
+}
+HWY_INLINE void store(Pair v, c10::Half* out) {
+  const hn::Rebind<hwy::float16_t, D> dh;
+  auto* half = reinterpret_cast<hwy::float16_t*>(out);
+  hn::StoreU(hn::DemoteTo(dh, v.first), dh, half);
+  hn::StoreU(hn::DemoteTo(dh, v.second), dh, half + hn::Lanes(D()));
+}
+
+// A whole number of pairs: the end of a row, filled up with `filler`.
+constexpr std::int64_t kPairMax = 2 * kTileLanes;
+template <class T>
+std::array<T, kPairMax> tail(const T* x, std::int64_t size, float filler) {
+  std::array<T, kPairMax> padded;
+  padded.fill(static_cast<T>(filler));
+  std::copy_n(x, size, padded.begin());
+  return padded;
+}
+
+// Calls step(pointer) for every pair of a block; the last one may be a padded copy.
+template <class T, class Step>
+HWY_INLINE void each_pair(const T* x, std::int64_t size, Step&& step) {
+  const std::int64_t pair = 2 * lanes();
+  std::int64_t i = 0;
+  for (; i + 2 * pair <= size; i += 2 * pair) {
+    step(load(x + i), 0);
+    step(load(x + i + pair), 1);
+  }
+  for (; i + pair <= size; i += pair) step(load(x + i), 0);
+  if (i == size) return;
+  const auto padded = tail(x + i, size - i, -kInfinity);
+  step(load(padded.data()), 0);
+}
+
+struct BlockSums {
+  double sum, mean_sum;
+  float maximum;  // -inf unless asked for
+};
+
+template <class T>
+HWY_INLINE float block_maximum(const T* x, std::int64_t size) {
+  const D d;
+  V best = hn::Set(d, -kInfinity);
+  each_pair(x, size, [&](Pair v, int) HWY_ATTR { best = hn::Max(best, hn::Max(v.first, v.second)); });
+  return hn::GetLane(hn::MaxOfLanes(d, best));
+}
+
+// Sums of 2^t and t 2^t over a block, and its maximum if asked for, in one pass. Not finite where some t is too large
+// or, unless `careful`, too small.
+template <bool kMaximum, bool kCareful, class T>
+HWY_INLINE BlockSums block_sums(const T* x, std::int64_t size, float scale, float reference) {
+  const D d;
+  const Exp2 exp2;
+  const V c = hn::Set(d, scale), shift = hn::Set(d, -reference);
+  V sums[2] = {hn::Zero(d), hn::Zero(d)}, means[2] = {hn::Zero(d), hn::Zero(d)};
+  V best = hn::Set(d, -kInfinity);
+  const auto argument = [&](V v) HWY_ATTR {
+    const V t = hn::MulAdd(v, c, shift);
+    return exp2.argument(kCareful ? floor_t(t) : t);
+  };
+  each_pair(x, size, [&](Pair v, int which) HWY_ATTR {
+    const V t0 = argument(v.first), t1 = argument(v.second);
+    const V e0 = exp2(t0), e1 = exp2(t1);
+    if (kMaximum) best = hn::Max(best, hn::Max(v.first, v.second));
+    sums[which] = hn::Add(sums[which], hn::Add(e0, e1));
+    means[which] = hn::MulAdd(e0, t0, hn::MulAdd(e1, t1, means[which]));
+  });
+  return {sum(hn::Add(sums[0], sums[1])), sum(hn::Add(means[0], means[1])),
+          kMaximum ? hn::GetLane(hn::MaxOfLanes(d, best)) : -kInfinity};
+}
+
+template <class T>
+bool holds_nan(const T* x, std::int64_t size) {
+  return std::any_of(x, x + size, [](T value) { return std::isnan(static_cast<float>(value)); });
+}
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr RowStatistics kNoDistribution{kNan, kNan, kNan, -1};
+
+// The sums of a row so far, against a reference that only rises.
+struct RunningSums {
+  double reference = -kInfinity, sum = 0, mean_sum = 0;
+
+  void raise(double higher) {
+    if (sum > 0) {
+      const double shift = reference - higher, factor = std::exp2(shift);
+      mean_sum = factor * (mean_sum + shift * sum);
+      sum *= factor;
+    }
+    reference = higher;
+  }
+  void add(const BlockSums& block) { sum += block.sum, mean_sum += block.mean_sum; }
+};
+
+template <bool kMaximum, class T>
+RowStatistics statistics_of(const T* x, std::int64_t size, float scale) {
+  RunningSums row;
+  float maximum = -kInfinity;
+  std::int64_t best_block = 0;
+  for (std::int64_t begin = 0; begin < size; begin += kBlock) {
+    const T* from = x + begin;
+    const std::int64_t count = std::min(kBlock, size - begin);
+    BlockSums block{kNan, kNan, -kInfinity};
+    if (row.reference != -kInfinity)
+      block = block_sums<kMaximum, false>(from, count, scale, static_cast<float>(row.reference));
+    if (!(block.sum < kRise) || std::isnan(block.mean_sum)) {  // the first block, a rise, a banned token, or NaN
+      const float peak = block_maximum(from, count);
+      if (peak == -kInfinity) {
+        if (holds_nan(from, count)) return kNoDistribution;
+        continue;
+      }
+      if (static_cast<float>(peak * scale) > row.reference) row.raise(static_cast<float>(peak * scale));
+      block = block_sums<kMaximum, true>(from, count, scale, static_cast<float>(row.reference));
+    }
+    row.add(block);
+    if (block.maximum > maximum) maximum = block.maximum, best_block = begin;
+  }
+  if (!(row.sum > 0) || std::isnan(row.mean_sum)) return kNoDistribution;
+  RowStatistics result{row.reference, std::log2(row.sum), row.mean_sum / row.sum, -1};
+  if constexpr (kMaximum) {
+    const auto equal = [&](T value) { return static_cast<float>(value) == maximum; };
+    result.argmax = std::find_if(x + best_block, x + size, equal) - x;
+  }
+  return result;
+}
+
+template <class T>
+RowStatistics statistics(const T* x, std::int64_t size, float scale, bool argmax) {
+  return argmax ? statistics_of<true>(x, size, scale) : statistics_of<false>(x, size, scale);
+}
+
+// p (constant + slope t), or p constant where there is no slope: the usual case, without an entropy term.
+template <bool kSlope, class T>
+HWY_INLINE void gradient_of(const T* x, T* out, std::int64_t size, const RowGradient& row) {
+  const D d;
+  const Exp2 exp2;
+  const V c = hn::Set(d, row.scale), shift = hn::Set(d, -row.reference);
+  const V constant = hn::Set(d, row.constant), slope = hn::Set(d, row.slope);
+  const auto one = [&](V v) HWY_ATTR {
+    const V t = exp2.argument(floor_t(hn::MulAdd(v, c, shift)));
+    return hn::Mul(exp2(t), kSlope ? hn::MulAdd(slope, t, constant) : constant);
+  };
+  const std::int64_t pair = 2 * lanes();
+  std::int64_t i = 0;
+  for (; i + 2 * pair <= size; i += 2 * pair) {
+    const Pair u = load(x + i), v = load(x + i + pair);
+    store({one(u.first), one(u.second)}, out + i);
+    store({one(v.first), one(v.second)}, out + i + pair);
+  }
+  for (; i < size; i += pair) {
+    auto padded = tail(x + i, std::min(pair, size - i), 0);
+    const Pair v = load(padded.data());
+    store({one(v.first), one(v.second)}, padded.data());
+    std::copy_n(padded.begin(), std::min(pair, size - i), out + i);
+  }
+}
+
+template <class T>
+void gradient(const T* x, T* out, std::int64_t size, const RowGradient& row) {
+  row.slope == 0 ? gradient_of<false>(x, out, size, row) : gradient_of<true>(x, out, size, row);
+}
+
+void tile_statistics(const float* x, TileShape shape, float scale, const TileStatistics& out) {
+  const D d;
+  const Exp2 exp2;
+  const V c = hn::Set(d, scale), lowest = hn::Set(d, kLowest);
+  const std::int64_t width = lanes();
+  for (std::int64_t n = 0; n < shape.tokens; n += width) {
+    V best = hn::Set(d, -kInfinity);
+    for (std::int64_t r = 0; r < shape.rows; ++r) best = hn::Max(best, hn::LoadU(d, x + r * shape.stride + n));
+    const V reference = hn::Max(lowest, hn::Mul(best, c)), shift = hn::Neg(reference);
+    V sums = hn::Zero(d), means = hn::Zero(d);
+    for (std::int64_t r = 0; r < shape.rows; ++r) {
+      const V t = exp2.argument(floor_t(hn::MulAdd(hn::LoadU(d, x + r * shape.stride + n), c, shift)));
+      const V e = exp2(t);
+      sums = hn::Add(sums, e);
+      means = hn::MulAdd(e, t, means);
+    }
+    hn::StoreU(reference, d, out.reference + n);
+    hn::StoreU(sums, d, out.sum + n);
+    hn::StoreU(means, d, out.mean_sum + n);
+  }
+}
+
+void tile_gradient(const float* x, TileShape shape, const TileGradient& tile, float* out) {
+  const D d;
+  const Exp2 exp2;
+  const V c = hn::Set(d, tile.scale);
+  const std::int64_t width = lanes();
+  for (std::int64_t r = 0; r < shape.rows; ++r)
+    for (std::int64_t n = 0; n < shape.tokens; n += width) {
+      const V logit = hn::LoadU(d, x + r * shape.stride + n);
+      const V t = exp2.argument(floor_t(hn::MulAdd(logit, c, hn::Neg(hn::LoadU(d, tile.reference + n)))));
+      const V factor = hn::MulAdd(hn::LoadU(d, tile.slope + n), t, hn::LoadU(d, tile.constant + n));
+      hn::StoreU(hn::Mul(exp2(t), factor), d, out + r * shape.stride + n);
+    }
+}
+
+void round_bf16(const float* in, c10::BFloat16* out, std::int64_t size) {
+  const D d;
+  const hn::RebindToSigned<D> di;
+  const hn::Rebind<std::uint16_t, D> dh;
+  for (std::int64_t i = 0; i < size; i += lanes()) {
+    const auto high = hn::ShiftRight<16>(rounded_bf16(hn::LoadU(d, in + i)));
+    hn::StoreU(hn::DemoteTo(dh, hn::BitCast(di, high)), dh, reinterpret_cast<std::uint16_t*>(out + i));
+  }
+}
+
+void transpose(const float* in, std::int64_t in_stride, float* out, std::int64_t out_stride, std::int64_t rows,
+               std::int64_t columns) {
+  const hn::FixedTag<float, 4> d;
+  const hn::Repartition<std::uint64_t, decltype(d)> d2;
+  const auto pairs = [&](auto v) HWY_ATTR { return hn::BitCast(d2, v); };
+  const auto floats = [&](auto v) HWY_ATTR { return hn::BitCast(d, v); };
+  for (std::int64_t r = 0; r < rows; r += 4)
+    for (std::int64_t c = 0; c < columns; c += 4) {
+      const float* from = in + r * in_stride + c;
+      const auto v0 = hn::LoadU(d, from), v1 = hn::LoadU(d, from + in_stride);
+      const auto v2 = hn::LoadU(d, from + 2 * in_stride), v3 = hn::LoadU(d, from + 3 * in_stride);
+      const auto low01 = pairs(hn::InterleaveLower(d, v0, v1)), high01 = pairs(hn::InterleaveUpper(d, v0, v1));
+      const auto low23 = pairs(hn::InterleaveLower(d, v2, v3)), high23 = pairs(hn::InterleaveUpper(d, v2, v3));
+      float* to = out + c * out_stride + r;
+      hn::StoreU(floats(hn::InterleaveLower(d2, low01, low23)), d, to);
+      hn::StoreU(floats(hn::InterleaveUpper(d2, low01, low23)), d, to + out_stride);
+      hn::StoreU(floats(hn::InterleaveLower(d2, high01, high23)), d, to + 2 * out_stride);
+      hn::StoreU(floats(hn::InterleaveUpper(d2, high01, high23)), d, to + 3 * out_stride);
+    }
+}
+
+void interleave_bf16(const c10::BFloat16* in, std::int64_t in_stride, c10::BFloat16* out, std::int64_t out_stride,
+                     std::int64_t rows, std::int64_t columns) {
+  const hn::RebindToUnsigned<D> du;
+  const hn::Rebind<std::uint16_t, D> dh;
+  const std::int64_t width = lanes();
+  for (std::int64_t r = 0; r < rows; r += 2) {
+    const auto* even = reinterpret_cast<const std::uint16_t*>(in + r * in_stride);
+    const auto* odd = reinterpret_cast<const std::uint16_t*>(in + (r + 1) * in_stride);
+    auto* to = reinterpret_cast<std::uint32_t*>(out + r / 2 * out_stride);
+    for (std::int64_t c = 0; c < columns; c += width) {
+      const auto low = hn::PromoteTo(du, hn::LoadU(dh, even + c)), high = hn::PromoteTo(du, hn::LoadU(dh, odd + c));
+      hn::StoreU(hn::Or(low, hn::ShiftLeft<16>(high)), du, to + c);
+    }
+  }
+}
+
+}  // namespace
+
+Kernels table(std::string_view name) {
+  return {.name = name,
+          .f32 = {&statistics<float>, &gradient<float>},
+          .bf16 = {&statistics<c10::BFloat16>, &gradient<c10::BFloat16>},
+          .f16 = {&statistics<c10::Half>, &gradient<c10::Half>},
+          .tile_statistics = &tile_statistics,
+          .tile_gradient = &tile_gradient,
+          .round_bf16 = &round_bf16,
+          .transpose = &transpose,
+          .interleave_bf16 = &interleave_bf16};
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace vlmprobe::grpo
+HWY_AFTER_NAMESPACE();
+#endif  // HWY_SCALAR
+
+#if HWY_ONCE
+
+namespace vlmprobe::grpo {
+
+std::span<const Kernels> runnable_kernels() {
+  static const std::vector<Kernels> tables = [] {
+    std::vector<Kernels> runnable;
+#if HWY_ARCH_X86
+#if HWY_TARGETS & HWY_SSE4
+    if (__builtin_cpu_supports("sse4.2")) runnable.push_back(N_SSE4::table("baseline"));
+#endif
+#if HWY_TARGETS & HWY_AVX2
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+      runnable.push_back(N_AVX2::table("avx2"));
+#endif
+#if HWY_TARGETS & HWY_AVX3
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+      runnable.push_back(N_AVX3::table("avx512"));
+#endif
+#else
+    runnable.push_back(HWY_STATIC_DISPATCH(table)("baseline"));
+#endif
+    return runnable;
+  }();
+  return tables;
+}
+
+}  // namespace vlmprobe::grpo
+
+#endif  // HWY_ONCE
+#else   // VLMPROBE_WITH_HIGHWAY
+
+namespace vlmprobe::grpo {
+
+std::span<const Kernels> runnable_kernels() {
+  return {};
+}
+
+}  // namespace vlmprobe::grpo
+
+#endif  // VLMPROBE_WITH_HIGHWAY
