@@ -7,11 +7,14 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
+#include <limits>
+
 #include "check.h"
 
 namespace vlmprobe::grpo {
 namespace {
 
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::int64_t kChunkBytes = 64 << 20;  // of logits in the dtype of the computation
 
 // The rows that count, some at a time: calls run(indices into the flattened rows, their logits in the wide dtype).
@@ -40,7 +43,8 @@ RowResults composed_statistics(const Rows& rows, bool argmax) {
                      at::zeros({count}, options.dtype(at::kDouble)),
                      at::full({argmax ? count : 0}, -1, options.dtype(at::kLong))};
   each_chunk(rows, [&](const at::Tensor& index, const at::Tensor& x) {
-    const at::Tensor log_z = at::logsumexp(x, -1, true), log_p = x.sub(log_z);
+    const at::Tensor sum = at::logsumexp(x, -1, true);
+    const at::Tensor log_z = sum.masked_fill(sum.isposinf(), kNan), log_p = x.sub(log_z);
     // 0 log 0: the logarithm is replaced before the product, because 0 * -inf is NaN.
     const at::Tensor entropy = log_p.exp().mul(log_p.masked_fill(log_p.isneginf(), 0)).sum(-1).neg();
     results.logp.index_copy_(0, index, log_p.gather(-1, tokens.index_select(0, index).unsqueeze(-1)).squeeze(-1));

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "head.h"
+#include "huge_pages.h"
 
 namespace vlmprobe::grpo {
 namespace {
@@ -25,6 +26,12 @@ constexpr std::int64_t kParts = 8;
 constexpr std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
+
+// A row length whose multiples do not fall into the same few sets of a cache.
+constexpr std::int64_t stride_of(std::int64_t length) {
+  return length % 64 == 0 ? length + kTileLanes : length;
+}
+constexpr std::int64_t kTileStride = stride_of(kTileRows);
 
 // Whether torch's kernels multiply this dtype on this machine; asked once.
 template <class T>
@@ -76,11 +83,11 @@ class TiledHead final : public Head {
         table_(table),
         vocabulary_(problem.weight.size(0)),
         width_(problem.weight.size(1)),
-        most_(round_up(problem.most_rows, kTileLanes)),
+        most_(stride_of(round_up(problem.most_rows, kTileLanes))),
         scale_(static_cast<float>(std::numbers::log2e / problem.temperature)) {
     const at::TensorOptions single = at::TensorOptions().dtype(at::kFloat);
     const at::TensorOptions own = problem.hidden.options();
-    logits_ = at::empty({vocabulary_ * most_}, single);
+    logits_ = on_huge_pages(at::empty({vocabulary_ * most_}, single));
     columns_ = at::empty({width_ * most_}, own);
     if (problem.weight_gradient && !kWide) lines_ = at::empty({width_ * most_}, own);
     if (problem.hidden_gradient) {
@@ -91,7 +98,7 @@ class TiledHead final : public Head {
   }
 
   RowNumbers statistics(std::int64_t begin, std::int64_t end) override {
-    begin_ = begin, count_ = end - begin, padded_ = round_up(count_, kTileLanes);
+    begin_ = begin, count_ = end - begin, padded_ = round_up(count_, kTileLanes), stride_ = stride_of(padded_);
     pack();
     std::vector<Sums> sums(kParts, Sums(padded_));
     each_part([&](std::int64_t part, std::int64_t first, std::int64_t last) {
@@ -100,7 +107,7 @@ class TiledHead final : public Head {
       for (std::int64_t v = first; v < last; v += kTileRows) {
         const std::int64_t rows = std::min(kTileRows, last - v);
         multiply_logits(v, rows);
-        table_.tile_statistics(tile_of(v), {rows, padded_, padded_}, scale_, out);
+        table_.tile_statistics(tile_of(v), {rows, padded_, stride_}, scale_, out);
         for (std::int64_t n = 0; n < count_; ++n) sums[part].add(n, out.reference[n], out.sum[n], out.mean_sum[n]);
       }
     });
@@ -110,13 +117,15 @@ class TiledHead final : public Head {
   void gradient(const RowNumbers& numbers, const RowUpstream& upstream) override {
     const Coefficients coefficients(*this, numbers, upstream);
     each_part([&](std::int64_t part, std::int64_t first, std::int64_t last) {
-      Scratch scratch(padded_, width_);
+      Scratch scratch(stride_, width_);
       for (std::int64_t v = first; v < last; v += kTileRows) {
         const std::int64_t rows = std::min(kTileRows, last - v);
         float* g = scratch.gradient.data();
-        table_.tile_gradient(tile_of(v), {rows, padded_, padded_}, coefficients.tile(scale_), g);
+        table_.tile_gradient(tile_of(v), {rows, padded_, stride_}, coefficients.tile(scale_), g);
         set_targets(coefficients, v, rows, g);
-        std::fill(g + rows * padded_, g + round_up(rows, kTileLanes) * padded_, 0.0F);
+        const std::int64_t lanes = round_up(rows, kTileLanes);
+        std::fill(g + rows * stride_, g + lanes * stride_, 0.0F);
+        if constexpr (!kWide) table_.round_bf16(g, scratch.factor.data(), lanes * stride_);
         if (d_weight.defined()) add_weight_gradient(v, rows, scratch);
         if (d_hidden.defined()) add_hidden_gradient(part, v, rows, v == first, scratch);
       }
@@ -126,17 +135,16 @@ class TiledHead final : public Head {
   }
 
  private:
-  // Of one thread, for one tile.
+  // Of one thread, for one tile: the logits' gradient [rows][tokens] and its transpose, in float32 and as factors.
   struct Scratch {
-    std::vector<float> gradient, transposed, product;
-    std::vector<T> gradient_own, transposed_own, weight;
+    std::vector<float> gradient, product;
+    std::vector<T> factor, transposed, weight;
 
     Scratch(std::int64_t tokens, std::int64_t width)
         : gradient(kTileRows * tokens),
-          transposed(kTileRows * tokens),
-          product(kWide ? 0 : kTileRows * width),
-          gradient_own(kWide ? 0 : kTileRows * tokens),
-          transposed_own(kWide ? 0 : kTileRows * tokens),
+          product(kWide ? 0 : kTileRows * kWidthBlock),
+          factor(kWide ? 0 : kTileRows * tokens),
+          transposed(kTileStride * tokens),
           weight(kWide ? 0 : kTileRows * width) {}
   };
 
@@ -162,7 +170,7 @@ class TiledHead final : public Head {
     TileGradient tile(float scale) const { return {reference.data(), constant.data(), slope.data(), scale}; }
   };
 
-  float* tile_of(std::int64_t v) { return logits_.mutable_data_ptr<float>() + v * padded_; }
+  float* tile_of(std::int64_t v) { return logits_.mutable_data_ptr<float>() + v * stride_; }
   const T* weight(std::int64_t v) const { return problem_.weight.template const_data_ptr<T>() + v * width_; }
   const T* hidden() const { return problem_.hidden.template const_data_ptr<T>() + begin_ * width_; }
   std::int64_t token(std::int64_t i) const {
@@ -185,12 +193,12 @@ class TiledHead final : public Head {
   // weight's gradient, both with pairs of rows interleaved.
   void pack() {
     T* columns = columns_.mutable_data_ptr<T>();
-    std::memset(columns, 0, static_cast<std::size_t>(width_ * padded_) * sizeof(T));
+    std::memset(columns, 0, static_cast<std::size_t>(width_ * stride_) * sizeof(T));
     at::parallel_for(0, width_ / kPair, 64, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t i = 0; i < count_; ++i)
         for (std::int64_t h = first; h < last; ++h)
           for (std::int64_t k = 0; k < kPair; ++k)
-            columns[(h * padded_ + i) * kPair + k] = hidden()[i * width_ + h * kPair + k];
+            columns[(h * stride_ + i) * kPair + k] = hidden()[i * width_ + h * kPair + k];
     });
     if (!lines_.defined()) return;
     T* lines = lines_.mutable_data_ptr<T>();
@@ -205,8 +213,8 @@ class TiledHead final : public Head {
     for (std::int64_t n = 0; n < padded_; n += kTokenBlock) {
       const std::int64_t tokens = std::min(kTokenBlock, padded_ - n);
       for (std::int64_t h = 0; h < width_; h += kDepthBlock)
-        brgemm(rows, tokens, std::min(kDepthBlock, width_ - h), width_, padded_, padded_, h > 0, weight(v) + h,
-               columns + h * padded_ + n * kPair, tile_of(v) + n, !kWide);
+        brgemm(rows, tokens, std::min(kDepthBlock, width_ - h), width_, stride_, stride_, h > 0, weight(v) + h,
+               columns + h * stride_ + n * kPair, tile_of(v) + n, !kWide);
     }
   }
 
@@ -221,7 +229,7 @@ class TiledHead final : public Head {
       const RowStatistics row =
           holds ? RowStatistics{all.reference[n], std::log2(all.sum[n]), all.mean_sum[n] / all.sum[n], -1}
                 : RowStatistics{kNan, kNan, kNan, -1};
-      numbers.logp[n] = row.logp(logits_.const_data_ptr<float>()[token(n) * padded_ + n], scale_);
+      numbers.logp[n] = row.logp(logits_.const_data_ptr<float>()[token(n) * stride_ + n], scale_);
       numbers.entropy[n] = row.entropy();
       numbers.log_z[n] = row.log_z();
     }
@@ -230,25 +238,25 @@ class TiledHead final : public Head {
 
   void set_targets(const Coefficients& coefficients, std::int64_t v, std::int64_t rows, float* g) const {
     for (std::int64_t i = 0; i < count_; ++i)
-      if (token(i) >= v && token(i) < v + rows) g[(token(i) - v) * padded_ + i] = coefficients.target[i];
+      if (token(i) >= v && token(i) < v + rows) g[(token(i) - v) * stride_ + i] = coefficients.target[i];
   }
 
   // d_weight[v + r] += sum_n g[r][n] hidden[n]
   void add_weight_gradient(std::int64_t v, std::int64_t rows, Scratch& scratch) {
     T* out = d_weight.template mutable_data_ptr<T>() + v * width_;
-    if constexpr (kWide) {
-      for (std::int64_t h = 0; h < width_; h += kWidthBlock)
-        brgemm(rows, std::min(kWidthBlock, width_ - h), count_, padded_, width_, width_, !first_chunk_,
-               scratch.gradient.data(), hidden() + h, out + h, false);
-    } else {
-      float* product = scratch.product.data();
-      table_.round_bf16(scratch.gradient.data(), scratch.gradient_own.data(), round_up(rows, kTileLanes) * padded_);
-      if (!first_chunk_)
-        for (std::int64_t i = 0; i < rows * width_; ++i) product[i] = static_cast<float>(out[i]);
-      for (std::int64_t h = 0; h < width_; h += kWidthBlock)
-        brgemm(rows, std::min(kWidthBlock, width_ - h), padded_, padded_, width_, width_, !first_chunk_,
-               scratch.gradient_own.data(), lines_.const_data_ptr<T>() + h * kPair, product + h, true);
-      table_.round_bf16(product, out, rows * width_);
+    for (std::int64_t h = 0; h < width_; h += kWidthBlock) {
+      const std::int64_t width = std::min(kWidthBlock, width_ - h);
+      if constexpr (kWide) {
+        brgemm(rows, width, count_, stride_, width_, width_, !first_chunk_, scratch.gradient.data(), hidden() + h,
+               out + h, false);
+      } else {
+        float* product = scratch.product.data();
+        for (std::int64_t r = 0; !first_chunk_ && r < rows; ++r)
+          for (std::int64_t i = 0; i < width; ++i) product[r * width + i] = static_cast<float>(out[r * width_ + h + i]);
+        brgemm(rows, width, padded_, stride_, width_, width, !first_chunk_, scratch.factor.data(),
+               lines_.const_data_ptr<T>() + h * kPair, product, true);
+        for (std::int64_t r = 0; r < rows; ++r) table_.round_bf16(product + r * width, out + r * width_ + h, width);
+      }
     }
   }
 
@@ -256,18 +264,17 @@ class TiledHead final : public Head {
   void add_hidden_gradient(std::int64_t part, std::int64_t v, std::int64_t rows, bool first, Scratch& scratch) {
     float* out = parts_.mutable_data_ptr<float>() + part * most_ * width_;
     const std::int64_t lanes = round_up(rows, kTileLanes);
-    table_.transpose(scratch.gradient.data(), padded_, scratch.transposed.data(), kTileRows, lanes, padded_);
+    const T* right = weight(v);
     if constexpr (kWide) {
-      for (std::int64_t h = 0; h < width_; h += kWidthBlock)
-        brgemm(count_, std::min(kWidthBlock, width_ - h), rows, kTileRows, width_, width_, !first,
-               scratch.transposed.data(), weight(v) + h, out + h, false);
+      table_.transpose_f32(scratch.gradient.data(), stride_, scratch.transposed.data(), kTileStride, lanes, padded_);
     } else {
-      table_.round_bf16(scratch.transposed.data(), scratch.transposed_own.data(), kTileRows * padded_);
-      table_.interleave_bf16(weight(v), width_, scratch.weight.data(), 2 * width_, rows, width_);
-      for (std::int64_t h = 0; h < width_; h += kWidthBlock)
-        brgemm(count_, std::min(kWidthBlock, width_ - h), rows, kTileRows, width_, width_, !first,
-               scratch.transposed_own.data(), scratch.weight.data() + h * kPair, out + h, true);
+      table_.transpose_bf16(scratch.factor.data(), stride_, scratch.transposed.data(), kTileStride, lanes, padded_);
+      table_.interleave_bf16(right, width_, scratch.weight.data(), 2 * width_, rows, width_);
+      right = scratch.weight.data();
     }
+    for (std::int64_t h = 0; h < width_; h += kWidthBlock)
+      brgemm(count_, std::min(kWidthBlock, width_ - h), rows, kTileStride, width_, width_, !first,
+             scratch.transposed.data(), right + h * kPair, out + h, !kWide);
   }
 
   // The parts' sums, in order, into the rows of d_hidden.
@@ -290,7 +297,7 @@ class TiledHead final : public Head {
   std::int64_t vocabulary_, width_, most_;
   float scale_;
   at::Tensor logits_, columns_, lines_, parts_;
-  std::int64_t begin_ = 0, count_ = 0, padded_ = 0;
+  std::int64_t begin_ = 0, count_ = 0, padded_ = 0, stride_ = 0;
   bool first_chunk_ = true;
 };
 

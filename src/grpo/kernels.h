@@ -58,14 +58,16 @@ struct Kernels {
   std::string_view name;
   RowKernels<float> f32;
   RowKernels<c10::BFloat16> bf16;
-  RowKernels<c10::Half> f16;
+  RowKernels<c10::Half> f16;  // null where the instruction set has no conversion
   void (*tile_statistics)(const float* x, TileShape shape, float scale, const TileStatistics& out);
   void (*tile_gradient)(const float* x, TileShape shape, const TileGradient& gradient, float* out);
   // To nearest, ties to even; size is a multiple of kTileLanes.
   void (*round_bf16)(const float* in, c10::BFloat16* out, std::int64_t size);
   // out[c][r] = in[r][c]; both dimensions are multiples of kTileLanes.
-  void (*transpose)(const float* in, std::int64_t in_stride, float* out, std::int64_t out_stride, std::int64_t rows,
-                    std::int64_t columns);
+  void (*transpose_f32)(const float* in, std::int64_t in_stride, float* out, std::int64_t out_stride, std::int64_t rows,
+                        std::int64_t columns);
+  void (*transpose_bf16)(const c10::BFloat16* in, std::int64_t in_stride, c10::BFloat16* out, std::int64_t out_stride,
+                         std::int64_t rows, std::int64_t columns);
   // Pairs of rows interleaved, the layout that bfloat16 products take: out[r / 2][c][r % 2] = in[r][c].
   void (*interleave_bf16)(const c10::BFloat16* in, std::int64_t in_stride, c10::BFloat16* out, std::int64_t out_stride,
                           std::int64_t rows, std::int64_t columns);

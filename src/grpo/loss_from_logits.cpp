@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "check.h"
+#include "huge_pages.h"
 #include "operators.h"
 #include "rows.h"
 #include "scale_gradient.h"
@@ -133,7 +134,7 @@ Five kernel::loss_from_logits_forward(const at::Tensor& logits, const at::Tensor
                                       const at::Tensor& mask, const Maybe& old_logp, const Maybe& ref_logp,
                                       const at::Tensor& normalizer, double temperature, Numbers options,
                                       bool gradient) {
-  const at::Tensor out = gradient ? at::empty(logits.sizes(), logits.options()) : at::Tensor();
+  const at::Tensor out = gradient ? on_huge_pages(at::empty(logits.sizes(), logits.options())) : at::Tensor();
   const auto [loss, monitors, logp, entropy] =
       run(logits, tokens, {old_logp, advantages, mask, ref_logp, normalizer}, temperature, options, out);
   return {loss, monitors, logp, entropy, gradient ? out : at::empty({0}, logits.options())};

@@ -71,7 +71,10 @@ Rows rows(std::string_view op, const at::Tensor& logits, const at::Tensor& token
 }
 
 const Kernels* kernels_for(const at::Tensor& logits) {
-  return logits.device().is_cpu() && logits.scalar_type() != at::kDouble ? kernels() : nullptr;
+  const Kernels* table = logits.device().is_cpu() ? kernels() : nullptr;
+  const bool lacks = logits.scalar_type() == at::kDouble ||
+                     (table != nullptr && logits.scalar_type() == at::kHalf && table->f16.statistics == nullptr);
+  return lacks ? nullptr : table;
 }
 
 std::int64_t row_grain(std::int64_t vocabulary) {

@@ -7,6 +7,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "check.h"
+#include "huge_pages.h"
 #include "operators.h"
 #include "rows.h"
 
@@ -68,7 +69,7 @@ Four kernel::token_logp(const at::Tensor& logits, const at::Tensor& tokens, cons
 at::Tensor kernel::token_logp_backward(const at::Tensor& d_logp, const at::Tensor& d_entropy, const at::Tensor& logits,
                                        const at::Tensor& tokens, const Maybe& mask, const at::Tensor& logp,
                                        const at::Tensor& entropy, const at::Tensor& log_z, double temperature) {
-  const at::Tensor out = at::empty(logits.sizes(), logits.options());
+  const at::Tensor out = on_huge_pages(at::empty(logits.sizes(), logits.options()));
   row_gradient(rows(kOp, logits, tokens, mask, temperature), {logp, entropy, log_z, {}}, d_logp, d_entropy, out);
   return out;
 }

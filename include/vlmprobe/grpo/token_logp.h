@@ -8,7 +8,8 @@
 //   mask         [...]     bool, optional; masked positions give 0 and pass no gradient, and their rows are never read
 //
 // logp and entropy are in nats, and differentiable (once) in the logits. Sums are in float32 within blocks of 2048 and
-// in double over them, whatever the dtype of the logits: a bfloat16 log-probability would be off by up to 0.07 nats. A
+// in double over them, whatever the dtype of the logits: a bfloat16 log-probability would be off by up to 0.07 nats.
+// logit / temperature is exact up to its sum with log Z, but on a machine without fused multiply-add it is a float32. A
 // logit of -inf is a banned token: probability 0, no gradient, no NaN. A row that is -inf throughout, or holds NaN or
 // +inf, gives NaN and the arg-max -1.
 //

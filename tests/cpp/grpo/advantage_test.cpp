@@ -1,5 +1,6 @@
 #include "vlmprobe/grpo/advantage_tensor.h"
 
+#include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
@@ -192,6 +193,52 @@ TEST_CASE("a group whose questions all score the same is exactly 0 in every toke
   CHECK(none.degenerate == std::vector<char>{1, 1});
 }
 
+TEST_CASE("baselines, scales, the least deviation and singletons by hand") {
+  // group 1: rewards 0, 1, 2 (mean 1, std 1); group 2: 5 alone. All four: mean 2, squares 4+1+0+9 = 14, std sqrt(14/3).
+  const Numbers rewards = {0, 1, 2, 5};
+  const Labels group = {1, 1, 1, 2};
+  const double batch = std::sqrt(14.0 / 3);
+  const auto check = [&](const AdvantageOptions& options, const Numbers& expected) {
+    const Numbers found = run(rewards, group, options).values;
+    for (std::size_t i = 0; i < 4; ++i) CHECK(found[i] == doctest::Approx(expected[i]).epsilon(kTolerance64));
+  };
+  check({.scale = Scale::batch}, {-1 / (batch + 1e-4), 0, 1 / (batch + 1e-4), 0});
+  check({.scale = Scale::none, .baseline = Baseline::leave_one_out}, {-1.5, 0, 1.5, 0});  // 0 - (1 + 2)/2, ...
+  check({.minimum_std = 4}, {-1 / 4.0001, 0, 1 / 4.0001, 0});
+  check({.scale = Scale::none, .singleton = Singleton::raw}, {-1, 0, 1, 5});
+  CHECK(run(rewards, group, {.singleton = Singleton::raw}).degenerate == std::vector<char>{0, 0, 0, 0});
+  CHECK(run({kNan}, {3}, {.singleton = Singleton::raw}).degenerate == std::vector<char>{1});
+  CHECK(run({2, 2}, {3, 3}, {.singleton = Singleton::raw}).values == Numbers{0, 0});
+}
+
+TEST_CASE("gdpo normalises each reward before it adds them") {
+  // Reward 0 tells rows of group 0 apart, reward 1 those of group 1, a hundred times wider: both count alike.
+  const at::Tensor rewards = at::tensor({0.0, 7.0, 1.0, 7.0, 3.0, 0.0, 3.0, 100.0}, at::kDouble).reshape({4, 2});
+  const at::Tensor group = at::tensor({0, 0, 1, 1}, at::kLong);
+  const Advantages found = gdpo_advantages(rewards, group);
+  // normalised: -a, a | -b, b with a = sqrt(1/2)/(sqrt(1/2) + 1e-4), b nearly the same; mean 0, so over their deviation
+  const double unit = std::sqrt(0.5), a = 0.5 / (unit + 1e-4), b = 50 / (100 * unit + 1e-4);
+  const double deviation = std::sqrt((2 * a * a + 2 * b * b) / 3) + 1e-4;
+  const Numbers expected = {-a / deviation, a / deviation, -b / deviation, b / deviation};
+  for (std::int64_t i = 0; i < 4; ++i)
+    CHECK(found.values[i].item<double>() ==
+          doctest::Approx(expected[static_cast<std::size_t>(i)]).epsilon(kTolerance64));
+  CHECK_FALSE(found.degenerate.any().item<bool>());
+
+  // Weight 0 for reward 1 leaves group 1 at 0; a row without any scored reward gets 0.
+  const Advantages weighted = gdpo_advantages(rewards, group, at::tensor({1.0, 0.0}, at::kDouble));
+  CHECK(weighted.values[3].item<double>() == 0);
+  at::Tensor holes = rewards.clone();
+  holes[2].fill_(kNan);
+  const Advantages unscored = gdpo_advantages(holes, group);
+  CHECK(unscored.values[2].item<double>() == 0);
+  CHECK(unscored.degenerate[3].item<bool>());
+  CHECK(thrown([&] { gdpo_advantages(rewards, group, at::ones({3}, at::kDouble)); }) ==
+        "[grpo::gdpo_advantages] weights: expected shape [K], got [3] (K=2 was set by rewards)");
+  CHECK(thrown([&] { gdpo_advantages(rewards, group, at::tensor({1.0, kInf}, at::kDouble)); }) ==
+        "[grpo::gdpo_advantages] weights: entry 1 must be finite, got inf");
+}
+
 TEST_CASE("errors of advantages name the argument, what was expected and what came") {
   const at::Tensor rewards = at::zeros({2}), group = at::zeros({2}, at::kLong);
   CHECK(thrown([&] { group_advantages(rewards, at::zeros({3}, at::kLong)); }) ==
@@ -202,6 +249,8 @@ TEST_CASE("errors of advantages name the argument, what was expected and what ca
         "[grpo::group_advantages] group: expected int64, got Int");
   CHECK(thrown([&] { group_advantages(rewards, group, {.epsilon = 0}); }) ==
         "[grpo::group_advantages] epsilon must be in (0, inf), got 0");
+  CHECK(thrown([&] { group_advantages(rewards, group, {.minimum_std = -1}); }) ==
+        "[grpo::group_advantages] minimum_std must be in [0, inf), got -1");
   CHECK(thrown([] { run({1, kInf}, {0, 0}); }) ==
         "[grpo::group_advantages] rewards: row 1 is infinite; NaN marks an unscored row");
   CHECK(thrown([] { run({1, 2}, {0}); }) == "[grpo::group_advantages] group: expected 2 labels, one per reward, got 1");

@@ -155,11 +155,87 @@ TEST_CASE("a term of weight 0 is left out even where it is not finite") {
   CHECK(token.kl == kInf);
 }
 
+TEST_CASE("dual clip, delta, cispo and sapo by hand") {
+  const auto value = [](double log_ratio, double advantage, const SurrogateOptions& options) {
+    return surrogate<double>(-2, log_ratio, -2, advantage, 0, options);
+  };
+  const double log4 = std::log(4.0);
+  // ratio 4, A = -1: the clip keeps the larger loss 4; dual clip 3 holds it to 3, without a gradient.
+  CHECK(value(log4, -1, {}).loss == doctest::Approx(4));
+  const auto dual = value(log4, -1, {.dual_clip = 3});
+  CHECK(dual.loss == doctest::Approx(3));
+  CHECK(dual.d_log_ratio == 0);
+  CHECK(dual.clipped);
+  CHECK(value(log4, 1, {.dual_clip = 3}).loss == doctest::Approx(-1.2));  // A > 0: as ever
+  // delta 2 holds the unclipped ratio to 2: loss max(2, 1.2) for A = -1.
+  const auto held = value(log4, -1, {.delta = 2});
+  CHECK(held.loss == doctest::Approx(2));
+  CHECK(held.d_log_ratio == 0);
+  // delta inside the clip: for A = -1 and ratio 1.15 the branches are 1.1 and 1.15, the larger loss moves.
+  CHECK(value(std::log(1.15), -1, {.delta = 1.1}).d_log_ratio == doctest::Approx(1.15));
+  // cispo: weight min(4, 1.2) = 1.2, times A = 0.5, times logp = -2.
+  const auto cispo = value(log4, 0.5, {.policy = Policy::cispo});
+  CHECK(cispo.loss == doctest::Approx(1.2 * 0.5 * 2));
+  CHECK(cispo.d_logp == doctest::Approx(-0.6));
+  CHECK(cispo.d_log_ratio == 0);
+  CHECK(cispo.clipped);
+  // sapo at ratio 1: the gate is 1/2, so 4/tau/2 A = 2 A / tau, and its slope 4/4 A.
+  const auto sapo = value(0, 3, {.policy = Policy::sapo, .sapo_positive = 2});
+  CHECK(sapo.loss == doctest::Approx(-3));
+  CHECK(sapo.d_log_ratio == doctest::Approx(-3));
+  CHECK(value(0, -3, {.policy = Policy::sapo, .sapo_negative = 4}).loss == doctest::Approx(1.5));
+}
+
+TEST_CASE("k1 and k2 by hand, and the straight-through form") {
+  const auto kl = [](double d, KlEstimator estimator, bool straight = false) {
+    return kl_divergence<double>(d, estimator, straight);
+  };
+  CHECK(kl(0.5, KlEstimator::k1).value == -0.5);
+  CHECK(kl(0.5, KlEstimator::k1).slope == -1);
+  CHECK(kl(0.5, KlEstimator::k2).value == 0.125);
+  CHECK(kl(0.5, KlEstimator::k2).slope == 0.5);
+  CHECK(kl(0.5, KlEstimator::k3, true).value == kl(0.5, KlEstimator::k3).value);
+  CHECK(kl(0.5, KlEstimator::k3, true).slope == 0.5);
+  CHECK(kl(30, KlEstimator::k3, true).slope == 30);
+}
+
+TEST_CASE("every policy's gradients agree with central differences, in logp and in the log-ratio") {
+  constexpr double kStep = 1e-6;
+  for (const Policy policy : {Policy::clip, Policy::cispo, Policy::sapo})
+    for (const KlEstimator estimator : {KlEstimator::k1, KlEstimator::k2, KlEstimator::k3})
+      for (const bool weighted : {false, true}) {
+        SurrogateOptions options = kOptions;
+        options.policy = policy, options.kl = estimator, options.kl_weighted = weighted;
+        options.dual_clip = 1.3, options.delta = 1.25;
+        for (const Point& p : points(5)) {
+          const double log_ratio = p.logp - p.old_logp;
+          const auto value = [&](double logp, double ratio) {
+            return surrogate<double>(logp, ratio, p.ref_logp, p.advantage, p.entropy, options);
+          };
+          const auto here = value(p.logp, log_ratio);
+          const auto up = value(p.logp, log_ratio + kStep), down = value(p.logp, log_ratio - kStep);
+          if (up.clipped != down.clipped) continue;  // the kink itself has no derivative
+          const double difference = (up.loss - down.loss) / (2 * kStep);
+          // cispo's weight is a constant of the derivative, but moves with the ratio: only its KL is left
+          const double moved =
+              policy == Policy::cispo && !here.clipped ? -std::exp(log_ratio) * p.advantage * p.logp : 0;
+          CHECK(here.d_log_ratio == doctest::Approx(difference - moved).epsilon(kDifferences));
+          const double in_logp =
+              (value(p.logp + kStep, log_ratio).loss - value(p.logp - kStep, log_ratio).loss) / (2 * kStep);
+          CHECK(here.d_logp == doctest::Approx(in_logp).epsilon(kDifferences));
+        }
+      }
+}
+
 TEST_CASE("options out of range are refused by name") {
   const auto error = [](const SurrogateOptions& options) { return thrown([&] { check(options, "op"); }); };
   CHECK(error({}) == "");
   CHECK(error({.clip_low = 2}) == "[op] clip_low must be in [0, 1), got 2");
   CHECK(error({.clip_low = 1}) == "[op] clip_low must be in [0, 1), got 1");
+  CHECK(error({.dual_clip = 1}) == "[op] dual_clip must be in (1, inf], got 1");
+  CHECK(error({.delta = 0}) == "[op] delta must be in (0, inf], got 0");
+  CHECK(error({.sapo_positive = 0}) == "[op] sapo_positive must be in (0, inf), got 0");
+  CHECK(error({.sapo_negative = kInf}) == "[op] sapo_negative must be in (0, inf), got inf");
   CHECK(error({.clip_high = -0.5}) == "[op] clip_high must be in [0, inf), got -0.5");
   CHECK(error({.beta = kInf}) == "[op] beta must be in [0, inf), got inf");
   CHECK(error({.entropy_weight = kNan}) == "[op] entropy_weight must be in [0, inf), got nan");
