@@ -59,6 +59,7 @@ struct Kernels {
   RowKernels<float> f32;
   RowKernels<c10::BFloat16> bf16;
   RowKernels<c10::Half> f16;  // null where the instruction set has no conversion
+  void (*zero)(void* out, std::int64_t bytes);
   void (*tile_statistics)(const float* x, TileShape shape, float scale, const TileStatistics& out);
   void (*tile_gradient)(const float* x, TileShape shape, const TileGradient& gradient, float* out);
   // To nearest, ties to even; size is a multiple of kTileLanes.

@@ -14,6 +14,7 @@
 #define HWY_TARGET_INCLUDE "kernels_simd.cpp"
 #include <hwy/foreach_target.h>
 // After it, because it includes this file once per target.
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #if HWY_TARGET != HWY_SCALAR  // a machine with nothing better takes ATen's operators
@@ -112,12 +113,23 @@ struct Pair {
   V first, second;
 };
 
+// kStream: past the caches, for memory that nobody reads soon; aligned to a vector then.
+template <bool kStream, class Tag, class Vector, class T>
+HWY_INLINE void put(Vector v, Tag tag, T* out) {
+  if constexpr (kStream) {
+    hn::Stream(v, tag, out);
+  } else {
+    hn::StoreU(v, tag, out);
+  }
+}
+
 HWY_INLINE Pair load(const float* x) {
   return {hn::LoadU(D(), x), hn::LoadU(D(), x + hn::Lanes(D()))};
 }
+template <bool kStream>
 HWY_INLINE void store(Pair v, float* out) {
-  hn::StoreU(v.first, D(), out);
-  hn::StoreU(v.second, D(), out + hn::Lanes(D()));
+  put<kStream>(v.first, D(), out);
+  put<kStream>(v.second, D(), out + hn::Lanes(D()));
 }
 
 HWY_INLINE Pair load(const c10::BFloat16* x) {
@@ -132,11 +144,12 @@ HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> rounded_bf16(V v) {
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1U));
   return hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFFU)));
 }
+template <bool kStream>
 HWY_INLINE void store(Pair v, c10::BFloat16* out) {
   const hn::RebindToUnsigned<D> du;
   const auto low = hn::ShiftRight<16>(rounded_bf16(v.first));
   const auto high = hn::And(rounded_bf16(v.second), hn::Set(du, 0xFFFF0000U));
-  hn::StoreU(hn::Or(low, high), du, reinterpret_cast<std::uint32_t*>(out));
+  put<kStream>(hn::Or(low, high), du, reinterpret_cast<std::uint32_t*>(out));
 }
 
 HWY_INLINE Pair load(const c10::Half* x) {
@@ -144,11 +157,12 @@ HWY_INLINE Pair load(const c10::Half* x) {
   const auto* half = reinterpret_cast<const hwy::float16_t*>(x);
   return {hn::PromoteTo(D(), hn::LoadU(dh, half)), hn::PromoteTo(D(), hn::LoadU(dh, half + hn::Lanes(D())))};
 }
+template <bool kStream>
 HWY_INLINE void store(Pair v, c10::Half* out) {
   const hn::Rebind<hwy::float16_t, D> dh;
   auto* half = reinterpret_cast<hwy::float16_t*>(out);
-  hn::StoreU(hn::DemoteTo(dh, v.first), dh, half);
-  hn::StoreU(hn::DemoteTo(dh, v.second), dh, half + hn::Lanes(D()));
+  put<kStream>(hn::DemoteTo(dh, v.first), dh, half);
+  put<kStream>(hn::DemoteTo(dh, v.second), dh, half + hn::Lanes(D()));
 }
 
 // A whole number of pairs: the end of a row, filled up with `filler`.
@@ -273,8 +287,12 @@ RowStatistics statistics(const T* x, std::int64_t size, float scale, bool argmax
   return argmax ? statistics_of<true>(x, size, scale) : statistics_of<false>(x, size, scale);
 }
 
+bool aligned(const void* pointer) {
+  return reinterpret_cast<std::uintptr_t>(pointer) % 64 == 0;
+}
+
 // p (constant + slope t), or p constant where there is no slope: the usual case, without an entropy term.
-template <bool kSlope, class T>
+template <bool kSlope, bool kStream, class T>
 HWY_INLINE void gradient_of(const T* x, T* out, std::int64_t size, const RowGradient& row) {
   const D d;
   const Exp2 exp2;
@@ -288,20 +306,37 @@ HWY_INLINE void gradient_of(const T* x, T* out, std::int64_t size, const RowGrad
   std::int64_t i = 0;
   for (; i + 2 * pair <= size; i += 2 * pair) {
     const Pair u = load(x + i), v = load(x + i + pair);
-    store({one(u.first), one(u.second)}, out + i);
-    store({one(v.first), one(v.second)}, out + i + pair);
+    store<kStream>({one(u.first), one(u.second)}, out + i);
+    store<kStream>({one(v.first), one(v.second)}, out + i + pair);
   }
   for (; i < size; i += pair) {
     auto padded = tail(x + i, std::min(pair, size - i), 0);
     const Pair v = load(padded.data());
-    store({one(v.first), one(v.second)}, padded.data());
+    store<false>({one(v.first), one(v.second)}, padded.data());
     std::copy_n(padded.begin(), std::min(pair, size - i), out + i);
   }
+  if (kStream) hwy::FlushStream();
 }
 
 template <class T>
 void gradient(const T* x, T* out, std::int64_t size, const RowGradient& row) {
-  row.slope == 0 ? gradient_of<false>(x, out, size, row) : gradient_of<true>(x, out, size, row);
+  const bool slope = row.slope != 0, stream = x != out && aligned(out);
+  if (slope) {
+    stream ? gradient_of<true, true>(x, out, size, row) : gradient_of<true, false>(x, out, size, row);
+  } else {
+    stream ? gradient_of<false, true>(x, out, size, row) : gradient_of<false, false>(x, out, size, row);
+  }
+}
+
+void zero(void* out, std::int64_t bytes) {
+  const hn::CappedTag<std::uint8_t, 64> d;
+  const auto step = static_cast<std::int64_t>(hn::Lanes(d));
+  auto* to = static_cast<std::uint8_t*>(out);
+  auto* const end = to + bytes;
+  while (to < end && !aligned(to)) *to++ = 0;
+  for (; to + step <= end; to += step) hn::Stream(hn::Zero(d), d, to);
+  std::fill(to, end, std::uint8_t{0});
+  hwy::FlushStream();
 }
 
 void tile_statistics(const float* x, TileShape shape, float scale, const TileStatistics& out) {
@@ -457,6 +492,7 @@ Kernels table(std::string_view name) {
           .f32 = {&statistics<float>, &gradient<float>},
           .bf16 = {&statistics<c10::BFloat16>, &gradient<c10::BFloat16>},
           .f16 = kHalf,
+          .zero = &zero,
           .tile_statistics = &tile_statistics,
           .tile_gradient = &tile_gradient,
           .round_bf16 = &round_bf16,

@@ -32,8 +32,7 @@ Found row_by_row(const Rows& rows, const Terms& terms, const Kernels& table, con
   Found found{{}, at::zeros(rows.tokens.sizes(), options), at::zeros(rows.tokens.sizes(), options)};
   auto* logp = found.logp.mutable_data_ptr<float>();
   auto* entropy = found.entropy.mutable_data_ptr<float>();
-  const RowWalk<T> walk(rows, out);
-  const RowKernels<T>& kernel = row_kernels<T>(table);
+  const RowWalk<T> walk(table, rows, out);
   std::vector<LossTotals> totals(static_cast<std::size_t>(walk.size()));
 
   at::parallel_for(0, walk.size(), row_grain(rows.logits.size(-1)), [&](std::int64_t first, std::int64_t last) {
@@ -42,14 +41,14 @@ Found row_by_row(const Rows& rows, const Terms& terms, const Kernels& table, con
         if (out.defined()) walk.zero(r);
         continue;
       }
-      const RowStatistics row = walk.statistics(kernel, r, false);
+      const RowStatistics row = walk.statistics(r, false);
       const double exact = walk.logp(row, r);
       logp[r] = static_cast<float>(exact), entropy[r] = static_cast<float>(row.entropy());
       float d_logp = 0, d_entropy = 0;
       totals[static_cast<std::size_t>(r)] = sequence_loss<float>(
           terms.view<float>(r, 1, logp + r, entropy + r), terms.weight[static_cast<std::size_t>(r / terms.length)],
           terms.options.surrogate, {&d_logp, 1}, {&d_entropy, 1});
-      if (out.defined()) walk.gradient(kernel, r, {row.log_z(), exact, row.entropy(), d_logp, d_entropy});
+      if (out.defined()) walk.gradient(r, {row.log_z(), exact, row.entropy(), d_logp, d_entropy});
     }
   });
   for (const LossTotals& row : totals) found.totals.add(row);

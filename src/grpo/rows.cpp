@@ -83,8 +83,10 @@ std::int64_t row_grain(std::int64_t vocabulary) {
 }
 
 template <class T>
-RowWalk<T>::RowWalk(const Rows& rows, const at::Tensor& out)
-    : x_(rows.logits.const_data_ptr<T>()),
+RowWalk<T>::RowWalk(const Kernels& table, const Rows& rows, const at::Tensor& out)
+    : table_(table),
+      kernel_(row_kernels<T>(table)),
+      x_(rows.logits.const_data_ptr<T>()),
       out_(out.defined() ? out.mutable_data_ptr<T>() : nullptr),
       tokens_(rows.tokens.const_data_ptr<std::int64_t>()),
       mask_(rows.mask.defined() ? rows.mask.const_data_ptr<bool>() : nullptr),
@@ -96,12 +98,11 @@ RowWalk<T>::RowWalk(const Rows& rows, const at::Tensor& out)
 
 template <class T>
 void RowWalk<T>::zero(std::int64_t row) const {
-  T* out = out_ + out_offset_[static_cast<std::size_t>(row)];
-  std::fill(out, out + vocabulary_, T{});
+  table_.zero(out_ + out_offset_[static_cast<std::size_t>(row)], vocabulary_ * static_cast<std::int64_t>(sizeof(T)));
 }
 
 template <class T>
-void RowWalk<T>::gradient(const RowKernels<T>& kernel, std::int64_t row, const Upstream& up) const {
+void RowWalk<T>::gradient(std::int64_t row, const Upstream& up) const {
   if (up.d_logp == 0 && up.d_entropy == 0 && !std::isnan(up.log_z)) return zero(row);
   // With t = x scale - reference and p = 2^t 2^rest: p (-d_logp - d_entropy (log p + entropy)) / temperature.
   const double log2_z = up.log_z * std::numbers::log2e;
@@ -110,9 +111,9 @@ void RowWalk<T>::gradient(const RowKernels<T>& kernel, std::int64_t row, const U
   const double factor = std::exp2(rest) / temperature_;
   const double constant = -up.d_logp - up.d_entropy * (up.entropy + rest * std::numbers::ln2);
   T* out = out_ + out_offset_[static_cast<std::size_t>(row)];
-  kernel.gradient(x_ + offset_[static_cast<std::size_t>(row)], out, vocabulary_,
-                  {scale_, reference, static_cast<float>(factor * constant),
-                   static_cast<float>(-factor * up.d_entropy * std::numbers::ln2)});
+  kernel_.gradient(x_ + offset_[static_cast<std::size_t>(row)], out, vocabulary_,
+                   {scale_, reference, static_cast<float>(factor * constant),
+                    static_cast<float>(-factor * up.d_entropy * std::numbers::ln2)});
   const double p = std::exp(up.logp), surprise = p > 0 ? up.logp + up.entropy : 0;
   out[tokens_[row]] =
       static_cast<T>(static_cast<float>((up.d_logp * (1 - p) - up.d_entropy * p * surprise) / temperature_));
@@ -136,12 +137,11 @@ RowResults row_statistics(const Rows& rows, bool argmax) {
   auto* log_z = results.log_z.mutable_data_ptr<double>();
   auto* best = argmax ? results.argmax.mutable_data_ptr<std::int64_t>() : nullptr;
   with_dtype(rows.logits, [&]<class T>(T) {
-    const RowWalk<T> walk(rows, {});
-    const RowKernels<T>& kernel = row_kernels<T>(*table);
+    const RowWalk<T> walk(*table, rows, {});
     at::parallel_for(0, walk.size(), row_grain(rows.logits.size(-1)), [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t r = first; r < last; ++r) {
         const bool counts = walk.counts(r);
-        const RowStatistics row = counts ? walk.statistics(kernel, r, argmax) : RowStatistics{0, 0, 0, -1};
+        const RowStatistics row = counts ? walk.statistics(r, argmax) : RowStatistics{0, 0, 0, -1};
         logp[r] = counts ? static_cast<float>(walk.logp(row, r)) : 0;
         entropy[r] = static_cast<float>(row.entropy());
         log_z[r] = row.log_z();
@@ -159,17 +159,15 @@ void row_gradient(const Rows& rows, const RowResults& results, const at::Tensor&
 
   const at::Tensor from_logp = d_logp.contiguous(), from_entropy = d_entropy.contiguous();
   with_dtype(rows.logits, [&]<class T>(T) {
-    const RowWalk<T> walk(rows, out);
-    const RowKernels<T>& kernel = row_kernels<T>(*table);
+    const RowWalk<T> walk(*table, rows, out);
     at::parallel_for(0, walk.size(), row_grain(rows.logits.size(-1)), [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t r = first; r < last; ++r) {
         if (!walk.counts(r)) {
           walk.zero(r);
           continue;
         }
-        walk.gradient(kernel, r,
-                      {value<double>(results.log_z, r), value<float>(results.logp, r), value<float>(results.entropy, r),
-                       value<float>(from_logp, r), value<float>(from_entropy, r)});
+        walk.gradient(r, {value<double>(results.log_z, r), value<float>(results.logp, r),
+                          value<float>(results.entropy, r), value<float>(from_logp, r), value<float>(from_entropy, r)});
       }
     });
   });

@@ -42,39 +42,6 @@ void row_gradient(const Rows& rows, const RowResults& results, const at::Tensor&
 // Kernels for these logits, or nullptr.
 const Kernels* kernels_for(const at::Tensor& logits);
 
-// What one row's pass needs: the pointers and constants of row r, for callers that do something between the statistics
-// and the gradient. T is the dtype of the logits.
-template <class T>
-class RowWalk {
- public:
-  RowWalk(const Rows& rows, const at::Tensor& out);
-
-  std::int64_t size() const { return static_cast<std::int64_t>(offset_.size()); }
-  bool counts(std::int64_t row) const { return mask_ == nullptr || mask_[row]; }
-  RowStatistics statistics(const RowKernels<T>& kernel, std::int64_t row, bool argmax) const {
-    return kernel.statistics(x_ + offset_[static_cast<std::size_t>(row)], vocabulary_, scale_, argmax);
-  }
-  double logp(const RowStatistics& statistics, std::int64_t row) const {
-    return statistics.logp(static_cast<float>(x_[offset_[static_cast<std::size_t>(row)] + tokens_[row]]), scale_);
-  }
-  // Writes the gradient of an unmasked row, given its log_z, logp and entropy and their gradients.
-  struct Upstream {
-    double log_z, logp, entropy, d_logp, d_entropy;
-  };
-  void gradient(const RowKernels<T>& kernel, std::int64_t row, const Upstream& upstream) const;
-  void zero(std::int64_t row) const;
-
- private:
-  const T* x_;
-  T* out_;
-  const std::int64_t* tokens_;
-  const bool* mask_;
-  std::int64_t vocabulary_;
-  double temperature_;
-  float scale_;
-  std::vector<std::int64_t> offset_, out_offset_;
-};
-
 // The kernels of a table for logits of dtype T.
 template <class T>
 const RowKernels<T>& row_kernels(const Kernels& table) {
@@ -86,6 +53,41 @@ const RowKernels<T>& row_kernels(const Kernels& table) {
     return table.f16;
   }
 }
+
+// What one row's pass needs: the pointers and constants of row r, for callers that do something between the statistics
+// and the gradient. T is the dtype of the logits.
+template <class T>
+class RowWalk {
+ public:
+  RowWalk(const Kernels& table, const Rows& rows, const at::Tensor& out);
+
+  std::int64_t size() const { return static_cast<std::int64_t>(offset_.size()); }
+  bool counts(std::int64_t row) const { return mask_ == nullptr || mask_[row]; }
+  RowStatistics statistics(std::int64_t row, bool argmax) const {
+    return kernel_.statistics(x_ + offset_[static_cast<std::size_t>(row)], vocabulary_, scale_, argmax);
+  }
+  double logp(const RowStatistics& statistics, std::int64_t row) const {
+    return statistics.logp(static_cast<float>(x_[offset_[static_cast<std::size_t>(row)] + tokens_[row]]), scale_);
+  }
+  // Writes the gradient of an unmasked row, given its log_z, logp and entropy and their gradients.
+  struct Upstream {
+    double log_z, logp, entropy, d_logp, d_entropy;
+  };
+  void gradient(std::int64_t row, const Upstream& upstream) const;
+  void zero(std::int64_t row) const;
+
+ private:
+  const Kernels& table_;
+  const RowKernels<T>& kernel_;
+  const T* x_;
+  T* out_;
+  const std::int64_t* tokens_;
+  const bool* mask_;
+  std::int64_t vocabulary_;
+  double temperature_;
+  float scale_;
+  std::vector<std::int64_t> offset_, out_offset_;
+};
 
 // Calls run(T{}) with the dtype of the logits that kernels_for accepted.
 template <class Run>

@@ -16,12 +16,13 @@
 //   degenerate  [B]  out: true for every member of a group that carries no signal
 //
 // Unscored members get 0. A group whose scorable rewards are all equal, or that has fewer than two (fewer than one with
-// singleton raw), gets exactly 0 and is flagged. Sums are two-pass, in double, in index order, on one thread. Throws
+// singleton raw), gets exactly 0 and is flagged. Sums are two-pass, in double, in a fixed order, on one thread. Throws
 // InvalidArgument on spans of unequal length, an infinite reward, or options out of range. Source: arXiv 2402.03300,
 // section 4.1; sample standard deviation and epsilon as in TRL.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
@@ -50,49 +51,51 @@ struct AdvantageOptions {
   friend bool operator==(const AdvantageOptions&, const AdvantageOptions&) = default;
 };
 
-// What some scorable rewards say.
+// What some scorable rewards say, counted from the first of them: sums of R - origin and of its square. Differences
+// from a member are of the size of the spread, so that one pass loses no precision, and equal rewards give exactly 0.
 struct GroupStatistics {
   std::int64_t count = 0;  // scorable members
-  double sum = 0, squares = 0;
-  double low = std::numeric_limits<double>::infinity(), high = -low;
+  double origin = 0, sum = 0, squares = 0;
 
-  double mean() const { return sum / static_cast<double>(count); }
-  double deviation() const { return std::sqrt(squares / static_cast<double>(count - 1)); }
+  double mean() const { return origin + offset(); }
+  double deviation() const { return std::sqrt((squares - sum * offset()) * inverse(count - 1)); }
   bool degenerate(Singleton singleton) const {
-    return count < 2 ? singleton == Singleton::zero || count == 0 : low == high;
+    return count < 2 ? singleton == Singleton::zero || count == 0 : squares == 0;
   }
+
+ private:
+  // Known before the sums are: a product waits less for them than a quotient would.
+  static double inverse(std::int64_t n) { return 1 / static_cast<double>(n); }
+  double offset() const { return sum * inverse(count); }
 };
+
+// kAllScored: no reward is NaN. Four sums take turns, so that additions need not wait for each other.
+template <bool kAllScored = false, std::floating_point T>
+GroupStatistics statistics(std::span<const T> rewards) {
+  const auto scored = [](T reward) { return kAllScored || !std::isnan(reward); };
+  const auto first = std::ranges::find_if(rewards, scored);
+  if (first == rewards.end()) return {};
+  const double origin = *first;
+  std::int64_t count = 0;
+  double sums[4] = {0, 0, 0, 0}, squares[4] = {0, 0, 0, 0};
+  const auto add = [&](std::size_t i, std::size_t turn) {
+    if (!scored(rewards[i])) return;
+    const double difference = rewards[i] - origin;
+    count += 1;
+    sums[turn] += difference;
+    squares[turn] += difference * difference;
+  };
+  std::size_t i = 0;
+  for (; i + 4 <= rewards.size(); i += 4)
+    for (std::size_t turn = 0; turn < 4; ++turn) add(i + turn, turn);
+  for (; i < rewards.size(); ++i) add(i, i % 4);
+  return {count, origin, (sums[0] + sums[1]) + (sums[2] + sums[3]),
+          (squares[0] + squares[1]) + (squares[2] + squares[3])};
+}
 
 namespace detail {
 
-// Two passes over the rewards that `each` visits: each(visit) calls visit(row).
-template <std::floating_point T, class Each>
-GroupStatistics statistics(std::span<const T> rewards, Each&& each) {
-  GroupStatistics result;
-  each([&](std::size_t row) {
-    const double reward = rewards[row];
-    if (std::isnan(reward)) return;
-    result.count += 1;
-    result.sum += reward;
-    result.low = std::min(result.low, reward);
-    result.high = std::max(result.high, reward);
-  });
-  if (result.count == 0) return result;
-  const double mean = result.mean();
-  each([&](std::size_t row) {
-    const double centred = rewards[row] - mean;
-    if (!std::isnan(centred)) result.squares += centred * centred;
-  });
-  return result;
-}
-
-template <std::floating_point T>
-GroupStatistics statistics(std::span<const T> rewards) {
-  return statistics(rewards, [&](auto&& visit) {
-    for (std::size_t row = 0; row < rewards.size(); ++row) visit(row);
-  });
-}
-
+// A NaN marks an unscored row; an infinite reward is an error, which names its row.
 template <std::floating_point T>
 void expect_finite(std::string_view op, std::string_view name, std::span<const T> rewards) {
   for (std::size_t i = 0; i < rewards.size(); ++i)
@@ -131,9 +134,57 @@ inline Normalisation normalisation(const GroupStatistics& group, double batch_de
 template <std::floating_point T>
 double batch_deviation(std::span<const T> rewards, const AdvantageOptions& options) {
   if (options.scale != Scale::batch) return 0;
-  const GroupStatistics batch = detail::statistics(rewards);
+  const GroupStatistics batch = statistics(rewards);
   return batch.count < 2 ? 0 : batch.deviation();
 }
+
+namespace detail {
+
+// Groups whose rows lie together, all of them scored: the usual case, without sorting or branches. False where a row is
+// not scored, or labels decrease: some values may be written then. First some groups' numbers, then their rows: so the
+// divisions of one group overlap with those of the next.
+template <std::floating_point T>
+bool advantages_of_runs(std::span<const T> rewards, std::span<const std::int64_t> group, std::span<T> values,
+                        std::span<bool> degenerate, double deviation, const AdvantageOptions& options) {
+  struct Run {
+    std::size_t end;
+    Normalisation normalise;
+  };
+  std::array<Run, 64> runs;
+  std::ranges::fill(degenerate, false);
+  for (std::size_t begin = 0, end = 0; begin < rewards.size();) {
+    std::size_t count = 0;
+    for (std::size_t from = begin; count < runs.size() && from < rewards.size(); from = end) {
+      while (end < rewards.size() && group[end] == group[from]) ++end;
+      if (end < rewards.size() && group[end] < group[from]) return false;
+      const GroupStatistics statistics = grpo::statistics<true>(rewards.subspan(from, end - from));
+      if (!std::isfinite(statistics.squares)) return false;
+      if (statistics.degenerate(options.singleton)) std::ranges::fill(degenerate.subspan(from, end - from), true);
+      runs[count++] = {end, normalisation(statistics, deviation, options)};
+    }
+    for (const Run& run : std::span(runs).first(count))
+      for (; begin < run.end; ++begin)
+        values[begin] = static_cast<T>((rewards[begin] - run.normalise.centre) * run.normalise.factor);
+  }
+  return true;
+}
+
+template <std::floating_point T>
+void advantages_in_any_order(std::span<const T> rewards, std::span<const std::int64_t> group, std::span<T> values,
+                             std::span<bool> degenerate, double deviation, const AdvantageOptions& options) {
+  const Groups groups(group);
+  std::vector<T> members;
+  for (std::size_t g = 0; g < groups.count(); ++g) {
+    const GroupStatistics statistics = grpo::statistics(groups.gather(rewards, g, members));
+    const Normalisation normalise = normalisation(statistics, deviation, options);
+    groups.each(g, [&](std::size_t row) {
+      values[row] = static_cast<T>(normalise(rewards[row]));
+      degenerate[row] = statistics.degenerate(options.singleton);
+    });
+  }
+}
+
+}  // namespace detail
 
 template <std::floating_point T>
 void group_advantages(std::span<const T> rewards, std::span<const std::int64_t> group, std::span<T> values,
@@ -144,20 +195,11 @@ void group_advantages(std::span<const T> rewards, std::span<const std::int64_t> 
   expect(values.size() == size && degenerate.size() == size, kOp, "outputs: expected {} entries, got {} and {}", size,
          values.size(), degenerate.size());
   check(options, kOp);
-  detail::expect_finite(kOp, "rewards", rewards);
 
   const double deviation = batch_deviation(rewards, options);
-  const Groups groups(group);
-  for (std::size_t g = 0; g < groups.count(); ++g) {
-    const auto each = [&](auto&& visit) { groups.each(g, visit); };
-    const GroupStatistics statistics = detail::statistics(rewards, each);
-    const Normalisation normalise = normalisation(statistics, deviation, options);
-    const bool none = statistics.degenerate(options.singleton);
-    each([&](std::size_t row) {
-      values[row] = static_cast<T>(normalise(rewards[row]));
-      degenerate[row] = none;
-    });
-  }
+  if (detail::advantages_of_runs(rewards, group, values, degenerate, deviation, options)) return;
+  detail::expect_finite(kOp, "rewards", rewards);
+  detail::advantages_in_any_order(rewards, group, values, degenerate, deviation, options);
 }
 
 }  // namespace vlmprobe::grpo

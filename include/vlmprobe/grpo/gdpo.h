@@ -49,7 +49,7 @@ void gdpo_advantages(std::span<const T> rewards, std::span<const double> weights
       sums[i] = (std::isnan(sums[i]) ? 0 : sums[i]) + weights[k] * normalised[i];
     }
   }
-  const GroupStatistics batch = detail::statistics<double>(sums);
+  const GroupStatistics batch = grpo::statistics<false, double>(sums);
   const Normalisation whiten = normalisation(batch, 0, {.epsilon = options.epsilon});
   for (std::size_t i = 0; i < size; ++i) values[i] = static_cast<T>(degenerate[i] ? 0 : whiten(sums[i]));
 }

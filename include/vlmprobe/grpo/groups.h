@@ -1,7 +1,5 @@
-// Rows by group: each distinct label's rows, in index order. On spans, no torch.
-//
-// Labels may be any numbers in any order. Labels that never decrease (the usual case: the sequences of an image lie
-// together) cost one comparison each and no sorting.
+// Rows by group: each distinct label's rows, in index order. On spans, no torch. Labels may be any numbers in any
+// order.
 #pragma once
 
 #include <algorithm>
@@ -17,12 +15,6 @@ class Groups {
  public:
   // Groups are numbered in order of first appearance.
   explicit Groups(std::span<const std::int64_t> labels) {
-    if (std::ranges::is_sorted(labels)) {
-      for (std::size_t i = 0; i < labels.size(); ++i)
-        if (i == 0 || labels[i] != labels[i - 1]) begin_.push_back(i);
-      begin_.push_back(labels.size());
-      return;
-    }
     std::unordered_map<std::int64_t, std::int64_t> number;
     std::vector<std::int64_t> numbers(labels.size());
     for (std::size_t i = 0; i < labels.size(); ++i)
@@ -34,16 +26,19 @@ class Groups {
   Groups(std::span<const std::int64_t> numbers, std::size_t count) { sort(numbers, count); }
 
   std::size_t count() const { return begin_.size() - 1; }
-  std::size_t size(std::size_t group) const { return begin_[group + 1] - begin_[group]; }
+
+  // The entries of a group's rows, in index order; they are in `buffer`, which the next call overwrites.
+  template <class T>
+  std::span<const T> gather(std::span<const T> values, std::size_t group, std::vector<T>& buffer) const {
+    buffer.clear();
+    each(group, [&](std::size_t row) { buffer.push_back(values[row]); });
+    return buffer;
+  }
 
   // Calls visit(row) for the rows of a group, in index order.
   template <class Visit>
   void each(std::size_t group, Visit&& visit) const {
-    if (order_.empty()) {
-      for (std::size_t i = begin_[group]; i < begin_[group + 1]; ++i) visit(i);
-    } else {
-      for (std::size_t i = begin_[group]; i < begin_[group + 1]; ++i) visit(order_[i]);
-    }
+    for (std::size_t i = begin_[group]; i < begin_[group + 1]; ++i) visit(order_[i]);
   }
 
   // The group of each row.
@@ -65,7 +60,7 @@ class Groups {
   }
 
   std::vector<std::size_t> begin_;  // [count + 1]
-  std::vector<std::size_t> order_;  // empty: the rows as they are
+  std::vector<std::size_t> order_;  // rows, sorted by group
 };
 
 }  // namespace vlmprobe::grpo

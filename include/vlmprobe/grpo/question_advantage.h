@@ -86,14 +86,16 @@ void question_advantages(std::span<const T> rewards, const QuestionSpans& spans,
   const double question_deviation = batch_deviation(rewards, options);
   const double sequence_deviation = batch_deviation<double>(sequences, options);
 
+  std::vector<T> buffer;
+  std::vector<double> wide;
   std::vector<Normalisation> of_question(by_sequence.count());
   for (std::size_t g = 0; g < by_sequence.count(); ++g) {
-    const auto questions = [&](auto&& visit) { by_question.each(g, visit); };
     const auto rows = [&](auto&& visit) { by_sequence.each(g, visit); };
-    const GroupStatistics statistics = detail::statistics(rewards, questions);
+    const GroupStatistics statistics = grpo::statistics(by_question.gather(rewards, g, buffer));
     const bool none = statistics.degenerate(options.singleton);
     of_question[g] = normalisation(statistics, question_deviation, options);
-    const Normalisation whole = normalisation(detail::statistics<double>(sequences, rows), sequence_deviation, options);
+    const Normalisation whole =
+        normalisation(grpo::statistics(by_sequence.gather<double>(sequences, g, wide)), sequence_deviation, options);
     rows([&](std::size_t b) {
       degenerate[b] = none;
       std::ranges::fill(values.subspan(b * width, width), static_cast<T>(none ? 0 : whole(sequences[b])));
