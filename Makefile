@@ -11,7 +11,7 @@ help:
 	@echo "make build    the library and the Python module, in place"
 	@echo "make test     C++ build and tests, format, lint, pytest; ARGS='-k name' goes to pytest"
 	@echo "make test-sanitize  the C++ tests under AddressSanitizer and UBSan"
-	@echo "make bench    GRPO kernels beside TRL and Liger, one shape each; CASES=regex OUT=file"
+	@echo "make bench    GRPO kernels beside TRL and Liger, one shape each; CASES=regex OUT=file MALLOC=kept"
 	@echo "make bench-record   every shape and thread count"
 	@echo "make demo     vlmprobe demo; ARGS='--steps 20' goes to it"
 	@echo "make format   clang-format and ruff, in place"
@@ -30,11 +30,13 @@ test: setup
 test-sanitize: setup
 	@cmake --workflow --preset asan
 
+BENCH_FLAGS = $(if $(CASES),--cases '$(CASES)') $(if $(OUT),--out '$(OUT)') $(if $(MALLOC),--malloc $(MALLOC))
+
 bench: build
-	@python benchmarks/python/grpo/bench.py $(if $(CASES),--cases '$(CASES)') $(if $(OUT),--out '$(OUT)')
+	@python benchmarks/python/grpo/bench.py $(BENCH_FLAGS)
 
 bench-record: build
-	@python benchmarks/python/grpo/bench.py --all $(if $(CASES),--cases '$(CASES)') $(if $(OUT),--out '$(OUT)')
+	@python benchmarks/python/grpo/bench.py --all $(BENCH_FLAGS)
 
 demo: build
 	@vlmprobe demo $(ARGS)

@@ -25,6 +25,7 @@ CPP_BELOW = {
 # Outside C++ library -> the only places that may include it (beginnings of paths).
 CPP_HOMES = {
     "faiss": ("src/memory/",),
+    "hwy": ("src/grpo/",),
     "nlohmann": ("src/text/", "src/models/", "src/world/"),
     "curl": ("src/models/",),
     "Eigen": ("src/metrics/",),

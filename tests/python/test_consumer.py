@@ -44,13 +44,13 @@ def run(prefix, project, build, *options):
 
 def test_the_headers_serve_a_program_without_torch(prefix, tmp_path):
     said = run(prefix, "headers", tmp_path, "-DPython_EXECUTABLE=/nonexistent/python")
-    assert said == "0.4349552623078713 unknown [consumer] k: expected at least 1, got 0\n"
+    assert said == "0.4349552623078713 unknown [consumer] k: expected at least 1, got 0 loss -0.9999\n"
     assert "torch" not in (tmp_path / "build.ninja").read_text()
 
 
 def test_the_library_brings_torch_along(prefix, tmp_path):
     said = run(prefix, "library", tmp_path, f"-DPython_EXECUTABLE={sys.executable}")
-    assert said == "[consumer] mask: expected shape [B, T], got [3, 3] (B=2 was set by logp)\n"
+    assert said == "[consumer] mask: expected shape [B, T], got [3, 3] (B=2 was set by logp)\nloss -1.0 gradient -0.5\n"
 
 
 def test_the_library_can_take_a_libtorch(prefix, tmp_path):

@@ -1,9 +1,9 @@
-"""How the allocator is set while times are taken: `kept` or `default`.
+"""How the allocator is set while times are taken: `default` or `kept`.
 
 glibc gives large blocks back to the kernel when they are freed, and the kernel clears each page when it is touched
 again. A call that makes large temporaries spends most of its time there: TRL's log-probability and entropy of float32
-logits take three times as long (measured). With `kept`, freed memory stays in the process, for both sides alike, so
-that page faults decide nothing; `default` is what a user has who sets nothing.
+logits take three times as long (measured). `default` is what a user has who sets nothing, and what the targets are
+for; with `kept`, freed memory stays in the process, for both sides alike, so that page faults decide nothing.
 """
 
 from __future__ import annotations

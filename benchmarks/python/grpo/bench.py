@@ -1,6 +1,6 @@
 """The benchmarks of `vlmprobe.grpo` against TRL, Liger and plain torch.
 
-    python benchmarks/python/grpo/bench.py [--cases REGEX] [--out FILE] [--all] [--malloc default] [--tiny]
+    python benchmarks/python/grpo/bench.py [--cases REGEX] [--out FILE] [--all] [--malloc kept] [--tiny]
 
 Writes a JSON line per case, variant and thread count to standard output, and to FILE; a table comes at the end, on
 standard error. A result is held against a float64 reference before it is timed, and not timed when it is wrong: the
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--cases", default="", metavar="REGEX", help="only the cases whose name this is found in")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the lines go here as well")
     parser.add_argument("--all", action="store_true", help="every shape and thread count")
-    parser.add_argument("--malloc", choices=allocator.CHOICES, default="kept", help="see allocator.py")
+    parser.add_argument("--malloc", choices=allocator.CHOICES, default="default", help="see allocator.py")
     parser.add_argument("--tiny", action="store_true", help="tiny shapes, to try the programme")
     arguments = parser.parse_args()
     allocator.restart(arguments.malloc)
