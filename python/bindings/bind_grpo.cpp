@@ -135,7 +135,7 @@ void bind_grpo(py::module_& parent) {
         const TokenLoss result =
             loss_from_logits(logits, tokens, {advantages, mask, old_logp, ref_logp}, normalizer,
                              unpack(options, "grpo::loss_from_logits"), {.temperature = temperature, .in_place = true});
-        return std::tuple(result.loss, result.monitors, result.logp, result.entropy_per_token);
+        return std::tuple(result.loss, result.monitors, result.logp, result.token_entropy);
       },
       release(), py::arg("logits"), py::arg("tokens"), py::arg("advantages"), py::arg("mask"), py::arg("old_logp"),
       py::arg("ref_logp"), py::arg("normalizer"), py::arg("temperature"), py::arg("options"));

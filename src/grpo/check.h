@@ -1,6 +1,7 @@
 // Checks of tensor arguments, in the house's wording. For src/grpo only.
 #pragma once
 
+#include <ATen/MemoryOverlap.h>
 #include <ATen/core/Tensor.h>
 #include <fmt/ranges.h>
 
@@ -41,6 +42,24 @@ inline void expect_devices(std::string_view op, const at::Tensor& like, std::str
 
 inline void expect_temperature(double temperature, std::string_view op) {
   expect(temperature > 0 && std::isfinite(temperature), op, "temperature must be in (0, inf), got {}", temperature);
+  expect(temperature >= 1e-30 && temperature <= 1e30, op, "temperature must be in [1e-30, 1e30], got {}", temperature);
+}
+
+// `tokens` are those of unmasked rows, or 0.
+inline void expect_tokens(const at::Tensor& tokens, std::int64_t vocabulary, std::string_view op) {
+  const at::Tensor on_cpu = tokens.to(at::kCPU).contiguous();
+  const auto* id = on_cpu.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < on_cpu.numel(); ++i)
+    expect(id[i] >= 0 && id[i] < vocabulary, op, "tokens: expected ids in [0, {}), got {}", vocabulary, id[i]);
+}
+
+// A tensor that is written in place: its rows must lie in memory as they are, each for itself.
+inline void expect_writable_rows(const at::Tensor& logits, std::string_view op) {
+  expect(logits.dim() >= 1 && (logits.stride(-1) == 1 || logits.size(-1) == 1), op,
+         "in_place: expected logits whose last dimension is contiguous, got a stride of {}",
+         logits.dim() >= 1 ? logits.stride(-1) : 0);
+  expect(at::has_internal_overlap(logits) != at::MemOverlap::Yes, op,
+         "in_place: expected logits whose rows do not share memory, got an expanded tensor");
 }
 
 // The dtype of log-probabilities computed from logits of `dtype`.

@@ -14,10 +14,10 @@
 namespace vlmprobe::grpo {
 
 // Numbers of the rows of one chunk.
-struct RowNumbers {
+struct ChunkNumbers {
   std::vector<double> logp, entropy, log_z;
 };
-struct RowUpstream {
+struct ChunkUpstream {
   std::vector<double> d_logp, d_entropy;
 };
 
@@ -35,9 +35,9 @@ class Head {
   virtual ~Head() = default;
 
   // Computes the logits of the rows [begin, end), keeps them, and says what they hold.
-  virtual RowNumbers statistics(std::int64_t begin, std::int64_t end) = 0;
+  virtual ChunkNumbers statistics(std::int64_t begin, std::int64_t end) = 0;
   // Adds the gradients of the same rows, from the logits that were kept.
-  virtual void gradient(const RowNumbers& numbers, const RowUpstream& upstream) = 0;
+  virtual void gradient(const ChunkNumbers& numbers, const ChunkUpstream& upstream) = 0;
 
   at::Tensor d_hidden;  // [N, H], defined if asked for
   at::Tensor d_weight;  // [V, H], defined if asked for

@@ -1,5 +1,3 @@
-#include <ATen/Dispatch.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/tensor.h>
@@ -26,14 +24,14 @@ class ComposedHead final : public Head {
     if (problem.weight_gradient) d_weight = at::zeros(problem.weight.sizes(), options);
   }
 
-  RowNumbers statistics(std::int64_t begin, std::int64_t end) override {
+  ChunkNumbers statistics(std::int64_t begin, std::int64_t end) override {
     begin_ = begin, end_ = end;
     rows_ = {logits(problem_.hidden.slice(0, begin, end)), tokens_.slice(0, begin, end), {}, problem_.temperature};
     results_ = row_statistics(rows_, false);
     return {numbers(results_.logp), numbers(results_.entropy), numbers(results_.log_z)};
   }
 
-  void gradient(const RowNumbers&, const RowUpstream& upstream) override {
+  void gradient(const ChunkNumbers&, const ChunkUpstream& upstream) override {
     const auto column = [&](const std::vector<double>& values) {
       return at::tensor(values, at::kDouble).to(results_.logp.options());
     };
@@ -50,10 +48,11 @@ class ComposedHead final : public Head {
     if (hidden.scalar_type() == wide) return at::mm(hidden, problem_.weight.t());
     if (hidden.is_cuda()) return at::mm(hidden, problem_.weight.t(), wide);
     constexpr std::int64_t kRows = 8192;  // of the vocabulary, widened at a time
+    const at::Tensor wide_hidden = hidden.to(wide);
     const at::Tensor all = at::empty({hidden.size(0), problem_.weight.size(0)}, hidden.options().dtype(wide));
     for (std::int64_t v = 0; v < all.size(1); v += kRows) {
       const std::int64_t end = std::min(v + kRows, all.size(1));
-      all.slice(1, v, end).copy_(at::mm(hidden.to(wide), problem_.weight.slice(0, v, end).to(wide).t()));
+      all.slice(1, v, end).copy_(at::mm(wide_hidden, problem_.weight.slice(0, v, end).to(wide).t()));
     }
     return all;
   }

@@ -4,13 +4,10 @@
 #include <ATen/Parallel.h>
 #include <ATen/native/CPUBlas.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 
 #include <cstring>
-#include <limits>
 
 #include "head.h"
-#include "huge_pages.h"
 
 namespace vlmprobe::grpo {
 namespace {
@@ -51,27 +48,6 @@ bool multiplies() {
   return answer;
 }
 
-// Running sums of 2^t and t 2^t per token, against the highest reference so far, in double.
-struct Sums {
-  std::vector<double> reference, sum, mean_sum;
-
-  explicit Sums(std::int64_t tokens)
-      : reference(tokens, -std::numeric_limits<double>::infinity()), sum(tokens, 0), mean_sum(tokens, 0) {}
-
-  void add(std::size_t n, double other_reference, double other_sum, double other_mean_sum) {
-    if (other_sum == 0 && !std::isnan(other_mean_sum)) return;  // nothing but banned tokens
-    if (other_reference > reference[n]) {
-      const double shift = sum[n] > 0 ? reference[n] - other_reference : 0, factor = std::exp2(shift);
-      mean_sum[n] = factor * (mean_sum[n] + shift * sum[n]);
-      sum[n] *= factor;
-      reference[n] = other_reference;
-    }
-    const double shift = other_reference - reference[n], factor = std::exp2(shift);
-    sum[n] += factor * other_sum;
-    mean_sum[n] += factor * (other_mean_sum + shift * other_sum);
-  }
-};
-
 template <class T>
 class TiledHead final : public Head {
   static constexpr bool kWide = std::is_same_v<T, float>;
@@ -84,10 +60,10 @@ class TiledHead final : public Head {
         vocabulary_(problem.weight.size(0)),
         width_(problem.weight.size(1)),
         most_(stride_of(round_up(problem.most_rows, kTileLanes))),
-        scale_(static_cast<float>(std::numbers::log2e / problem.temperature)) {
+        scale_(log2_scale(problem.temperature)) {
     const at::TensorOptions single = at::TensorOptions().dtype(at::kFloat);
     const at::TensorOptions own = problem.hidden.options();
-    logits_ = on_huge_pages(at::empty({vocabulary_ * most_}, single));
+    logits_ = at::empty({vocabulary_ * most_}, single);
     columns_ = at::empty({width_ * most_}, own);
     if (problem.weight_gradient && !kWide) lines_ = at::empty({width_ * most_}, own);
     if (problem.hidden_gradient) {
@@ -97,10 +73,10 @@ class TiledHead final : public Head {
     if (problem.weight_gradient) d_weight = at::empty(problem.weight.sizes(), own);
   }
 
-  RowNumbers statistics(std::int64_t begin, std::int64_t end) override {
+  ChunkNumbers statistics(std::int64_t begin, std::int64_t end) override {
     begin_ = begin, count_ = end - begin, padded_ = round_up(count_, kTileLanes), stride_ = stride_of(padded_);
     pack();
-    std::vector<Sums> sums(kParts, Sums(padded_));
+    std::vector<std::vector<RowSums>> sums(kParts, std::vector<RowSums>(count_));
     each_part([&](std::int64_t part, std::int64_t first, std::int64_t last) {
       std::vector<float> tile(static_cast<std::size_t>(3 * padded_));
       const TileStatistics out{tile.data(), tile.data() + padded_, tile.data() + 2 * padded_};
@@ -108,13 +84,14 @@ class TiledHead final : public Head {
         const std::int64_t rows = std::min(kTileRows, last - v);
         multiply_logits(v, rows);
         table_.tile_statistics(tile_of(v), {rows, padded_, stride_}, scale_, out);
-        for (std::int64_t n = 0; n < count_; ++n) sums[part].add(n, out.reference[n], out.sum[n], out.mean_sum[n]);
+        for (std::int64_t n = 0; n < count_; ++n)
+          sums[part][n].add(static_cast<double>(out.reference[n]) * scale_, out.sum[n], out.mean_sum[n]);
       }
     });
     return merged(sums);
   }
 
-  void gradient(const RowNumbers& numbers, const RowUpstream& upstream) override {
+  void gradient(const ChunkNumbers& numbers, const ChunkUpstream& upstream) override {
     const Coefficients coefficients(*this, numbers, upstream);
     each_part([&](std::int64_t part, std::int64_t first, std::int64_t last) {
       Scratch scratch(stride_, width_);
@@ -152,18 +129,13 @@ class TiledHead final : public Head {
   struct Coefficients {
     std::vector<float> reference, constant, slope, target;
 
-    Coefficients(const TiledHead& head, const RowNumbers& numbers, const RowUpstream& upstream)
+    Coefficients(const TiledHead& head, const ChunkNumbers& numbers, const ChunkUpstream& upstream)
         : reference(head.padded_), constant(head.padded_), slope(head.padded_), target(head.padded_) {
-      const double temperature = head.problem_.temperature;
       for (std::int64_t i = 0; i < head.count_; ++i) {
-        const double d_logp = upstream.d_logp[i], d_entropy = upstream.d_entropy[i], entropy = numbers.entropy[i];
-        const double log2_z = numbers.log_z[i] * std::numbers::log2e, logp = numbers.logp[i];
-        reference[i] = static_cast<float>(log2_z);
-        const double rest = reference[i] - log2_z, factor = std::exp2(rest) / temperature;
-        constant[i] = static_cast<float>(factor * (-d_logp - d_entropy * (entropy + rest * std::numbers::ln2)));
-        slope[i] = static_cast<float>(-factor * d_entropy * std::numbers::ln2);
-        const double p = std::exp(logp), surprise = p > 0 ? logp + entropy : 0;
-        target[i] = static_cast<float>((d_logp * (1 - p) - d_entropy * p * surprise) / temperature);
+        const RowGradient row = row_gradient(
+            {numbers.log_z[i], numbers.logp[i], numbers.entropy[i], upstream.d_logp[i], upstream.d_entropy[i]},
+            head.problem_.temperature);
+        reference[i] = row.reference, constant[i] = row.constant, slope[i] = row.slope, target[i] = row.target;
       }
     }
 
@@ -218,17 +190,12 @@ class TiledHead final : public Head {
     }
   }
 
-  RowNumbers merged(const std::vector<Sums>& parts) const {
-    constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-    Sums all(count_);
-    for (const Sums& part : parts)
-      for (std::int64_t n = 0; n < count_; ++n) all.add(n, part.reference[n], part.sum[n], part.mean_sum[n]);
-    RowNumbers numbers{std::vector<double>(count_), std::vector<double>(count_), std::vector<double>(count_)};
+  ChunkNumbers merged(const std::vector<std::vector<RowSums>>& parts) const {
+    ChunkNumbers numbers{std::vector<double>(count_), std::vector<double>(count_), std::vector<double>(count_)};
     for (std::int64_t n = 0; n < count_; ++n) {
-      const bool holds = all.sum[n] > 0 && !std::isnan(all.mean_sum[n]);
-      const RowStatistics row =
-          holds ? RowStatistics{all.reference[n], std::log2(all.sum[n]), all.mean_sum[n] / all.sum[n], -1}
-                : RowStatistics{kNan, kNan, kNan, -1};
+      RowSums all;
+      for (const std::vector<RowSums>& part : parts) all.add(part[n].reference, part[n].sum, part[n].mean_sum);
+      const RowStatistics row = all.statistics();
       numbers.logp[n] = row.logp(logits_.const_data_ptr<float>()[token(n) * stride_ + n], scale_);
       numbers.entropy[n] = row.entropy();
       numbers.log_z[n] = row.log_z();

@@ -1,36 +1,17 @@
-// The vectorised loops over a vocabulary, one table of functions per instruction set. For src/grpo only.
-//
-// Everything is in units of log 2: with scale = log2(e) / temperature, a logit x becomes t = x scale - reference, and
-// exp(x / temperature) = 2^t 2^reference. The reference is near the row's maximum, so that no 2^t overflows.
+// The vectorised loops over a vocabulary, one table of functions per instruction set; t, scale and reference are those
+// of row_sums.h. For src/grpo only.
 #pragma once
 
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 
-#include <cmath>
 #include <cstdint>
-#include <numbers>
 #include <span>
+#include <string_view>
+
+#include "row_sums.h"
 
 namespace vlmprobe::grpo {
-
-// What one row of logits says. NaN throughout when the row holds NaN or +inf, or is -inf throughout.
-struct RowStatistics {
-  double reference = 0;     // of t
-  double log2_sum = 0;      // log2 of the sum of 2^t
-  double mean = 0;          // of t, under the row's distribution
-  std::int64_t argmax = 0;  // lowest index of the largest logit; -1 for a row without one
-
-  double log2_z() const { return reference + log2_sum; }
-  double log_z() const { return log2_z() * std::numbers::ln2; }
-  double entropy() const { return (log2_sum - mean) * std::numbers::ln2; }
-  double logp(double logit, double scale) const { return (logit * scale - log2_z()) * std::numbers::ln2; }
-};
-
-// The gradient of a row: p (constant + slope t), with p = 2^t and t = x scale - reference.
-struct RowGradient {
-  float scale, reference, constant, slope;
-};
 
 template <class T>
 struct RowKernels {
@@ -47,7 +28,7 @@ struct TileShape {
 };
 // Per token, over the tile's rows.
 struct TileStatistics {
-  float *reference, *sum, *mean_sum;  // [tokens]: max of x scale; sum of 2^t; sum of t 2^t
+  float *reference, *sum, *mean_sum;  // [tokens]: the largest x; sum of 2^t; sum of t 2^t
 };
 struct TileGradient {
   const float *reference, *constant, *slope;  // [tokens], as RowGradient

@@ -9,6 +9,9 @@
 #include <limits>
 #include <vector>
 
+#if !defined(__x86_64__)
+#define HWY_COMPILE_ONLY_STATIC  // elsewhere one target serves
+#endif
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels_simd.cpp"
@@ -17,7 +20,8 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
-#if HWY_TARGET != HWY_SCALAR  // a machine with nothing better takes ATen's operators
+// A machine with nothing better takes ATen's operators; vectors without a size do not fit into structs.
+#if HWY_TARGET != HWY_SCALAR && !HWY_TARGET_IS_SVE && HWY_TARGET != HWY_RVV
 HWY_BEFORE_NAMESPACE();
 namespace vlmprobe::grpo {
 namespace HWY_NAMESPACE {
@@ -35,7 +39,7 @@ constexpr float kFloor = -200;  // of t: 2^t is exactly 0 from here down
 #else
 constexpr float kFloor = -127;
 #endif
-constexpr float kLowest = -1e30F;  // a reference in place of -inf
+constexpr float kLowest = -3e38F;  // a reference in place of -inf
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 std::int64_t lanes() {
@@ -209,11 +213,11 @@ template <bool kMaximum, bool kCareful, class T>
 HWY_INLINE BlockSums block_sums(const T* x, std::int64_t size, float scale, float reference) {
   const D d;
   const Exp2 exp2;
-  const V c = hn::Set(d, scale), shift = hn::Set(d, -reference);
+  const V c = hn::Set(d, scale), from = hn::Set(d, reference);
   V sums[2] = {hn::Zero(d), hn::Zero(d)}, means[2] = {hn::Zero(d), hn::Zero(d)};
   V best = hn::Set(d, -kInfinity);
   const auto argument = [&](V v) HWY_ATTR {
-    const V t = hn::MulAdd(v, c, shift);
+    const V t = hn::Mul(hn::Sub(v, from), c);
     return exp2.argument(kCareful ? floor_t(t) : t);
   };
   each_pair(x, size, [&](Pair v, int which) HWY_ATTR {
@@ -233,49 +237,34 @@ bool holds_nan(const T* x, std::int64_t size) {
 }
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr RowStatistics kNoDistribution{kNan, kNan, kNan, -1};
-
-// The sums of a row so far, against a reference that only rises.
-struct RunningSums {
-  double reference = -kInfinity, sum = 0, mean_sum = 0;
-
-  void raise(double higher) {
-    if (sum > 0) {
-      const double shift = reference - higher, factor = std::exp2(shift);
-      mean_sum = factor * (mean_sum + shift * sum);
-      sum *= factor;
-    }
-    reference = higher;
-  }
-  void add(const BlockSums& block) { sum += block.sum, mean_sum += block.mean_sum; }
-};
 
 template <bool kMaximum, class T>
 RowStatistics statistics_of(const T* x, std::int64_t size, float scale) {
-  RunningSums row;
-  float maximum = -kInfinity;
+  RowSums row;
+  float reference = -kInfinity, maximum = -kInfinity;
   std::int64_t best_block = 0;
   for (std::int64_t begin = 0; begin < size; begin += kBlock) {
     const T* from = x + begin;
     const std::int64_t count = std::min(kBlock, size - begin);
     BlockSums block{kNan, kNan, -kInfinity};
-    if (row.reference != -kInfinity)
-      block = block_sums<kMaximum, false>(from, count, scale, static_cast<float>(row.reference));
+    if (reference != -kInfinity) block = block_sums<kMaximum, false>(from, count, scale, reference);
     if (!(block.sum < kRise) || std::isnan(block.mean_sum)) {  // the first block, a rise, a banned token, or NaN
       const float peak = block_maximum(from, count);
       if (peak == -kInfinity) {
-        if (holds_nan(from, count)) return kNoDistribution;
+        if (holds_nan(from, count)) return RowStatistics::none();
         continue;
       }
-      if (static_cast<float>(peak * scale) > row.reference) row.raise(static_cast<float>(peak * scale));
-      block = block_sums<kMaximum, true>(from, count, scale, static_cast<float>(row.reference));
+      if (peak > reference) {
+        reference = peak;
+        row.raise(static_cast<double>(reference) * scale);
+      }
+      block = block_sums<kMaximum, true>(from, count, scale, reference);
     }
-    row.add(block);
+    row.sum += block.sum, row.mean_sum += block.mean_sum;
     if (block.maximum > maximum) maximum = block.maximum, best_block = begin;
   }
-  if (!(row.sum > 0) || std::isnan(row.mean_sum)) return kNoDistribution;
-  RowStatistics result{row.reference, std::log2(row.sum), row.mean_sum / row.sum, -1};
-  if constexpr (kMaximum) {
+  RowStatistics result = row.statistics();
+  if (kMaximum && !std::isnan(result.log2_sum)) {
     const auto equal = [&](T value) { return static_cast<float>(value) == maximum; };
     result.argmax = std::find_if(x + best_block, x + size, equal) - x;
   }
@@ -296,10 +285,10 @@ template <bool kSlope, bool kStream, class T>
 HWY_INLINE void gradient_of(const T* x, T* out, std::int64_t size, const RowGradient& row) {
   const D d;
   const Exp2 exp2;
-  const V c = hn::Set(d, row.scale), shift = hn::Set(d, -row.reference);
+  const V c = hn::Set(d, row.scale), from = hn::Set(d, row.reference);
   const V constant = hn::Set(d, row.constant), slope = hn::Set(d, row.slope);
   const auto one = [&](V v) HWY_ATTR {
-    const V t = exp2.argument(floor_t(hn::MulAdd(v, c, shift)));
+    const V t = exp2.argument(floor_t(hn::Mul(hn::Sub(v, from), c)));
     return hn::Mul(exp2(t), kSlope ? hn::MulAdd(slope, t, constant) : constant);
   };
   const std::int64_t pair = 2 * lanes();
@@ -347,10 +336,10 @@ void tile_statistics(const float* x, TileShape shape, float scale, const TileSta
   for (std::int64_t n = 0; n < shape.tokens; n += width) {
     V best = hn::Set(d, -kInfinity);
     for (std::int64_t r = 0; r < shape.rows; ++r) best = hn::Max(best, hn::LoadU(d, x + r * shape.stride + n));
-    const V reference = hn::Max(lowest, hn::Mul(best, c)), shift = hn::Neg(reference);
+    const V reference = hn::Max(lowest, best);
     V sums = hn::Zero(d), means = hn::Zero(d);
     for (std::int64_t r = 0; r < shape.rows; ++r) {
-      const V t = exp2.argument(floor_t(hn::MulAdd(hn::LoadU(d, x + r * shape.stride + n), c, shift)));
+      const V t = exp2.argument(floor_t(hn::Mul(hn::Sub(hn::LoadU(d, x + r * shape.stride + n), reference), c)));
       const V e = exp2(t);
       sums = hn::Add(sums, e);
       means = hn::MulAdd(e, t, means);
@@ -369,7 +358,7 @@ void tile_gradient(const float* x, TileShape shape, const TileGradient& tile, fl
   for (std::int64_t r = 0; r < shape.rows; ++r)
     for (std::int64_t n = 0; n < shape.tokens; n += width) {
       const V logit = hn::LoadU(d, x + r * shape.stride + n);
-      const V t = exp2.argument(floor_t(hn::MulAdd(logit, c, hn::Neg(hn::LoadU(d, tile.reference + n)))));
+      const V t = exp2.argument(floor_t(hn::Mul(hn::Sub(logit, hn::LoadU(d, tile.reference + n)), c)));
       const V factor = hn::MulAdd(hn::LoadU(d, tile.slope + n), t, hn::LoadU(d, tile.constant + n));
       hn::StoreU(hn::Mul(exp2(t), factor), d, out + r * shape.stride + n);
     }
@@ -504,7 +493,8 @@ Kernels table(std::string_view name) {
 }  // namespace HWY_NAMESPACE
 }  // namespace vlmprobe::grpo
 HWY_AFTER_NAMESPACE();
-#endif  // HWY_SCALAR
+#define VLMPROBE_HAS_TABLE 1
+#endif
 
 #if HWY_ONCE
 
@@ -518,7 +508,8 @@ std::span<const Kernels> runnable_kernels() {
     if (__builtin_cpu_supports("sse4.2")) runnable.push_back(N_SSE4::table("baseline"));
 #endif
 #if HWY_TARGETS & HWY_AVX2
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+        __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
       runnable.push_back(N_AVX2::table("avx2"));
 #endif
 #if HWY_TARGETS & HWY_AVX3
@@ -526,7 +517,7 @@ std::span<const Kernels> runnable_kernels() {
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
       runnable.push_back(N_AVX3::table("avx512"));
 #endif
-#else
+#elif VLMPROBE_HAS_TABLE
     runnable.push_back(HWY_STATIC_DISPATCH(table)("baseline"));
 #endif
     return runnable;

@@ -33,7 +33,8 @@ void check_arguments(const at::Tensor& hidden, const at::Tensor& weight, const a
   shapes.require("weight", weight.sizes(), {"V", "H"});
   shapes.require("tokens", tokens.sizes(), {"B", "T"});
   shapes.require("mask", mask.sizes(), {"B", "T"});
-  expect(weight.size(0) >= 1, kOp, "weight: expected V >= 1, got 0");
+  expect(weight.size(0) >= 1 && weight.size(1) >= 1, kOp, "weight: expected V >= 1 and H >= 1, got [{}, {}]",
+         weight.size(0), weight.size(1));
   expect_dtype(tokens, at::kLong, kOp, "tokens");
   expect_dtype(mask, at::kBool, kOp, "mask");
   expect_temperature(temperature, kOp);
@@ -83,12 +84,6 @@ at::Tensor index_tensor(const std::vector<std::int64_t>& rows, const at::Device&
   return index.to(device);
 }
 
-void check_tokens(const at::Tensor& tokens, std::int64_t vocabulary) {
-  const auto* id = tokens.const_data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < tokens.numel(); ++i)
-    expect(id[i] >= 0 && id[i] < vocabulary, kOp, "tokens: expected ids in [0, {}), got {}", vocabulary, id[i]);
-}
-
 // Log-probabilities and their gradients over the whole batch, filled a chunk at a time; all [B, T] on the CPU.
 struct Batch {
   at::Tensor logp, entropy, d_logp, d_entropy;
@@ -103,8 +98,8 @@ struct Batch {
 
 // The surrogate of the rows [chunk.begin, chunk.end), and its gradients.
 template <class T>
-RowUpstream chunk_loss(const Terms& terms, const std::vector<std::int64_t>& rows, const Chunk& chunk,
-                       const RowNumbers& numbers, Batch& batch) {
+ChunkUpstream chunk_loss(const Terms& terms, const std::vector<std::int64_t>& rows, const Chunk& chunk,
+                         const ChunkNumbers& numbers, Batch& batch) {
   const auto size = static_cast<std::size_t>(chunk.end - chunk.begin);
   const std::int64_t* position = rows.data() + chunk.begin;
   T *logp = batch.logp.mutable_data_ptr<T>(), *entropy = batch.entropy.mutable_data_ptr<T>();
@@ -124,7 +119,7 @@ RowUpstream chunk_loss(const Terms& terms, const std::vector<std::int64_t>& rows
                                         terms.options.surrogate, {d_logp + at, 1}, {d_entropy + at, 1}));
     }
   }
-  RowUpstream upstream{std::vector<double>(size), std::vector<double>(size)};
+  ChunkUpstream upstream{std::vector<double>(size), std::vector<double>(size)};
   for (std::size_t i = 0; i < size; ++i)
     upstream.d_logp[i] = d_logp[position[i]], upstream.d_entropy[i] = d_entropy[position[i]];
   return upstream;
@@ -147,7 +142,7 @@ Six run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& to
   const std::vector<std::int64_t> rows = counted(terms.mask);
   const at::Tensor index = index_tensor(rows, hidden.device());
   const at::Tensor token = tokens.detach().reshape({-1}).index_select(0, index).to(at::kCPU);
-  check_tokens(token, weight.size(0));
+  expect_tokens(token, weight.size(0), kOp);
 
   const std::int64_t budget = logits_bytes.value_or(weight_gradient ? kTrainableBytes : kFrozenBytes);
   const auto row_bytes = weight.size(0) * static_cast<std::int64_t>(c10::elementSize(dtype));
@@ -170,9 +165,9 @@ Six run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& to
 
   Batch batch(terms, dtype);
   for (const Chunk& part : parts) {
-    const RowNumbers numbers = head->statistics(part.begin, part.end);
-    const RowUpstream upstream = dtype == at::kDouble ? chunk_loss<double>(terms, rows, part, numbers, batch)
-                                                      : chunk_loss<float>(terms, rows, part, numbers, batch);
+    const ChunkNumbers numbers = head->statistics(part.begin, part.end);
+    const ChunkUpstream upstream = dtype == at::kDouble ? chunk_loss<double>(terms, rows, part, numbers, batch)
+                                                        : chunk_loss<float>(terms, rows, part, numbers, batch);
     if (hidden_gradient || weight_gradient) head->gradient(numbers, upstream);
   }
   const auto device = hidden.device();

@@ -9,7 +9,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "check.h"
-#include "huge_pages.h"
 #include "operators.h"
 #include "rows.h"
 #include "scale_gradient.h"
@@ -133,7 +132,7 @@ Five kernel::loss_from_logits_forward(const at::Tensor& logits, const at::Tensor
                                       const at::Tensor& mask, const Maybe& old_logp, const Maybe& ref_logp,
                                       const at::Tensor& normalizer, double temperature, Numbers options,
                                       bool gradient) {
-  const at::Tensor out = gradient ? on_huge_pages(at::empty(logits.sizes(), logits.options())) : at::Tensor();
+  const at::Tensor out = gradient ? at::empty(logits.sizes(), logits.options()) : at::Tensor();
   const auto [loss, monitors, logp, entropy] =
       run(logits, tokens, {old_logp, advantages, mask, ref_logp, normalizer}, temperature, options, out);
   return {loss, monitors, logp, entropy, gradient ? out : at::empty({0}, logits.options())};
@@ -180,6 +179,7 @@ TokenLoss loss_from_logits(const at::Tensor& logits, const at::Tensor& tokens, c
     expect_devices(kOp, logits, "logits", inputs.advantages, inputs.mask, inputs.old_logp, inputs.ref_logp);
     expect(at::GradMode::is_enabled() && logits.requires_grad(), kOp,
            "in_place: expected logits that require a gradient, got none that do");
+    expect_writable_rows(logits, kOp);
     const auto out = LogitsFunction::apply(logits, tokens, inputs.advantages, inputs.mask, inputs.old_logp,
                                            inputs.ref_logp, normalizer, how.temperature, Numbers(packed), true, true);
     return {{out[0], out[1]}, out[2], out[3]};

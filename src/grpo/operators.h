@@ -87,7 +87,8 @@ LinearLossOp linear_loss;
 // The operator of that name; in the source that registers them, so that whoever calls one has them registered.
 c10::OperatorHandle operator_handle(const char* name);
 
-// Calls an operator through the dispatcher: call<LossOp>("vlmprobe::loss", logp, ...).
+// Calls an operator through the dispatcher: call<LossOp>("vlmprobe::loss", logp, ...). The handle is kept per Op: each
+// operator has a signature of its own.
 template <class Op, class... Arguments>
 auto call(const char* name, Arguments&&... arguments) {
   static const auto op = operator_handle(name).typed<Op>();

@@ -2,8 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/zeros.h>
 
 #include "check.h"
 #include "composed.h"
@@ -26,13 +24,6 @@ std::vector<std::int64_t> row_offsets(const at::Tensor& logits) {
     offsets[static_cast<std::size_t>(row)] = offset;
   }
   return offsets;
-}
-
-void check_tokens(std::string_view op, const at::Tensor& tokens, const at::Tensor& mask, std::int64_t vocabulary) {
-  const at::Tensor token = (mask.defined() ? tokens.masked_fill(mask.logical_not(), 0) : tokens).to(at::kCPU);
-  const auto* id = token.const_data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < token.numel(); ++i)
-    expect(id[i] >= 0 && id[i] < vocabulary, op, "tokens: expected ids in [0, {}), got {}", vocabulary, id[i]);
 }
 
 template <class T>
@@ -66,7 +57,7 @@ Rows rows(std::string_view op, const at::Tensor& logits, const at::Tensor& token
   Rows result{logits.detach(), tokens.detach().contiguous(), mask ? mask->detach().contiguous() : at::Tensor(),
               temperature};
   if (result.logits.stride(-1) != 1) result.logits = result.logits.contiguous();
-  check_tokens(op, result.tokens, result.mask, logits.size(-1));
+  expect_tokens(mask ? result.tokens.masked_fill(result.mask.logical_not(), 0) : result.tokens, logits.size(-1), op);
   return result;
 }
 
@@ -92,7 +83,7 @@ RowWalk<T>::RowWalk(const Kernels& table, const Rows& rows, const at::Tensor& ou
       mask_(rows.mask.defined() ? rows.mask.const_data_ptr<bool>() : nullptr),
       vocabulary_(rows.logits.size(-1)),
       temperature_(rows.temperature),
-      scale_(static_cast<float>(std::numbers::log2e / rows.temperature)),
+      scale_(log2_scale(rows.temperature)),
       offset_(row_offsets(rows.logits)),
       out_offset_(out.defined() ? row_offsets(out) : std::vector<std::int64_t>()) {}
 
@@ -102,21 +93,12 @@ void RowWalk<T>::zero(std::int64_t row) const {
 }
 
 template <class T>
-void RowWalk<T>::gradient(std::int64_t row, const Upstream& up) const {
-  if (up.d_logp == 0 && up.d_entropy == 0 && !std::isnan(up.log_z)) return zero(row);
-  // With t = x scale - reference and p = 2^t 2^rest: p (-d_logp - d_entropy (log p + entropy)) / temperature.
-  const double log2_z = up.log_z * std::numbers::log2e;
-  const float reference = static_cast<float>(log2_z);
-  const double rest = reference - log2_z;
-  const double factor = std::exp2(rest) / temperature_;
-  const double constant = -up.d_logp - up.d_entropy * (up.entropy + rest * std::numbers::ln2);
+void RowWalk<T>::gradient(std::int64_t row, const RowUpstream& upstream) const {
+  if (upstream.d_logp == 0 && upstream.d_entropy == 0 && !std::isnan(upstream.log_z)) return zero(row);
+  const RowGradient gradient = grpo::row_gradient(upstream, temperature_);
   T* out = out_ + out_offset_[static_cast<std::size_t>(row)];
-  kernel_.gradient(x_ + offset_[static_cast<std::size_t>(row)], out, vocabulary_,
-                   {scale_, reference, static_cast<float>(factor * constant),
-                    static_cast<float>(-factor * up.d_entropy * std::numbers::ln2)});
-  const double p = std::exp(up.logp), surprise = p > 0 ? up.logp + up.entropy : 0;
-  out[tokens_[row]] =
-      static_cast<T>(static_cast<float>((up.d_logp * (1 - p) - up.d_entropy * p * surprise) / temperature_));
+  kernel_.gradient(x_ + offset_[static_cast<std::size_t>(row)], out, vocabulary_, gradient);
+  out[tokens_[row]] = static_cast<T>(gradient.target);
 }
 
 template class RowWalk<float>;
@@ -141,7 +123,7 @@ RowResults row_statistics(const Rows& rows, bool argmax) {
     at::parallel_for(0, walk.size(), row_grain(rows.logits.size(-1)), [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t r = first; r < last; ++r) {
         const bool counts = walk.counts(r);
-        const RowStatistics row = counts ? walk.statistics(r, argmax) : RowStatistics{0, 0, 0, -1};
+        const RowStatistics row = counts ? walk.statistics(r, argmax) : RowStatistics{.argmax = -1};
         logp[r] = counts ? static_cast<float>(walk.logp(row, r)) : 0;
         entropy[r] = static_cast<float>(row.entropy());
         log_z[r] = row.log_z();

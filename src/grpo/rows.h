@@ -7,6 +7,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <string_view>
+#include <type_traits>
+#include <vector>
 
 #include "kernels.h"
 
@@ -69,11 +72,8 @@ class RowWalk {
   double logp(const RowStatistics& statistics, std::int64_t row) const {
     return statistics.logp(static_cast<float>(x_[offset_[static_cast<std::size_t>(row)] + tokens_[row]]), scale_);
   }
-  // Writes the gradient of an unmasked row, given its log_z, logp and entropy and their gradients.
-  struct Upstream {
-    double log_z, logp, entropy, d_logp, d_entropy;
-  };
-  void gradient(std::int64_t row, const Upstream& upstream) const;
+  // Writes the gradient of an unmasked row.
+  void gradient(std::int64_t row, const RowUpstream& upstream) const;
   void zero(std::int64_t row) const;
 
  private:

@@ -3,6 +3,7 @@
 
 #include <ATen/FunctionalTensorWrapper.h>
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <c10/core/impl/TorchDispatchModeTLS.h>
 
 namespace vlmprobe::grpo {
@@ -13,15 +14,15 @@ inline bool is_eager(const at::Tensor& tensor) {
          !at::functionalization::impl::isFunctionalTensor(tensor) && !tensor.is_meta();
 }
 
-// gradient * upstream. The upstream gradient of a loss is nearly always 1: then nothing is multiplied and no memory
-// taken. `in_place`: multiplied in the gradient's own memory.
+// gradient * upstream, in the gradient's dtype; the product is taken in float32 at least. The upstream gradient of a
+// loss is nearly always 1: then nothing is multiplied and no memory taken. `in_place`: multiplied in the gradient's own
+// memory.
 inline at::Tensor scale_gradient(const at::Tensor& gradient, const at::Tensor& upstream, bool in_place) {
-  if (in_place || is_eager(upstream)) {
-    const double factor = upstream.item<double>();
-    if (factor == 1) return gradient;
-    if (in_place) return gradient.mul_(factor);
-  }
-  return gradient.mul(upstream.to(gradient.scalar_type()));
+  if (!in_place && !is_eager(upstream)) return gradient.mul(upstream);
+  const double factor = upstream.item<double>();
+  if (factor == 1) return gradient;
+  const at::Tensor wide = at::scalar_tensor(factor, at::TensorOptions().dtype(at::kDouble));
+  return in_place ? gradient.mul_(wide) : gradient.mul(wide);
 }
 
 }  // namespace vlmprobe::grpo

@@ -3,11 +3,9 @@
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "check.h"
-#include "huge_pages.h"
 #include "operators.h"
 #include "rows.h"
 
@@ -28,7 +26,6 @@ struct TokenLogpFunction : torch::autograd::Function<TokenLogpFunction> {
     context->saved_data["temperature"] = temperature;
     context->saved_data["in_place"] = in_place;
     context->mark_non_differentiable({log_z, best});
-    context->set_materialize_grads(true);
     return {logp, entropy, log_z, best};
   }
 
@@ -69,8 +66,19 @@ Four kernel::token_logp(const at::Tensor& logits, const at::Tensor& tokens, cons
 at::Tensor kernel::token_logp_backward(const at::Tensor& d_logp, const at::Tensor& d_entropy, const at::Tensor& logits,
                                        const at::Tensor& tokens, const Maybe& mask, const at::Tensor& logp,
                                        const at::Tensor& entropy, const at::Tensor& log_z, double temperature) {
-  const at::Tensor out = on_huge_pages(at::empty(logits.sizes(), logits.options()));
-  row_gradient(rows(kOp, logits, tokens, mask, temperature), {logp, entropy, log_z, {}}, d_logp, d_entropy, out);
+  const Rows batch = rows(kOp, logits, tokens, mask, temperature);
+  const auto own = [&](const at::Tensor& tensor, std::string_view name, at::ScalarType dtype) {
+    expect(tensor.sizes() == tokens.sizes(), kOp, "{}: expected shape [{}], got [{}] (set by tokens)", name,
+           fmt::join(tokens.sizes(), ", "), fmt::join(tensor.sizes(), ", "));
+    expect_dtype(tensor, dtype, kOp, name);
+    expect_device(tensor, logits, kOp, name, "logits");
+    return tensor.contiguous();
+  };
+  const at::ScalarType dtype = logp_dtype(logits.scalar_type());
+  const RowResults results{
+      own(logp, "logp", dtype), own(entropy, "entropy", dtype), own(log_z, "log_z", at::kDouble), {}};
+  const at::Tensor out = at::empty(logits.sizes(), logits.options());
+  row_gradient(batch, results, own(d_logp, "d_logp", dtype), own(d_entropy, "d_entropy", dtype), out);
   return out;
 }
 
@@ -99,6 +107,7 @@ TokenLogp token_logp(const at::Tensor& logits, const at::Tensor& tokens, const s
                      const TokenLogpOptions& options) {
   if (options.in_place) {
     check_devices(logits, tokens, mask);
+    expect_writable_rows(logits, kOp);
     const auto out = TokenLogpFunction::apply(logits, tokens, mask, options.temperature, options.argmax, true);
     return {out[0], out[1], out[3]};
   }

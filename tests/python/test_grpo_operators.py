@@ -137,6 +137,27 @@ def test_inductor_compiles_the_step_too():
         torch.testing.assert_close(traced, eager)
 
 
+def test_the_backward_operator_reads_nothing_out_of_bounds():
+    b = batch(torch.float32)
+    logp, entropy, log_z, _ = OPS.token_logp(b["logits"], b["tokens"], None, 1.0, False)
+    one = torch.ones(B, T)
+
+    def call(**changes):
+        given = {"d_logp": one, "d_entropy": one, "logp": logp, "entropy": entropy, "log_z": log_z} | changes
+        order = (given["d_logp"], given["d_entropy"], b["logits"], b["tokens"], None)
+        return OPS.token_logp_backward(*order, given["logp"], given["entropy"], given["log_z"], 1.0)
+
+    right = call()
+    strided = torch.stack([log_z, log_z * 0], -1)[..., 0]
+    assert torch.equal(call(log_z=strided), right)
+    for name in ("d_logp", "d_entropy", "logp", "entropy", "log_z"):
+        dtype = "Double" if name == "log_z" else "Float"
+        with pytest.raises(ValueError, match=rf"{name}: expected shape \[3, 5\], got \[1\]"):
+            call(**{name: torch.ones(1)})
+        with pytest.raises(ValueError, match=f"{name}: expected {dtype}, got Half"):
+            call(**{name: torch.ones(B, T, dtype=torch.float16)})
+
+
 def test_in_place_forms_are_not_operators():
     names = {schema.name for schema in torch._C._jit_get_all_schemas() if schema.name.startswith("vlmprobe::")}
     assert "vlmprobe::loss_from_logits" in names and not any("in_place" in name or name.endswith("_") for name in names)

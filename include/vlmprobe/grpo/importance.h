@@ -7,7 +7,7 @@
 //   old_logp, sampling_logp, weights [T]; mask [T]
 //
 // The weights multiply the advantages: the policy term of surrogate.h is linear in them, and the KL is not weighted.
-// Masked positions are never read and get 0. A NaN of sampling_logp (the engine did not say) counts as no difference.
+// Masked positions are never read and get 0. A NaN (the engine did not say) counts as no difference.
 // Throws InvalidArgument on spans of unequal length or bounds that are not 0 <= minimum <= maximum.
 // Source: arXiv 2510.26788 and TRL's truncated and masked importance sampling.
 #pragma once

@@ -12,14 +12,13 @@
 // bfloat16, summed in float32. weight's gradient is summed in its own dtype from chunk to chunk: a larger budget rounds
 // less.
 //
-//   logits_bytes  budget of the live chunk, > 0; by default 128 MiB, 384 MiB with a trainable head. A chunk has at
-//   least
-//                 16 rows; with the ratio of a sequence it has whole sequences, and as many rows as the longest of
-//                 them.
+//   logits_bytes  budget of the live chunk, > 0; by default 128 MiB, 384 MiB with a trainable head. 16 rows are always
+//                 allowed; with the ratio of a sequence a chunk has whole sequences, at least one.
 //
-// On the CPU the products are torch's brgemm kernels, tiles of the vocabulary spread over threads; the results do not
-// depend on the number of threads up to 8. Elsewhere, and for dtypes that those kernels do not take here, at::mm.
-// Throws InvalidArgument as loss_from_logits does. Source: paper, equation 1; docs/decisions/0008.
+// On the CPU the products are torch's brgemm kernels, tiles of the vocabulary in 8 parts spread over threads; the
+// results do not depend on the number of threads. Elsewhere, for H that is no multiple of 16, and for dtypes that those
+// kernels do not take here, at::mm. Throws InvalidArgument as loss_from_logits does. Source: paper, equation 1;
+// docs/decisions/0008.
 #pragma once
 
 #include "vlmprobe/grpo/loss_from_logits.h"

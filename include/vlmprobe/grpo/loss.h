@@ -39,7 +39,7 @@ inline constexpr std::int64_t kMonitors = 6;
 // The loss, and monitors: means over the unmasked tokens of this call, NaN when there is none or their input is absent.
 struct Loss {
   at::Tensor loss;      // [] of logp's dtype, differentiable
-  at::Tensor monitors;  // [kMonitors] float64 on the CPU, in the order below
+  at::Tensor monitors;  // [kMonitors] float64 on logp's device, in the order below
 
   double kl() const;             // mean of the KL estimator, in nats, before weighting
   double clip_fraction() const;  // share of tokens whose policy term is held and passes no gradient

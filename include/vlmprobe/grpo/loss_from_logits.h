@@ -27,7 +27,7 @@ namespace vlmprobe::grpo {
 
 // A loss with what was found on the way to it.
 struct TokenLoss : Loss {
-  at::Tensor logp, entropy_per_token;  // [B, T] float32 or float64, detached; 0 where the mask is false
+  at::Tensor logp, token_entropy;  // [B, T] float32 or float64, detached; 0 where the mask is false
 };
 
 struct LogitsOptions {

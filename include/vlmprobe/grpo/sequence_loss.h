@@ -43,7 +43,7 @@ struct LossTotals {
 
   void add(const LossTotals& other) {
     loss += other.loss, kl += other.kl, clipped += other.clipped, ratio += other.ratio, entropy += other.entropy;
-    ratio_max = std::max(ratio_max, other.ratio_max);
+    ratio_max = std::isnan(other.ratio_max) ? other.ratio_max : std::max(ratio_max, other.ratio_max);
     tokens += other.tokens;
   }
 };
@@ -52,7 +52,7 @@ namespace detail {
 
 template <std::floating_point T>
 T log_ratio(const SequenceView<T>& view, std::size_t t) {
-  return view.old_logp.empty() ? T{0} : view.logp[t] - view.old_logp[t];
+  return view.logp[t] - (view.old_logp.empty() ? view.logp[t] : view.old_logp[t]);  // NaN stays NaN
 }
 
 inline bool counts(std::span<const bool> mask, std::size_t t) {

@@ -4,18 +4,19 @@
 //
 //   logits       [..., V]  float32, bfloat16, float16 or float64; leading dimensions may be strided
 //   tokens       [...]     int64, in [0, V) where the mask is true
-//   temperature  (0, inf)  the one that sampled: it belongs in old and new log-probabilities alike
+//   temperature  (0, inf)  in [1e-30, 1e30], the one that sampled: it belongs in old and new log-probabilities alike
 //   mask         [...]     bool, optional; masked positions give 0 and pass no gradient, and their rows are never read
 //
 // logp and entropy are in nats, and differentiable (once) in the logits. Sums are in float32 within blocks of 2048 and
 // in double over them, whatever the dtype of the logits: a bfloat16 log-probability would be off by up to 0.07 nats.
-// logit / temperature is exact up to its sum with log Z, but on a machine without fused multiply-add it is a float32. A
-// logit of -inf is a banned token: probability 0, no gradient, no NaN. A row that is -inf throughout, or holds NaN or
-// +inf, gives NaN and the arg-max -1.
+// A logit of -inf is a banned token: probability 0, no gradient, no NaN (unless it is the sampled one: logp is -inf
+// then, and its gradient d_logp / temperature). A row that is -inf throughout, or holds NaN or +inf, gives NaN and the
+// arg-max -1. Gradients need |logit / temperature| below 2^30.
 //
 // On the CPU one vectorised pass forward, one backward, no memory but the outputs. On other devices, and for float64,
 // ATen's operators in chunks of rows. in place: backward's gradient takes the memory of the logits, which hold none
-// afterwards; it can be used once, and is not a torch operator. The results do not depend on the number of threads.
+// afterwards, and rows must be contiguous; not a torch operator. The results do not depend on the number of threads,
+// but ATen's do for a row that it splits. float16 gradients are rounded before a loss scaler's factor reaches them.
 // Throws InvalidArgument on other shapes, dtypes or devices, a token outside the vocabulary, or a temperature out of
 // range. The operator is vlmprobe::token_logp.
 #pragma once

@@ -196,6 +196,8 @@ TEST_CASE("errors of the linear loss") {
         "[grpo::linear_loss] tokens: expected shape [B, T], got [2, 2] (T=3 was set by hidden)");
   CHECK(error(h, w, t.add(9)) == "[grpo::linear_loss] tokens: expected ids in [0, 9), got 14");
   CHECK(error(h, w.to(at::kMeta), t) == "[grpo::linear_loss] weight: expected a tensor on cpu as hidden, got meta");
+  CHECK(error(h.slice(2, 0, 0), w.slice(1, 0, 0), t) ==
+        "[grpo::linear_loss] weight: expected V >= 1 and H >= 1, got [9, 0]");
   CHECK(error(h, w, t, {.temperature = -1}) == "[grpo::linear_loss] temperature must be in (0, inf), got -1");
   CHECK(error(h, w, t, {.logits_bytes = 0}) == "[grpo::linear_loss] logits_bytes must be positive, got 0");
 }

@@ -40,7 +40,7 @@ Found run(const scalar::Batch& batch, const at::Tensor& logits, const LossOption
       loss_from_logits(leaf, batch.tokens, inputs(batch, logits.scalar_type()), at::scalar_tensor(batch.normalizer),
                        options, {.temperature = batch.temperature, .in_place = in_place});
   result.loss.backward();
-  return {result.loss.item<double>(), leaf.grad(), result.logp, result.entropy_per_token};
+  return {result.loss.item<double>(), leaf.grad(), result.logp, result.token_entropy};
 }
 
 // The batch with logits that are exact in `dtype`, and old log-probabilities to match.
@@ -64,7 +64,7 @@ TEST_CASE("the loss from logits by hand") {
   CHECK(logits.grad().const_data_ptr<float>()[0] == doctest::Approx(-0.5));
   CHECK(logits.grad().const_data_ptr<float>()[1] == doctest::Approx(0.5));
   CHECK(result.logp.item<double>() == doctest::Approx(-std::log(2.0)));
-  CHECK(result.entropy_per_token.item<double>() == doctest::Approx(std::log(2.0)));
+  CHECK(result.token_entropy.item<double>() == doctest::Approx(std::log(2.0)));
   CHECK(result.ratio_mean() == 1);
   CHECK(result.tokens() == 1);
 }
@@ -141,6 +141,20 @@ TEST_CASE("a factor from behind reaches the gradient, in place too, and a second
           "[grpo::loss_from_logits] backward: expected create_graph=False, the loss is differentiable once");
     result.loss.mul(-3).backward();
     CHECK(leaf.grad().allclose(plain.mul(-3), 1e-6, 1e-9));
+  }
+}
+
+TEST_CASE("a loss scaler's factor does not overflow a float16 gradient") {
+  const scalar::Batch batch = exact(50, at::kHalf, 9);
+  const at::Tensor plain = run(batch, batch.logits.to(at::kHalf), kAll).gradient;
+  for (const bool in_place : {false, true}) {
+    const at::Tensor leaf = batch.logits.to(at::kHalf).requires_grad_(true);
+    const TokenLoss result =
+        loss_from_logits(leaf, batch.tokens, inputs(batch, at::kHalf), at::scalar_tensor(batch.normalizer), kAll,
+                         {.temperature = batch.temperature, .in_place = in_place});
+    result.loss.mul(65536).backward();
+    const at::Tensor expected = plain.to(at::kDouble).mul(65536).to(at::kHalf);
+    CHECK(leaf.grad().equal(expected));
   }
 }
 

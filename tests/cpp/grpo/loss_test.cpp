@@ -1,5 +1,6 @@
 #include "vlmprobe/grpo/loss.h"
 
+#include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/tensor.h>
@@ -188,6 +189,16 @@ TEST_CASE("poison: masked positions may hold anything, in values and in gradient
     CHECK(monitors.ratio_max() == plain.ratio_max());
     CHECK(monitors.entropy() == plain.entropy());
     CHECK(monitors.clip_fraction() == plain.clip_fraction());
+  }
+}
+
+TEST_CASE("on-policy, a log-probability that is not a number reaches the loss") {
+  const at::Tensor mask = at::ones({1, 1}, at::kBool), advantages = at::ones({1}, at::kDouble);
+  for (const double value : {kNan, -kInf}) {
+    const Loss result = grpo::loss(at::full({1, 1}, value, at::kDouble), {advantages, mask}, std::nullopt,
+                                   at::ones({}, at::kDouble), kTrl);
+    CHECK(std::isnan(result.loss.item<double>()));
+    CHECK(std::isnan(result.ratio_max()));
   }
 }
 

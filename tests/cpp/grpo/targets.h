@@ -1,8 +1,7 @@
-// Runs check() or check(target) with every set of kernels that this machine has, from ATen's operators to the fastest.
+// Runs a check with every set of kernels that this machine has, from ATen's operators to the fastest.
 #pragma once
 
 #include <string_view>
-#include <type_traits>
 
 #include "vlmprobe/grpo/simd.h"
 
@@ -11,11 +10,7 @@ void on_every_target(Check&& check) {
   for (const std::string_view target : vlmprobe::grpo::simd_targets()) {
     CAPTURE(target);
     vlmprobe::grpo::limit_simd(target);
-    if constexpr (std::is_invocable_v<Check, std::string_view>) {
-      check(target);
-    } else {
-      check();
-    }
+    check();
   }
   vlmprobe::grpo::limit_simd(std::nullopt);
 }
