@@ -140,9 +140,9 @@ double batch_deviation(std::span<const T> rewards, const AdvantageOptions& optio
 
 namespace detail {
 
-// Groups whose rows lie together, all of them scored: the usual case, without sorting or branches. False where a row is
-// not scored, or labels decrease: some values may be written then. First some groups' numbers, then their rows: so the
-// divisions of one group overlap with those of the next.
+// Groups whose rows lie together, the usual case: nothing is sorted, and groups without unscored rows have no branches.
+// False where labels decrease or a reward is infinite: some values may be written then. First some groups' numbers,
+// then their rows: so the divisions of one group overlap with those of the next.
 template <std::floating_point T>
 bool advantages_of_runs(std::span<const T> rewards, std::span<const std::int64_t> group, std::span<T> values,
                         std::span<bool> degenerate, double deviation, const AdvantageOptions& options) {
@@ -157,14 +157,15 @@ bool advantages_of_runs(std::span<const T> rewards, std::span<const std::int64_t
     for (std::size_t from = begin; count < runs.size() && from < rewards.size(); from = end) {
       while (end < rewards.size() && group[end] == group[from]) ++end;
       if (end < rewards.size() && group[end] < group[from]) return false;
-      const GroupStatistics statistics = grpo::statistics<true>(rewards.subspan(from, end - from));
+      const std::span<const T> own = rewards.subspan(from, end - from);
+      GroupStatistics statistics = grpo::statistics<true>(own);
+      if (!std::isfinite(statistics.squares)) statistics = grpo::statistics(own);
       if (!std::isfinite(statistics.squares)) return false;
       if (statistics.degenerate(options.singleton)) std::ranges::fill(degenerate.subspan(from, end - from), true);
       runs[count++] = {end, normalisation(statistics, deviation, options)};
     }
     for (const Run& run : std::span(runs).first(count))
-      for (; begin < run.end; ++begin)
-        values[begin] = static_cast<T>((rewards[begin] - run.normalise.centre) * run.normalise.factor);
+      for (; begin < run.end; ++begin) values[begin] = static_cast<T>(run.normalise(rewards[begin]));
   }
   return true;
 }
