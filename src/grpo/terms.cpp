@@ -82,7 +82,6 @@ Terms terms(std::string_view op, std::string_view set_by, at::IntArrayRef sizes,
             const TermInputs& inputs, const LossOptions& options) {
   check_shapes(op, set_by, sizes, inputs);
   check_dtypes(op, set_by, dtype, inputs);
-  check(options.surrogate, op);
   expect(inputs.ref_logp.has_value() || options.surrogate.beta == 0, op,
          "ref_logp: expected a tensor, because beta is {}, got none", options.surrogate.beta);
 

@@ -12,6 +12,7 @@
 
 namespace vlmprobe::grpo {
 
+// As LossInputs, with the normalizer.
 struct TermInputs {
   std::optional<at::Tensor> old_logp;
   at::Tensor advantages, mask;

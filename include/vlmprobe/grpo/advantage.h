@@ -16,7 +16,7 @@
 //   degenerate  [B]  out: true for every member of a group that carries no signal
 //
 // Unscored members get 0. A group whose scorable rewards are all equal, or that has fewer than two (fewer than one with
-// singleton raw), gets exactly 0 and is flagged. Sums are two-pass, in double, in a fixed order, on one thread. Throws
+// singleton raw), gets exactly 0 and is flagged. Sums are in double, in a fixed order, on one thread. Throws
 // InvalidArgument on spans of unequal length, an infinite reward, or options out of range. Source: arXiv 2402.03300,
 // section 4.1; sample standard deviation and epsilon as in TRL.
 #pragma once

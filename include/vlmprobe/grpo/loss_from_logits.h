@@ -12,10 +12,11 @@
 // a part of the loss. Masked rows of the logits are never read, and their gradient is exactly 0. The gradient is
 // computed in the forward pass when the logits require one: backward only scales it.
 //
-// in place: the gradient takes the memory of the logits, which hold no logits afterwards; it can be used once. That
-// form is not a torch operator. Otherwise the extra memory is one tensor like the logits. With the ratio of a sequence
-// a sequence's rows are read twice. On devices other than the CPU, and for float64, ATen's operators do the work in
-// chunks of rows. The results do not depend on the number of threads.
+// in place: the gradient takes the memory of the logits, whose rows must be contiguous, and
+// which hold no logits afterwards. That form is not a torch operator. Otherwise the extra memory is one tensor like the
+// logits. With the ratio of a sequence a sequence's rows are read twice. On devices other than the CPU, and for
+// float64, ATen's operators do the work in chunks of rows. The results of this library's kernels do not depend on the
+// number of threads. A float16 gradient is rounded before a loss scaler's factor reaches it.
 //
 // Throws InvalidArgument on other shapes, dtypes, devices or options, a token outside the vocabulary, an advantage that
 // is not finite. Source: paper, equation 1.
