@@ -53,6 +53,7 @@ missing_optional() {
   [[ -e /usr/include/faiss/IndexFlat.h || -e /usr/local/include/faiss/IndexFlat.h ]] || echo libfaiss-dev libopenblas-dev
   [[ -e /usr/include/hwy/highway.h || -e /usr/local/include/hwy/highway.h ]] || echo libhwy-dev
   command -v ccache >/dev/null || echo ccache
+  [[ -e /usr/include/benchmark/benchmark.h || -e /usr/local/include/benchmark/benchmark.h ]] || echo libbenchmark-dev
 }
 
 python=$(find_python)
