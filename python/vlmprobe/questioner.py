@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -12,7 +14,7 @@ from vlmprobe import grpo
 from vlmprobe._checks import check_count, check_positive
 from vlmprobe.models.hf import VisionLanguageModel
 from vlmprobe.models.protocols import Picture
-from vlmprobe.rollout import Rollouts, completion_logp, decode, sample
+from vlmprobe.rollout import Rollouts, completion_states, decode, sample
 
 
 class Questioner:
@@ -23,7 +25,12 @@ class Questioner:
         prompt: what the model is asked; `{k}` is replaced by the number of questions.
         max_new_tokens: length at which a completion is cut. A cut completion has no end of text.
         temperature: of sampling, > 0; the same in old and new log-probabilities.
-        reference: the policy that the KL term holds on to; by default a frozen copy of `model` as given.
+        reference: the policy that the KL term holds on to; by default a frozen copy of `model` as given, or, where it
+            has adapters, the model without them.
+        packing: `packed`: the G completions of a group share their picture and prompt, in sampling and in the loss;
+            `plain`: every sequence carries its own; `auto`: the cheaper one. Equal to rounding.
+        checkpointing: the loss keeps the inputs of the decoder's layers only and runs them again for the gradient:
+            less memory, a third more time.
 
     Example:
         >>> questioner = Questioner(world.tiny.load("questioner"), prompt="ask {k} questions")  # doctest: +SKIP
@@ -39,6 +46,8 @@ class Questioner:
         max_new_tokens: int = 96,
         temperature: float = 1.0,
         reference: VisionLanguageModel | None = None,
+        packing: str = "auto",
+        checkpointing: bool = False,
     ):
         if "{k}" not in prompt:
             raise ValueError(f"[Questioner] prompt: expected text with {{k}} in it, got {prompt!r:.60}")
@@ -47,7 +56,23 @@ class Questioner:
         self.model = model
         self.prompt, self.max_new_tokens, self.temperature = prompt, max_new_tokens, temperature
         self.model.model.model.visual.requires_grad_(False)
-        self.reference = reference or _frozen(model)
+        self.reference = reference or (model if model.adapted else _frozen(model))
+        self.packing, self.checkpointing = packing, checkpointing
+        self._check_packing()
+
+    def _check_packing(self) -> None:
+        if self.packing not in ("auto", "packed", "plain"):
+            raise ValueError(f"[Questioner] packing: expected auto, packed or plain, got {self.packing!r:.60}")
+        unshared = self.model.unshared or self.reference.unshared
+        if unshared and self.packing == "packed":
+            raise ValueError(f"[Questioner] packing: {unshared}")
+        if unshared and self.packing == "auto":
+            warnings.warn(f"prompts are not shared by the completions of a group: {unshared}", stacklevel=3)
+            self.packing = "plain"
+
+    def packs(self, *, prompt: int, completion: int, group_size: int) -> bool:
+        """Whether groups of this size share their prompt of so many tokens."""
+        return self.packing == "packed" or (self.packing == "auto" and sharing_pays(prompt, completion, group_size))
 
     @property
     def identity(self) -> str:
@@ -85,6 +110,9 @@ class Questioner:
             temperature=self.temperature,
             seed=seed,
             step=step,
+            packed=self.packs(
+                prompt=prompts.ids.shape[1], completion=self.max_new_tokens, group_size=group_size
+            ),
         )
         texts, ends = decode(self.model, tokens, mask)
         group = torch.arange(len(images)).repeat_interleave(group_size)
@@ -98,21 +126,48 @@ class Questioner:
             advantages: [B] or [B, T].
             options: clip, KL weight, reduction.
         """
-        logp, entropy = completion_logp(self.model, rollouts, temperature=self.temperature)
-        reference = None
-        if options.beta > 0:
-            with torch.no_grad():
-                reference, _ = completion_logp(self.reference, rollouts, temperature=self.temperature)
-        return grpo.loss(
-            logp,
+        hidden = self._states(self.model, rollouts)
+        reference = self._reference_logp(rollouts) if options.beta > 0 else None
+        return grpo.linear_loss(
+            hidden,
+            self.model.head,
+            rollouts.tokens,
             old_logp=rollouts.logp,
-            advantages=advantages.to(logp),
+            advantages=advantages.to(rollouts.logp),
             mask=rollouts.mask,
             normalizer=grpo.normalizer(rollouts.mask, reduction=options.reduction, max_length=self.max_new_tokens),
             ref_logp=reference,
-            entropy=entropy,
+            temperature=self.temperature,
+            banned=self.model.banned_tokens,
             options=options,
         )
+
+    def _states(self, model: VisionLanguageModel, rollouts: Rollouts) -> Tensor:
+        packed = self.packs(
+            prompt=rollouts.prompts.ids.shape[1],
+            completion=rollouts.tokens.shape[1],
+            group_size=len(rollouts) // len(rollouts.prompts.ids),
+        )
+        with model.checkpointing() if self.checkpointing and torch.is_grad_enabled() else nullcontext():
+            return completion_states(model, rollouts, packed=packed)
+
+    @torch.no_grad()
+    def _reference_logp(self, rollouts: Rollouts) -> Tensor:
+        model = self.reference
+        with model.without_adapters() if model is self.model else nullcontext():
+            return grpo.linear_logp(
+                self._states(model, rollouts),
+                model.head,
+                rollouts.tokens,
+                temperature=self.temperature,
+                mask=rollouts.mask,
+                banned=model.banned_tokens,
+            ).logp
+
+
+def sharing_pays(prompt: int, completion: int, group_size: int) -> bool:
+    """Whether sharing a prompt of P tokens among G completions of T tokens costs less than repeating it."""
+    return group_size > 1
 
 
 def _frozen(model: VisionLanguageModel) -> VisionLanguageModel:

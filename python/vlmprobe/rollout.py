@@ -1,8 +1,11 @@
-"""Sampling completions, and their log-probabilities under the current weights.
+"""Sampling completions, and the hidden states that predict their tokens under the current weights.
 
 B = images x G sequences, T completion tokens, V words. Special tokens other than the end of text are banned: an image
 token in a completion would crash the next forward pass. The same ban and temperature stand in the sampled and in the
 recomputed log-probabilities.
+
+Two ways give the same numbers to rounding: *packed*, where the G completions of a group share their picture and prompt
+(models/shared_prefix.py), and *plain*, where every sequence carries its own.
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ from torch import Tensor
 
 from vlmprobe import grpo
 from vlmprobe._native import core
-from vlmprobe.models.hf import Prompts, VisionLanguageModel
+from vlmprobe.models.hf import VisionLanguageModel
+from vlmprobe.models.prompts import Prompts
+from vlmprobe.models.shared_prefix import DecodingRow, PrefillRow, TrainingRow
 
 
 @dataclass(frozen=True)
@@ -45,20 +50,46 @@ class Rollouts:
         return f"Rollouts({rows} sequences of up to {length} tokens, {len(self.prompts.ids)} images)"
 
 
-def permitted(logits: Tensor, banned: list[int], temperature: float) -> Tensor:
-    """Logits [..., V] in float32 at the given temperature, banned words at minus infinity."""
-    logits = logits.float() / temperature
-    return logits.index_fill(-1, torch.tensor(banned, device=logits.device), float("-inf"))
+class PackedDecoder:
+    """Prompts run once, in one row; every step runs one token of each running completion."""
+
+    def __init__(self, model: VisionLanguageModel, prompts: Prompts, group_size: int, max_new_tokens: int):
+        self._model, prefill = model, PrefillRow(prompts)
+        hidden = model.run_row(prefill)
+        order = torch.tensor(prefill.order, device=model.device)
+        self.sequence = (order[:, None] * group_size + torch.arange(group_size, device=model.device)).flatten()
+        """[B] the sequences, in the order in which this decoder has them."""
+        self.hidden = hidden[prefill.last[order]].repeat_interleave(group_size, 0)
+        """[B, H] the state that predicts the first token of each."""
+        self._position = prompts.next_position[order].repeat_interleave(group_size)
+        self._row = DecodingRow(prefill, group_size, max_new_tokens)
+
+    def advance(self, tokens: Tensor, running: Tensor, at: int) -> Tensor:
+        """Feeds token `at` of the completions `running` [R], ascending places in `sequence`; [R, H] the next states."""
+        self._row.set(running, at)
+        return self._model.run_tokens(tokens, self._position[running] + at, self._row)
 
 
-def draw(logp: Tensor, uniform: Tensor) -> Tensor:
-    """Inverts the distribution: [N, V] log-probabilities and [N] numbers in [0, 1) to [N] tokens.
+class PlainDecoder:
+    """The same with transformers' own cache, repeated for every sequence."""
 
-    Sums in float64, and never picks a word of probability zero.
-    """
-    cumulative = logp.double().exp().cumsum(-1)
-    wanted = uniform.to(cumulative) * cumulative[:, -1]
-    return torch.searchsorted(cumulative, wanted[:, None], right=True)[:, 0].clamp(max=logp.shape[-1] - 1)
+    def __init__(self, model: VisionLanguageModel, prompts: Prompts, group_size: int, max_new_tokens: int):
+        self._model = model
+        hidden, self._cache = model.prefill(prompts)
+        self._cache.batch_repeat_interleave(group_size)
+        self.hidden = hidden.repeat_interleave(group_size, 0)
+        self.sequence = torch.arange(len(self.hidden), device=model.device)
+        self._running = self.sequence
+        self._mask = prompts.mask.repeat_interleave(group_size, 0)
+        self._position = prompts.next_position.repeat_interleave(group_size)
+
+    def advance(self, tokens: Tensor, running: Tensor, at: int) -> Tensor:
+        if len(running) < len(self._running):  # what has ended leaves the cache
+            kept = torch.searchsorted(self._running, running)
+            self._cache.batch_select_indices(kept)
+            self._mask, self._running = self._mask[kept], running
+        self._mask = torch.cat([self._mask, self._mask.new_ones(len(running), 1)], dim=1)
+        return self._model.advance(tokens, self._cache, self._mask, self._position[running] + at)
 
 
 @torch.no_grad()
@@ -71,8 +102,9 @@ def sample(
     temperature: float,
     seed: int,
     step: int,
+    packed: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draws G completions of each prompt; every prompt is run once and its cache repeated.
+    """Draws G completions of each prompt. A completion that has ended costs nothing any more.
 
     Token t of sequence s is drawn with the number that belongs to (seed, step, s, t), so a sequence's draws do not
     depend on the others.
@@ -80,46 +112,47 @@ def sample(
     Returns:
         tokens, log-probabilities and mask, each [B, T] with B = prompts x G.
     """
-    hidden, cache = model.prefill(prompts)
-    cache.batch_repeat_interleave(group_size)
-    hidden = hidden.repeat_interleave(group_size, 0)
-    mask = prompts.mask.repeat_interleave(group_size, 0)
-    position = prompts.next_position.repeat_interleave(group_size, 0)
-    rows = len(hidden)
+    decoder = (PackedDecoder if packed else PlainDecoder)(model, prompts, group_size, max_new_tokens)
+    hidden, rows = decoder.hidden, len(decoder.hidden)
+    tokens = torch.full((rows, max_new_tokens), model.pad_id, device=model.device)
+    logps = torch.zeros(rows, max_new_tokens, dtype=torch.float32, device=model.device)
+    mask = torch.zeros(rows, max_new_tokens, dtype=torch.bool, device=model.device)
     eos = torch.tensor(model.eos_ids, device=model.device)
-    running = torch.ones(rows, dtype=torch.bool, device=model.device)
-    tokens, logps, masks = [], [], []
+    running = torch.arange(rows, device=model.device)
     for at in range(max_new_tokens):
-        logp = permitted(model.model.lm_head(hidden), model.banned_ids, temperature).log_softmax(-1)
-        numbers = core.uniform(seed, core.Stream.sampling, step, np.arange(rows), at)
-        token = draw(logp, torch.from_numpy(numbers).to(model.device))
-        tokens.append(torch.where(running, token, model.pad_id))
-        logps.append(torch.where(running, logp.gather(-1, token[:, None])[:, 0], 0.0))
-        masks.append(running)
-        running = running & ~torch.isin(token, eos)
-        if not running.any():
+        sequence = decoder.sequence[running]
+        numbers = core.uniform(seed, core.Stream.sampling, step, sequence.cpu().numpy(), at)
+        logits = model.banned(model.model.lm_head(hidden))
+        token, logp = grpo.draw_tokens(logits, torch.from_numpy(numbers), temperature=temperature)
+        tokens[sequence, at], logps[sequence, at], mask[sequence, at] = token, logp.float(), True
+        going_on = ~torch.isin(token, eos)
+        if not going_on.all():
+            running, token = running[going_on], token[going_on]
+        if not len(running) or at + 1 == max_new_tokens:
             break
-        mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
-        hidden = model.advance(tokens[-1], cache, mask, position)
-        position = position + 1
-    return torch.stack(tokens, 1), torch.stack(logps, 1), torch.stack(masks, 1)
+        hidden = decoder.advance(token, running, at)
+    length = at + 1
+    return tokens[:, :length], logps[:, :length], mask[:, :length]
 
 
-def completion_logp(model: VisionLanguageModel, rollouts: Rollouts, *, temperature: float) -> tuple[Tensor, Tensor]:
-    """Log-probability and entropy [B, T] of the rollouts' tokens under the model's present weights, with gradient."""
-    group_size = len(rollouts) // len(rollouts.prompts.ids)
-    prompts = rollouts.prompts.repeated(group_size)
+def completion_states(model: VisionLanguageModel, rollouts: Rollouts, *, packed: bool) -> Tensor:
+    """[B, T, H] the hidden states that predict the rollouts' tokens under the present weights, with gradient.
+
+    Those of masked tokens may be any.
+    """
+    if packed:
+        row = TrainingRow(rollouts.prompts, rollouts.tokens, rollouts.mask)
+        return model.run_row(row)[row.hidden_at]
+    prompts = rollouts.prompts.repeated(len(rollouts) // len(rollouts.prompts.ids))
     tokens, length = rollouts.tokens, rollouts.tokens.shape[1]
     after = prompts.next_position[:, None] + torch.arange(length, device=tokens.device)
-    hidden = model.model.model(
+    return model.model.model(
         input_ids=torch.cat([prompts.ids, tokens], 1),
         attention_mask=torch.cat([prompts.mask, rollouts.mask.to(prompts.mask)], 1),
         position_ids=torch.cat([prompts.positions, after.expand(3, -1, -1)], 2),
         mm_encoder_outputs={"image": prompts.features},
         use_cache=False,
     ).last_hidden_state[:, -length - 1 : -1]
-    logits = permitted(model.model.lm_head(hidden), model.banned_ids, temperature)
-    return grpo.token_logp(logits, tokens, mask=rollouts.mask)
 
 
 def decode(model: VisionLanguageModel, tokens: Tensor, mask: Tensor) -> tuple[list[str], list[np.ndarray]]:

@@ -22,9 +22,10 @@ struct ChunkUpstream {
 };
 
 struct HeadProblem {
-  at::Tensor hidden;  // [N, H] contiguous, the rows that count
-  at::Tensor weight;  // [V, H] contiguous
-  at::Tensor tokens;  // [N] int64 on the CPU
+  at::Tensor hidden;                 // [N, H] contiguous, the rows that count
+  at::Tensor weight;                 // [V, H] contiguous
+  at::Tensor tokens;                 // [N] int64 on the CPU
+  std::vector<std::int64_t> banned;  // ascending ids of the vocabulary whose logits are -inf
   double temperature;
   bool hidden_gradient, weight_gradient;
   std::int64_t most_rows;  // of any chunk

@@ -1,7 +1,10 @@
 #include <ATen/ops/empty.h>
+#include <ATen/ops/index_fill.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
+
+#include <limits>
 
 #include "check.h"
 #include "head.h"
@@ -18,7 +21,9 @@ std::vector<double> numbers(const at::Tensor& tensor) {
 class ComposedHead final : public Head {
  public:
   explicit ComposedHead(const HeadProblem& problem)
-      : problem_(problem), tokens_(problem.tokens.to(problem.hidden.device())) {
+      : problem_(problem),
+        tokens_(problem.tokens.to(problem.hidden.device())),
+        banned_(at::tensor(problem.banned, at::kLong).to(problem.hidden.device())) {
     const at::TensorOptions options = problem.hidden.options();
     if (problem.hidden_gradient) d_hidden = at::empty(problem.hidden.sizes(), options);
     if (problem.weight_gradient) d_weight = at::zeros(problem.weight.sizes(), options);
@@ -26,7 +31,9 @@ class ComposedHead final : public Head {
 
   ChunkNumbers statistics(std::int64_t begin, std::int64_t end) override {
     begin_ = begin, end_ = end;
-    rows_ = {logits(problem_.hidden.slice(0, begin, end)), tokens_.slice(0, begin, end), {}, problem_.temperature};
+    const at::Tensor all = logits(problem_.hidden.slice(0, begin, end));
+    if (banned_.numel() > 0) all.index_fill_(1, banned_, -std::numeric_limits<double>::infinity());
+    rows_ = {all, tokens_.slice(0, begin, end), {}, problem_.temperature};
     results_ = row_statistics(rows_, false);
     return {numbers(results_.logp), numbers(results_.entropy), numbers(results_.log_z)};
   }
@@ -58,7 +65,7 @@ class ComposedHead final : public Head {
   }
 
   HeadProblem problem_;
-  at::Tensor tokens_;
+  at::Tensor tokens_, banned_;
   Rows rows_;
   RowResults results_;
   std::int64_t begin_ = 0, end_ = 0;

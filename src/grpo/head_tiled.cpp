@@ -5,7 +5,9 @@
 #include <ATen/native/CPUBlas.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "head.h"
 
@@ -83,6 +85,7 @@ class TiledHead final : public Head {
       for (std::int64_t v = first; v < last; v += kTileRows) {
         const std::int64_t rows = std::min(kTileRows, last - v);
         multiply_logits(v, rows);
+        ban(v, rows);
         table_.tile_statistics(tile_of(v), {rows, padded_, stride_}, scale_, out);
         for (std::int64_t n = 0; n < count_; ++n)
           sums[part][n].add(static_cast<double>(out.reference[n]) * scale_, out.sum[n], out.mean_sum[n]);
@@ -188,6 +191,12 @@ class TiledHead final : public Head {
         brgemm(rows, tokens, std::min(kDepthBlock, width_ - h), width_, stride_, stride_, h > 0, weight(v) + h,
                columns + h * stride_ + n * kPair, tile_of(v) + n, !kWide);
     }
+  }
+
+  void ban(std::int64_t v, std::int64_t rows) {
+    const std::vector<std::int64_t>& ids = problem_.banned;
+    for (auto id = std::lower_bound(ids.begin(), ids.end(), v); id != ids.end() && *id < v + rows; ++id)
+      std::fill_n(tile_of(*id), padded_, -std::numeric_limits<float>::infinity());
   }
 
   ChunkNumbers merged(const std::vector<std::vector<RowSums>>& parts) const {

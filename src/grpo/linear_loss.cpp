@@ -41,6 +41,22 @@ void check_arguments(const at::Tensor& hidden, const at::Tensor& weight, const a
   expect(logits_bytes.value_or(1) > 0, kOp, "logits_bytes must be positive, got {}", logits_bytes.value_or(1));
 }
 
+// Distinct ids in ascending order.
+std::vector<std::int64_t> banned_ids(const Maybe& banned, std::int64_t vocabulary) {
+  if (!banned) return {};
+  expect_dtype(*banned, at::kLong, kOp, "banned");
+  expect(banned->dim() == 1, kOp, "banned: expected shape [n], got [{}]", fmt::join(banned->sizes(), ", "));
+  const at::Tensor here = banned->to(at::kCPU).contiguous();
+  const auto* id = here.const_data_ptr<std::int64_t>();
+  std::vector<std::int64_t> ids(id, id + here.numel());
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  expect(ids.empty() || (ids.front() >= 0 && ids.back() < vocabulary), kOp,
+         "banned: expected ids in [0, {}), got {} to {}", vocabulary, ids.empty() ? 0 : ids.front(),
+         ids.empty() ? 0 : ids.back());
+  return ids;
+}
+
 // The rows that count, as positions in the flattened batch.
 std::vector<std::int64_t> counted(const at::Tensor& mask) {
   std::vector<std::int64_t> rows;
@@ -133,8 +149,8 @@ at::Tensor scattered(const at::Tensor& counted_rows, const at::Tensor& index, co
 }
 
 Six run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& tokens, const TermInputs& inputs,
-        double temperature, std::optional<std::int64_t> logits_bytes, Numbers options, bool hidden_gradient,
-        bool weight_gradient) {
+        double temperature, std::optional<std::int64_t> logits_bytes, const Maybe& banned, Numbers options,
+        bool hidden_gradient, bool weight_gradient) {
   check_arguments(hidden, weight, tokens, inputs.mask, temperature, logits_bytes);
   const at::ScalarType dtype = logp_dtype(hidden.scalar_type());
   const Terms terms =
@@ -156,6 +172,7 @@ Six run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& to
   const HeadProblem problem{.hidden = every ? flat.contiguous() : flat.index_select(0, index),
                             .weight = weight.detach().contiguous(),
                             .tokens = token,
+                            .banned = banned_ids(banned, weight.size(0)),
                             .temperature = temperature,
                             .hidden_gradient = hidden_gradient,
                             .weight_gradient = weight_gradient,
@@ -186,12 +203,12 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
                                                 const at::Tensor& advantages, const at::Tensor& mask,
                                                 const Maybe& old_logp, const Maybe& ref_logp,
                                                 const at::Tensor& normalizer, double temperature,
-                                                std::optional<std::int64_t> logits_bytes, Numbers options,
-                                                bool hidden_gradient, bool weight_gradient) {
+                                                std::optional<std::int64_t> logits_bytes, const Maybe& banned,
+                                                Numbers options, bool hidden_gradient, bool weight_gradient) {
     const at::AutoDispatchBelowADInplaceOrView guard;
     const auto [loss, monitors, logp, entropy, d_hidden, d_weight] = call<LinearLossForwardOp>(
         "vlmprobe::linear_loss_forward", hidden, weight, tokens, advantages, mask, old_logp, ref_logp, normalizer,
-        temperature, logits_bytes, options, hidden_gradient, weight_gradient);
+        temperature, logits_bytes, banned, options, hidden_gradient, weight_gradient);
     context->save_for_backward({d_hidden, d_weight});
     context->saved_data["hidden"] = hidden_gradient;
     context->saved_data["weight"] = weight_gradient;
@@ -207,7 +224,7 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
     const auto scaled = [&](const char* name, const at::Tensor& gradient) {
       return context->saved_data[name].toBool() ? scale_gradient(gradient, gradients[0], false) : at::Tensor();
     };
-    return {scaled("hidden", saved[0]), scaled("weight", saved[1]), {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+    return {scaled("hidden", saved[0]), scaled("weight", saved[1]), {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   }
 };
 
@@ -216,24 +233,24 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 Six kernel::linear_loss_forward(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& tokens,
                                 const at::Tensor& advantages, const at::Tensor& mask, const Maybe& old_logp,
                                 const Maybe& ref_logp, const at::Tensor& normalizer, double temperature,
-                                std::optional<std::int64_t> logits_bytes, Numbers options, bool hidden_gradient,
-                                bool weight_gradient) {
+                                std::optional<std::int64_t> logits_bytes, const Maybe& banned, Numbers options,
+                                bool hidden_gradient, bool weight_gradient) {
   return run(hidden, weight, tokens, {old_logp, advantages, mask, ref_logp, normalizer}, temperature, logits_bytes,
-             options, hidden_gradient, weight_gradient);
+             banned, options, hidden_gradient, weight_gradient);
 }
 
 Four kernel::linear_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& tokens,
                          const at::Tensor& advantages, const at::Tensor& mask, const Maybe& old_logp,
                          const Maybe& ref_logp, const at::Tensor& normalizer, double temperature,
-                         std::optional<std::int64_t> logits_bytes, Numbers options) {
+                         std::optional<std::int64_t> logits_bytes, const Maybe& banned, Numbers options) {
   const Six all = run(hidden, weight, tokens, {old_logp, advantages, mask, ref_logp, normalizer}, temperature,
-                      logits_bytes, options, false, false);
+                      logits_bytes, banned, options, false, false);
   return {std::get<0>(all), std::get<1>(all), std::get<2>(all), std::get<3>(all)};
 }
 
 Four meta::linear_loss(const at::Tensor& hidden, const at::Tensor&, const at::Tensor& tokens, const at::Tensor&,
                        const at::Tensor&, const Maybe&, const Maybe&, const at::Tensor&, double,
-                       std::optional<std::int64_t>, Numbers) {
+                       std::optional<std::int64_t>, const Maybe&, Numbers) {
   const at::TensorOptions options = hidden.options().dtype(logp_dtype(hidden.scalar_type()));
   const auto per_token = [&] { return at::empty_symint(tokens.sym_sizes(), options); };
   return {at::empty({}, options), at::empty({kMonitors}, options.dtype(at::kDouble)), per_token(), per_token()};
@@ -242,10 +259,10 @@ Four meta::linear_loss(const at::Tensor& hidden, const at::Tensor&, const at::Te
 Six meta::linear_loss_forward(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& tokens,
                               const at::Tensor& advantages, const at::Tensor& mask, const Maybe& old_logp,
                               const Maybe& ref_logp, const at::Tensor& normalizer, double temperature,
-                              std::optional<std::int64_t> logits_bytes, Numbers options, bool hidden_gradient,
-                              bool weight_gradient) {
+                              std::optional<std::int64_t> logits_bytes, const Maybe& banned, Numbers options,
+                              bool hidden_gradient, bool weight_gradient) {
   const auto [loss, monitors, logp, entropy] = linear_loss(hidden, weight, tokens, advantages, mask, old_logp, ref_logp,
-                                                           normalizer, temperature, logits_bytes, options);
+                                                           normalizer, temperature, logits_bytes, banned, options);
   const auto gradient = [&](const at::Tensor& of, bool wanted) {
     return wanted ? at::empty_symint(of.sym_sizes(), of.options()) : at::empty({0}, of.options());
   };
@@ -255,13 +272,13 @@ Six meta::linear_loss_forward(const at::Tensor& hidden, const at::Tensor& weight
 Four autograd::linear_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& tokens,
                            const at::Tensor& advantages, const at::Tensor& mask, const Maybe& old_logp,
                            const Maybe& ref_logp, const at::Tensor& normalizer, double temperature,
-                           std::optional<std::int64_t> logits_bytes, Numbers options) {
+                           std::optional<std::int64_t> logits_bytes, const Maybe& banned, Numbers options) {
   expect_device(weight, hidden, kOp, "weight", "hidden");
   expect_device(tokens, hidden, kOp, "tokens", "hidden");
   expect_devices(kOp, hidden, "hidden", advantages, mask, old_logp, ref_logp);
   const bool enabled = at::GradMode::is_enabled();
   const auto out = LinearFunction::apply(hidden, weight, tokens, advantages, mask, old_logp, ref_logp, normalizer,
-                                         temperature, logits_bytes, options, enabled && hidden.requires_grad(),
+                                         temperature, logits_bytes, banned, options, enabled && hidden.requires_grad(),
                                          enabled && weight.requires_grad());
   return {out[0], out[1], out[2], out[3]};
 }
@@ -272,7 +289,7 @@ TokenLoss linear_loss(const at::Tensor& hidden, const at::Tensor& weight, const 
   const PackedOptions packed = pack(options);
   const auto [loss, monitors, logp, entropy] = call<LinearLossOp>(
       "vlmprobe::linear_loss", hidden, weight, tokens, inputs.advantages, inputs.mask, inputs.old_logp, inputs.ref_logp,
-      normalizer, how.temperature, how.logits_bytes, Numbers(packed));
+      normalizer, how.temperature, how.logits_bytes, how.banned, Numbers(packed));
   return {{loss, monitors}, logp, entropy};
 }
 

@@ -22,11 +22,11 @@ constexpr auto kSchemas = {
     "Tensor? ref_logp, Tensor normalizer, float temperature, float[] options, bool gradient) -> "
     "(Tensor loss, Tensor monitors, Tensor logp, Tensor entropy, Tensor d_logits)",
     "linear_loss(Tensor hidden, Tensor weight, Tensor tokens, Tensor advantages, Tensor mask, Tensor? old_logp, "
-    "Tensor? ref_logp, Tensor normalizer, float temperature, int? logits_bytes, float[] options) -> "
+    "Tensor? ref_logp, Tensor normalizer, float temperature, int? logits_bytes, Tensor? banned, float[] options) -> "
     "(Tensor loss, Tensor monitors, Tensor logp, Tensor entropy)",
     "linear_loss_forward(Tensor hidden, Tensor weight, Tensor tokens, Tensor advantages, Tensor mask, "
-    "Tensor? old_logp, Tensor? ref_logp, Tensor normalizer, float temperature, int? logits_bytes, float[] options, "
-    "bool hidden_gradient, bool weight_gradient) -> "
+    "Tensor? old_logp, Tensor? ref_logp, Tensor normalizer, float temperature, int? logits_bytes, Tensor? banned, "
+    "float[] options, bool hidden_gradient, bool weight_gradient) -> "
     "(Tensor loss, Tensor monitors, Tensor logp, Tensor entropy, Tensor d_hidden, Tensor d_weight)",
 };
 

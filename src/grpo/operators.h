@@ -43,12 +43,12 @@ using LossFromLogitsForwardOp = Five(const at::Tensor& logits, const at::Tensor&
 using LinearLossOp = Four(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& tokens,
                           const at::Tensor& advantages, const at::Tensor& mask, const Maybe& old_logp,
                           const Maybe& ref_logp, const at::Tensor& normalizer, double temperature,
-                          std::optional<std::int64_t> logits_bytes, Numbers options);
+                          std::optional<std::int64_t> logits_bytes, const Maybe& banned, Numbers options);
 using LinearLossForwardOp = Six(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& tokens,
                                 const at::Tensor& advantages, const at::Tensor& mask, const Maybe& old_logp,
                                 const Maybe& ref_logp, const at::Tensor& normalizer, double temperature,
-                                std::optional<std::int64_t> logits_bytes, Numbers options, bool hidden_gradient,
-                                bool weight_gradient);
+                                std::optional<std::int64_t> logits_bytes, const Maybe& banned, Numbers options,
+                                bool hidden_gradient, bool weight_gradient);
 
 // (values, degenerate)
 using GroupAdvantagesOp = Two(const at::Tensor& rewards, const at::Tensor& group, Numbers options);

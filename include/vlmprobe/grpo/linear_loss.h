@@ -4,6 +4,7 @@
 //   hidden  [B, T, H]  float32, bfloat16, float16 or float64
 //   weight  [V, H]     as hidden; a head that requires no gradient is frozen
 //   tokens  [B, T]     int64, in [0, V) where the mask is true
+//   banned  [n]        int64 ids that no completion may hold: their logits are -inf, their gradient is exactly 0
 //   the rest as in loss_from_logits.h
 //
 // Rows that are masked are left out before anything is multiplied; their gradient is exactly 0. Of each chunk the
@@ -28,6 +29,7 @@ namespace vlmprobe::grpo {
 struct LinearOptions {
   double temperature = 1.0;
   std::optional<std::int64_t> logits_bytes = std::nullopt;
+  std::optional<at::Tensor> banned = std::nullopt;
 };
 
 TokenLoss linear_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& tokens,

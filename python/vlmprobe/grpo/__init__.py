@@ -20,7 +20,8 @@ from vlmprobe.grpo.advantages import (
     importance_weights,
     question_advantages,
 )
-from vlmprobe.grpo.logp import TokenLogp, TokenLogpArgmax, token_logp, token_logp_and_argmax
+from vlmprobe.grpo.draw import Drawn, draw_tokens
+from vlmprobe.grpo.logp import TokenLogp, TokenLogpArgmax, linear_logp, token_logp, token_logp_and_argmax
 from vlmprobe.grpo.losses import Loss, TokenLoss, linear_loss, loss, loss_from_logits, normalizer
 from vlmprobe.grpo.options import (
     DEFAULT_ADVANTAGES,
@@ -47,15 +48,18 @@ __all__ = [
     "VERL",
     "AdvantageOptions",
     "Advantages",
+    "Drawn",
     "Loss",
     "LossOptions",
     "TokenLogp",
     "TokenLogpArgmax",
     "TokenLoss",
+    "draw_tokens",
     "gdpo_advantages",
     "group_advantages",
     "importance_weights",
     "limit_simd",
+    "linear_logp",
     "linear_loss",
     "loss",
     "loss_from_logits",

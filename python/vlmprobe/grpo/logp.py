@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vlmprobe import _core
+from vlmprobe.grpo.options import DR_GRPO
 
 _native = _core.grpo
 _ops = torch.ops.vlmprobe
@@ -62,6 +63,46 @@ def token_logp(
     if inplace_backward:
         return TokenLogp(*_native.token_logp_in_place(logits, tokens, mask, temperature))
     logp, entropy, _, _ = _ops.token_logp(logits, tokens, mask, temperature, False)
+    return TokenLogp(logp, entropy)
+
+
+@torch.no_grad()
+def linear_logp(
+    hidden: Tensor,
+    weight: Tensor,
+    tokens: Tensor,
+    *,
+    temperature: float = 1.0,
+    mask: Tensor | None = None,
+    banned: Tensor | None = None,
+    logits_bytes: int | None = None,
+) -> TokenLogp:
+    """Log-probability of the given tokens from hidden states and the head's weight, without gradient: a reference's.
+
+    Args:
+        hidden: [B, T, H] float32, bfloat16, float16 or float64.
+        weight: [V, H] as hidden.
+        tokens, temperature, mask: as for `token_logp`, [B, T].
+        banned: [n] int64 ids whose logits are minus infinity.
+        logits_bytes: budget of the chunk of logits that lives at a time; by default 128 MiB.
+
+    Returns:
+        `TokenLogp`, the pair (logp [B, T], entropy [B, T]).
+
+    Raises:
+        ValueError: as `token_logp`.
+
+    Example:
+        >>> linear_logp(torch.zeros(1, 1, 16), torch.zeros(4, 16), torch.tensor([[2]])).logp
+        tensor([[-1.3863]])
+    """
+    mask = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
+    wide = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+    flat = torch.zeros(len(tokens), dtype=wide, device=hidden.device)
+    count = torch.ones((), dtype=torch.float64)
+    _, _, logp, entropy = _ops.linear_loss(
+        hidden, weight, tokens, flat, mask, None, None, count, temperature, logits_bytes, banned, DR_GRPO.packed
+    )
     return TokenLogp(logp, entropy)
 
 

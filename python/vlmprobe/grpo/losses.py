@@ -194,6 +194,7 @@ def linear_loss(
     old_logp: Tensor | None = None,
     ref_logp: Tensor | None = None,
     temperature: float = 1.0,
+    banned: Tensor | None = None,
     options: LossOptions = PAPER,
     logits_bytes: int | None = None,
 ) -> TokenLoss:
@@ -210,6 +211,7 @@ def linear_loss(
             default the present ones: on-policy.
         ref_logp: [B, T] as old_logp, under the reference policy; needed unless `options.beta` is 0.
         temperature: the one that sampled, in (0, inf).
+        banned: [n] int64 ids that no completion may hold, as when it was sampled; their logits are minus infinity.
         options: a preset, or another `LossOptions`.
         logits_bytes: budget of the chunk of logits that lives at a time; by default 128 MiB, 384 MiB with a trainable
             head. `64 << 20` is a low-memory form.
@@ -244,6 +246,7 @@ def linear_loss(
             count,
             temperature,
             logits_bytes,
+            banned,
             options.packed,
         )
     )

@@ -6,58 +6,28 @@ picture and repeated for the rows that share it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from vlmprobe.models import shared_prefix
+from vlmprobe.models.prompts import Prompts, replace_features
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.replies import Failure, Reply
 
 QWEN_VL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")  # the classes whose positions and features this module knows
 
 
-@dataclass(frozen=True)
-class Prompts:
-    """N prompts of one picture and one text, padded on the left to P tokens."""
-
-    ids: Tensor
-    """[N, P] int64."""
-    mask: Tensor
-    """[N, P] int64, 1 where a token is."""
-    positions: Tensor
-    """[3, N, P] int64 M-RoPE positions."""
-    next_position: Tensor
-    """[N] int64, where the text goes on."""
-    features: object
-    """Image features of the N pictures, as the model's own `get_image_features` gives them."""
-
-    def repeated(self, times: int) -> Prompts:
-        """Each prompt `times` times in a row, [N * times, ...]; the features are shared, not recomputed."""
-        features = replace_features(self.features, lambda rows: [row for row in rows for _ in range(times)])
-        return Prompts(
-            self.ids.repeat_interleave(times, 0),
-            self.mask.repeat_interleave(times, 0),
-            self.positions.repeat_interleave(times, 1),
-            self.next_position.repeat_interleave(times, 0),
-            features,
-        )
-
-
-def replace_features(features, change):
-    """A copy of image features with `change` applied to the list of per-picture rows of each level."""
-    copy = type(features)(**features)
-    copy.pooler_output = change(list(features.pooler_output))
-    if getattr(features, "deepstack_features", None) is not None:
-        copy.deepstack_features = [change(list(level)) for level in features.deepstack_features]
-    return copy
-
-
 def greedy_text(processor, tokens: Tensor) -> list[str]:
     """[N, T] token ids as text, special tokens dropped (response tags are not special)."""
     return [text.strip() for text in processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)]
+
+
+_NO_MASK = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+"""A mask of four axes is handed on as it is; attention over a shared prefix does not look at it."""
 
 
 class VisionLanguageModel:
@@ -77,6 +47,10 @@ class VisionLanguageModel:
         self.eos_ids = _ids(model.generation_config.eos_token_id, processor.tokenizer.eos_token_id)
         self.pad_id = processor.tokenizer.pad_token_id
         self.banned_ids = _banned(model.config, processor.tokenizer, self.eos_ids)
+        self.unshared = _cannot_share(model)
+        """Why prompts cannot be shared by the completions of a group; empty where they can."""
+        if not self.unshared:
+            _replace_attention(model)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> VisionLanguageModel:
@@ -92,6 +66,34 @@ class VisionLanguageModel:
             raise ValueError(f"[VisionLanguageModel.load] path: expected a folder with config.json, got {str(path)!r}")
         model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, attn_implementation="sdpa")
         return cls(model.to(device).eval(), load_processor(path), identity=_identity(path, model))
+
+    @property
+    def adapted(self) -> bool:
+        """Whether adapters sit beside the weights (see `models.lora`)."""
+        return getattr(self.model, "_hf_peft_config_loaded", False)
+
+    @contextmanager
+    def without_adapters(self) -> Iterator[None]:
+        """Inside, the model is as it was before `add_lora`."""
+        self.model.disable_adapters()
+        try:
+            yield
+        finally:
+            self.model.enable_adapters()
+
+    @property
+    def head(self) -> Tensor:
+        """[V, H] the weight that turns hidden states into logits."""
+        return self.model.lm_head.weight
+
+    def banned(self, logits: Tensor) -> Tensor:
+        """Logits [..., V] with the words that no completion may hold at minus infinity, in place."""
+        return logits.index_fill_(-1, self.banned_tokens, float("-inf"))
+
+    @property
+    def banned_tokens(self) -> Tensor:
+        """[n] int64, `banned_ids` on the model's device."""
+        return torch.tensor(self.banned_ids, dtype=torch.int64, device=self.device)
 
     @property
     def device(self) -> torch.device:
@@ -135,6 +137,43 @@ class VisionLanguageModel:
             hidden = self.advance(said[-1], cache, mask, position)
             position = position + 1
         return torch.stack(said, dim=1)
+
+    def run_row(self, row: shared_prefix.PromptRow) -> Tensor:
+        """Hidden states [N, H] of prompts, or of prompts and completions, in one row."""
+        out = self.model.model(
+            input_ids=row.ids,
+            attention_mask=_NO_MASK.to(self.device),
+            position_ids=row.positions,
+            mm_encoder_outputs={"image": row.features},
+            use_cache=False,
+            shared=row,
+        )
+        return out.last_hidden_state[0]
+
+    def run_tokens(self, tokens: Tensor, position: Tensor, row: shared_prefix.DecodingRow) -> Tensor:
+        """Hidden states [R, H] of one token [R] of each running completion."""
+        out = self.model.model(
+            input_ids=tokens[None],
+            attention_mask=_NO_MASK.to(self.device),
+            position_ids=position.expand(3, 1, -1),
+            use_cache=False,
+            shared=row,
+        )
+        return out.last_hidden_state[0]
+
+    @contextmanager
+    def checkpointing(self) -> Iterator[None]:
+        """Inside, the decoder's layers keep their inputs only and run again in the backward pass."""
+        layers = self.model.model.language_model.layers
+        if not all(layer.gradient_checkpointing for layer in layers):
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        for layer in layers:  # transformers looks at this flag; what is inside the layers stays in evaluation mode
+            layer.training = True
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.training = False
 
     def prefill(self, prompts: Prompts, cache=None):
         """Runs the prompts; the hidden state [N, H] after each and the filled cache."""
@@ -252,6 +291,27 @@ def load_processor(path: str | Path):
             f"[load_processor] path: expected a processor that takes images, got {type(processor).__name__}"
         )
     return processor
+
+
+def _cannot_share(model) -> str:
+    text = model.config.get_text_config()
+    if model.config.model_type not in QWEN_VL:
+        return f"expected a model of the Qwen2-VL, Qwen2.5-VL or Qwen3-VL classes, got {type(model).__name__}"
+    if text._attn_implementation not in ("sdpa", shared_prefix.NAME):
+        return f"expected attn_implementation='sdpa', got {text._attn_implementation!r}"
+    if set(getattr(text, "layer_types", None) or ["full_attention"]) != {"full_attention"}:
+        return "expected full attention in every layer, got a sliding window"
+    return ""
+
+
+def _replace_attention(model) -> None:
+    """The same attention, which takes a layout as well (see shared_prefix)."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(shared_prefix.NAME, shared_prefix.attend)
+    AttentionMaskInterface.register(shared_prefix.NAME, sdpa_mask)
+    model.config.get_text_config()._attn_implementation = shared_prefix.NAME
 
 
 def _chat_template(path: str | Path) -> str | None:

@@ -1,0 +1,277 @@
+"""A picture and its prompt once for the G completions of a group, in training and in generation.
+
+I prompts of P_i tokens, B = I x G completions of T_b tokens. One row holds the prompts, then the completions:
+
+    training     N = sum P_i + sum (T_b - 1) tokens, no padding: a completion's last token predicts nothing
+    generation   the prompts once, then a token of every completion that still runs
+
+A prompt sees itself; a completion sees its prompt and itself; positions go on after the prompt. That is attention of
+three kinds, done apart and exactly: prompts (causal), completions against their prompt, completions against themselves.
+No mask of the whole row exists. The model's own code runs; only its attention function is replaced, and the layout
+reaches that through the model's keyword arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from vlmprobe.models.prompts import Prompts, replace_features
+
+NAME = "vlmprobe_shared_prefix"
+"""The attention function's name in transformers' registry. Without a layout it is `sdpa`."""
+
+
+def attend(module, query: Tensor, key: Tensor, value: Tensor, attention_mask, *, shared=None, **others):
+    """Attention as transformers calls it: query [1, heads, N, D], key and value [1, key-value heads, N, D]."""
+    if shared is not None:
+        return shared.attention(module.layer_idx, query[0], key[0], value[0], others["scaling"]), None
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **others)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Prompts of one length, beside each other in the row."""
+
+    groups: int
+    """I of this bucket."""
+    length: int
+    """P."""
+    begin: int
+    """Where its first prompt begins in the row."""
+
+    @property
+    def end(self) -> int:
+        return self.begin + self.groups * self.length
+
+    def of(self, rows: Tensor) -> Tensor:
+        """[heads, N, D] to the bucket's prompts [I, heads, P, D]."""
+        return rows[:, self.begin : self.end].unflatten(1, (self.groups, self.length)).transpose(0, 1)
+
+
+class PromptRow:
+    """The prompts in one row, by length; `attention` is called by every layer."""
+
+    def __init__(self, prompts: Prompts):
+        lengths = prompts.mask.sum(1).tolist()
+        self.order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+        """The prompts' places in the batch, in the order of the row."""
+        self.buckets: list[Bucket] = []
+        begin = 0
+        for length in sorted(set(lengths)):
+            self.buckets.append(Bucket(lengths.count(length), length, begin))
+            begin = self.buckets[-1].end
+        self.size = begin
+        kept = [prompts.mask[i].bool() for i in self.order]
+        self.ids = torch.cat([prompts.ids[i][keep] for i, keep in zip(self.order, kept, strict=True)])[None]
+        self.positions = torch.cat(
+            [prompts.positions[:, i][:, keep] for i, keep in zip(self.order, kept, strict=True)], 1
+        )[:, None]
+        self.features = replace_features(prompts.features, lambda rows: [rows[i] for i in self.order])
+        ends = torch.tensor([lengths[i] for i in self.order], device=prompts.ids.device).cumsum(0) - 1
+        self.last = torch.empty_like(ends)
+        """[I] where each prompt's last token is in the row; by its place in the batch."""
+        self.last[torch.tensor(self.order, device=ends.device)] = ends
+
+    def attention(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """query [heads, N, D], key and value [key-value heads, N, D] to [1, N, heads, D]."""
+        parts = [self.prompts(bucket, query, key, value, scale) for bucket in self.buckets]
+        return torch.cat(parts, 1).transpose(0, 1)[None]
+
+    @staticmethod
+    def prompts(bucket: Bucket, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """Prompts against themselves: [heads, I * P, D]."""
+        out = scaled_dot_product_attention(
+            bucket.of(query), bucket.of(key), bucket.of(value), is_causal=True, scale=scale, enable_gqa=True
+        )
+        return out.transpose(0, 1).flatten(1, 2)
+
+
+class TrainingRow(PromptRow):
+    """Prompts and completions in one row.
+
+    Args:
+        prompts: I prompts.
+        tokens: [B, T] completions, G to each prompt, in its order.
+        mask: [B, T] bool, true up to and including the last token of each.
+    """
+
+    def __init__(self, prompts: Prompts, tokens: Tensor, mask: Tensor):
+        super().__init__(prompts)
+        device, width = tokens.device, tokens.shape[1]
+        self.group_size = len(tokens) // len(prompts.ids)
+        rows = torch.tensor(self.order, device=device)[:, None] * self.group_size
+        rows = (rows + torch.arange(self.group_size, device=device)).flatten()
+        fed = (mask.sum(1) - 1).clamp(min=0)[rows]  # tokens that the model reads, by place in the row
+        inside = torch.arange(width, device=device) < fed[:, None]
+        where, at = inside.nonzero(as_tuple=True)
+        after = prompts.next_position.repeat_interleave(self.group_size)[rows]
+        self.ids = torch.cat([self.ids, tokens[rows][inside][None]], 1)
+        self.positions = torch.cat([self.positions, (after[where] + at).expand(3, 1, -1)], 2)
+        begins = self.size + fed.cumsum(0) - fed
+        before = torch.arange(-1, width - 1, device=device)
+        predicted = begins[:, None] + before.clamp(max=fed[:, None] - 1)
+        predicted[:, 0] = self.last.repeat_interleave(self.group_size)[rows]
+        self.hidden_at = torch.empty_like(predicted)
+        """[B, T] where in the row the state is that predicts each token; of masked ones, any place."""
+        self.hidden_at[rows] = torch.where(fed[:, None] > 0, predicted, predicted[:, :1])
+        self._completions = [*self._spans(fed.tolist(), device)]
+
+    def _spans(self, fed: list[int], device):
+        """Per bucket: its completions' place in the row, and how to pad them to one length."""
+        begin, first = self.size, 0
+        for bucket in self.buckets:
+            lengths = fed[first : first + bucket.groups * self.group_size]
+            yield Completions(bucket, begin, lengths, device)
+            begin, first = begin + sum(lengths), first + len(lengths)
+
+    def attention(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        parts = [self.prompts(bucket, query, key, value, scale) for bucket in self.buckets]
+        parts += [part.attention(query, key, value, scale) for part in self._completions if part.size]
+        return torch.cat(parts, 1).transpose(0, 1)[None]
+
+
+class Completions:
+    """The completions of one bucket: against their prompt and themselves."""
+
+    def __init__(self, bucket: Bucket, begin: int, lengths: list[int], device):
+        self.bucket, self.begin, self.size = bucket, begin, sum(lengths)
+        self.rows, self.width = len(lengths), max(lengths, default=0)
+        self.gather = self.scatter = None
+        if self.size < self.rows * self.width:  # of different lengths: padded for attention alone
+            count = torch.tensor(lengths, device=device)
+            at = torch.arange(self.width, device=device)
+            inside = at < count[:, None]
+            first = (count.cumsum(0) - count)[:, None]
+            self.gather = (begin + (first + at).where(inside, 0)).flatten()
+            self.scatter = inside.flatten().nonzero()[:, 0]
+        self.visible = torch.ones(self.width, bucket.length + self.width, dtype=torch.bool, device=device)
+        self.visible = self.visible.tril(bucket.length)
+
+    def of(self, rows: Tensor) -> Tensor:
+        """[heads, N, D] to the completions [B, heads, U, D]."""
+        mine = rows[:, self.begin : self.begin + self.size] if self.gather is None else rows[:, self.gather]
+        return mine.unflatten(1, (self.rows, self.width)).transpose(0, 1)
+
+    def attention(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """[heads, tokens, D]."""
+        group_size = self.rows // self.bucket.groups
+
+        def seen(rows: Tensor) -> Tensor:
+            prompt = self.bucket.of(rows)[:, None].expand(-1, group_size, -1, -1, -1).flatten(0, 1)
+            return torch.cat([prompt, self.of(rows)], 2)
+
+        keys, values = seen(key), seen(value)
+        if query.is_cuda and len(query) != len(key):  # kernels that take a mask want as many keys as queries there
+            keys, values = (rows.repeat_interleave(len(query) // len(key), 1) for rows in (keys, values))
+        out = scaled_dot_product_attention(
+            self.of(query), keys, values, attn_mask=self.visible, scale=scale, enable_gqa=len(keys[0]) != len(query)
+        )
+        out = out.transpose(0, 1).flatten(1, 2)
+        return out if self.scatter is None else out[:, self.scatter]
+
+
+class DecodingRow:
+    """The completions that run, a token each; their prompts' keys and values are held once.
+
+    Args:
+        prompts: the row of the prompts, after `PrefillRow` ran.
+        group_size: G.
+        steps: the most tokens that a completion reads.
+    """
+
+    def __init__(self, prompts: PrefillRow, group_size: int, steps: int):
+        self._prompts, self._group_size, self._steps = prompts, group_size, steps
+        self._own: dict[int, tuple[Tensor, Tensor]] = {}
+        self._at = 0
+
+    def set(self, running: Tensor, at: int) -> None:
+        """The next pass feeds token `at` of the completions `running`, ascending places in the row's order."""
+        self._running, self._at = running, at
+        self._whole = len(running) == len(self._prompts.order) * self._group_size
+        self._spans = []
+        first_group = 0
+        for bucket in self._prompts.buckets:
+            low, high = first_group * self._group_size, (first_group + bucket.groups) * self._group_size
+            begin, end = torch.searchsorted(running, torch.tensor([low, high], device=running.device)).tolist()
+            self._spans.append(RunningRows(bucket.groups, running[begin:end] - low, self._group_size, begin, end))
+            first_group += bucket.groups
+
+    def attention(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """query [heads, R, D], key and value [key-value heads, R, D] to [1, R, heads, D]."""
+        keys, values = self._remembered(layer, key.transpose(0, 1), value.transpose(0, 1))
+        heads, rows, dim = query.shape
+        asked = query.transpose(0, 1).reshape(rows, len(key), heads // len(key), dim) * scale
+        parts = []
+        for bucket, span in enumerate(self._spans):
+            if span.begin == span.end:
+                continue
+            mine = slice(span.begin, span.end)
+            prompt_keys, prompt_values = self._prompts.held[layer][bucket]
+            shared = span.against(prompt_keys.transpose(2, 3), asked[mine])
+            own = asked[mine] @ keys[mine].transpose(2, 3)
+            weight = torch.cat([shared, own], -1).softmax(-1, dtype=torch.float32).to(query.dtype)
+            length = shared.shape[-1]
+            parts.append(span.against(prompt_values, weight[..., :length]) + weight[..., length:] @ values[mine])
+        return torch.cat(parts).reshape(1, rows, heads, dim)
+
+    def _remembered(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Stores this token's [R, key-value heads, D]; all so far of the running rows, [R, key-value heads, t, D]."""
+        if layer not in self._own:
+            shape = (len(self._prompts.order) * self._group_size, key.shape[1], self._steps, key.shape[2])
+            self._own[layer] = (key.new_empty(shape), value.new_empty(shape))
+        stored = []
+        for held, new in zip(self._own[layer], (key, value), strict=True):
+            if self._whole:
+                held[:, :, self._at] = new
+                stored.append(held[:, :, : self._at + 1])
+            else:
+                held[self._running, :, self._at] = new
+                stored.append(held[self._running, :, : self._at + 1])
+        return stored[0], stored[1]
+
+
+class RunningRows:
+    """The running completions of one bucket, as G rows (or fewer) to each prompt."""
+
+    def __init__(self, groups: int, rows: Tensor, group_size: int, begin: int, end: int):
+        self.begin, self.end, self._groups = begin, end, groups
+        self._whole = len(rows) == groups * group_size
+        self._width = group_size
+        if not self._whole and len(rows):
+            group = rows // group_size
+            first = torch.searchsorted(group, group)  # rows are ascending: where the group's first one is
+            slot = torch.arange(len(rows), device=rows.device) - first
+            self._width = int(slot.max()) + 1
+            self._place = group * self._width + slot
+
+    def against(self, prompt: Tensor, rows: Tensor) -> Tensor:
+        """rows [R, key-value heads, heads per, a] times their prompts' [I, key-value heads, a, b]."""
+        _, kv_heads, per, a = rows.shape
+        if not self._whole:
+            padded = rows.new_zeros(self._groups * self._width, kv_heads, per, a)
+            padded[self._place] = rows
+            rows = padded
+        grouped = rows.view(self._groups, self._width, kv_heads, per, a).transpose(1, 2)
+        out = grouped.reshape(self._groups, kv_heads, self._width * per, a) @ prompt
+        out = out.view(self._groups, kv_heads, self._width, per, -1).transpose(1, 2).flatten(0, 1)
+        return out if self._whole else out[self._place]
+
+
+class PrefillRow(PromptRow):
+    """The prompts in one row; keeps every layer's keys and values, by bucket."""
+
+    def __init__(self, prompts: Prompts):
+        super().__init__(prompts)
+        self.held: dict[int, Sequence[tuple[Tensor, Tensor]]] = {}
+
+    def attention(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        held = [(bucket.of(key).contiguous(), bucket.of(value).contiguous()) for bucket in self.buckets]
+        self.held[layer] = held
+        return super().attention(layer, query, key, value, scale)
