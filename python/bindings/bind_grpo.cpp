@@ -153,6 +153,14 @@ void bind_grpo(py::module_& parent) {
         return std::tuple(drawn.token, drawn.logp);
       },
       release(), py::arg("logits"), py::arg("uniform"), py::arg("temperature"));
+  module.def(
+      "linear_draw",
+      [](const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& uniform, double temperature,
+         const std::optional<at::Tensor>& banned) {
+        const Drawn drawn = linear_draw(hidden, weight, uniform, temperature, banned);
+        return std::tuple(drawn.token, drawn.logp);
+      },
+      release(), py::arg("hidden"), py::arg("weight"), py::arg("uniform"), py::arg("temperature"), py::arg("banned"));
   module.def("simd_targets", &simd_targets);
   module.def("limit_simd", &limit_simd, py::arg("target"));
 }

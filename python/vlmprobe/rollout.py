@@ -122,8 +122,9 @@ def sample(
     for at in range(max_new_tokens):
         sequence = decoder.sequence[running]
         numbers = core.uniform(seed, core.Stream.sampling, step, sequence.cpu().numpy(), at)
-        logits = model.banned(model.model.lm_head(hidden))
-        token, logp = grpo.draw_tokens(logits, torch.from_numpy(numbers), temperature=temperature)
+        token, logp = grpo.linear_draw(
+            hidden, model.head, torch.from_numpy(numbers), temperature=temperature, banned=model.banned_tokens
+        )
         tokens[sequence, at], logps[sequence, at], mask[sequence, at] = token, logp.float(), True
         going_on = ~torch.isin(token, eos)
         if not going_on.all():

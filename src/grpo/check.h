@@ -53,6 +53,34 @@ inline void expect_tokens(const at::Tensor& tokens, std::int64_t vocabulary, std
     expect(id[i] >= 0 && id[i] < vocabulary, op, "tokens: expected ids in [0, {}), got {}", vocabulary, id[i]);
 }
 
+// Ids that no completion may hold: distinct, ascending.
+inline std::vector<std::int64_t> banned_ids(const std::optional<at::Tensor>& banned, std::int64_t vocabulary,
+                                            std::string_view op) {
+  if (!banned) return {};
+  expect_dtype(*banned, at::kLong, op, "banned");
+  expect(banned->dim() == 1, op, "banned: expected shape [n], got [{}]", fmt::join(banned->sizes(), ", "));
+  const at::Tensor here = banned->to(at::kCPU).contiguous();
+  const auto* id = here.const_data_ptr<std::int64_t>();
+  std::vector<std::int64_t> ids(id, id + here.numel());
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  expect(ids.empty() || (ids.front() >= 0 && ids.back() < vocabulary), op,
+         "banned: expected ids in [0, {}), got {} to {}", vocabulary, ids.empty() ? 0 : ids.front(),
+         ids.empty() ? 0 : ids.back());
+  return ids;
+}
+
+// Random numbers of the caller's.
+inline void expect_uniform(const at::Tensor& uniform, std::int64_t rows, std::string_view op) {
+  expect_dtype(uniform, at::kDouble, op, "uniform");
+  expect(uniform.is_cpu() && uniform.dim() == 1 && uniform.size(0) == rows, op,
+         "uniform: expected shape [{}] on the CPU, got [{}] on {}", rows, fmt::join(uniform.sizes(), ", "),
+         uniform.device().str());
+  const auto* u = uniform.const_data_ptr<double>();
+  for (std::int64_t r = 0; r < rows; ++r)
+    expect(u[r] >= 0 && u[r] < 1, op, "uniform: row {}: expected a number in [0, 1), got {}", r, u[r]);
+}
+
 // A tensor that is written in place: its rows must lie in memory as they are, each for itself.
 inline void expect_writable_rows(const at::Tensor& logits, std::string_view op) {
   expect(logits.dim() >= 1 && (logits.stride(-1) == 1 || logits.size(-1) == 1), op,

@@ -21,16 +21,6 @@ namespace {
 constexpr std::string_view kOp = "grpo::draw_tokens";
 constexpr std::int64_t kBlock = 512;  // words whose sum is skipped at a time
 
-void check_uniform(const at::Tensor& uniform, std::int64_t rows) {
-  expect_dtype(uniform, at::kDouble, kOp, "uniform");
-  expect(uniform.is_cpu() && uniform.dim() == 1 && uniform.size(0) == rows, kOp,
-         "uniform: expected shape [{}] on the CPU, got [{}] on {}", rows, fmt::join(uniform.sizes(), ", "),
-         uniform.device().str());
-  const auto* u = uniform.const_data_ptr<double>();
-  for (std::int64_t r = 0; r < rows; ++r)
-    expect(u[r] >= 0 && u[r] < 1, kOp, "uniform: row {}: expected a number in [0, 1), got {}", r, u[r]);
-}
-
 void check_distributions(const at::Tensor& log_z) {
   const at::Tensor here = log_z.to(at::kCPU);
   const auto* z = here.const_data_ptr<double>();
@@ -113,7 +103,7 @@ Drawn draw_tokens(const at::Tensor& logits, const at::Tensor& uniform, double te
          fmt::join(logits.sizes(), ", "));
   const std::int64_t count = logits.size(0);
   const at::Tensor numbers = uniform.detach().contiguous();
-  check_uniform(numbers, count);
+  expect_uniform(numbers, count, kOp);
   const at::Tensor none = at::zeros({count}, logits.options().dtype(at::kLong));
   Rows batch = rows(kOp, logits, none, std::nullopt, temperature);
   const RowResults results = row_statistics(batch, false);

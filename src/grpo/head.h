@@ -21,6 +21,11 @@ struct ChunkUpstream {
   std::vector<double> d_logp, d_entropy;
 };
 
+struct HeadDraws {
+  std::vector<std::int64_t> word;
+  std::vector<double> logp;
+};
+
 struct HeadProblem {
   at::Tensor hidden;                 // [N, H] contiguous, the rows that count
   at::Tensor weight;                 // [V, H] contiguous
@@ -39,6 +44,9 @@ class Head {
   virtual ChunkNumbers statistics(std::int64_t begin, std::int64_t end) = 0;
   // Adds the gradients of the same rows, from the logits that were kept.
   virtual void gradient(const ChunkNumbers& numbers, const ChunkUpstream& upstream) = 0;
+
+  // Of the same rows, the first word whose cumulative weight is above u [rows] of the whole; never one without weight.
+  virtual HeadDraws draw(const ChunkNumbers& numbers, const double* u) = 0;
 
   at::Tensor d_hidden;  // [N, H], defined if asked for
   at::Tensor d_weight;  // [V, H], defined if asked for

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "head.h"
 #include "rows.h"
+#include "vlmprobe/grpo/draw.h"
 
 namespace vlmprobe::grpo {
 namespace {
@@ -46,6 +47,15 @@ class ComposedHead final : public Head {
     const at::Tensor d_logits = rows_.logits.to(problem_.hidden.scalar_type());
     if (d_hidden.defined()) d_hidden.slice(0, begin_, end_).copy_(at::mm(d_logits, problem_.weight));
     if (d_weight.defined()) d_weight.addmm_(d_logits.t(), problem_.hidden.slice(0, begin_, end_));
+  }
+
+  HeadDraws draw(const ChunkNumbers&, const double* u) override {
+    const at::Tensor uniform = at::empty({end_ - begin_}, at::kDouble);
+    std::copy_n(u, end_ - begin_, uniform.mutable_data_ptr<double>());
+    const Drawn drawn = draw_tokens(rows_.logits, uniform, problem_.temperature);
+    const at::Tensor token = drawn.token.to(at::kCPU);
+    const auto* id = token.const_data_ptr<std::int64_t>();
+    return {{id, id + token.numel()}, numbers(drawn.logp)};
   }
 
  private:

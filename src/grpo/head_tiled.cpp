@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <numbers>
 
 #include "head.h"
 
@@ -21,6 +22,7 @@ constexpr std::int64_t kDepthBlock = 256;  // of the inner dimension of logits
 constexpr std::int64_t kWidthBlock = 512;  // of the hidden width
 constexpr std::int64_t kTokenBlock = 256;
 constexpr std::int64_t kParts = 8;
+constexpr std::int64_t kSerial = 10'000'000;  // products; waking threads for less costs more than it gains
 
 constexpr std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -114,7 +116,55 @@ class TiledHead final : public Head {
     first_chunk_ = false;
   }
 
+  HeadDraws draw(const ChunkNumbers& numbers, const double* u) override {
+    const std::vector<double> weights = tile_weights(numbers);
+    HeadDraws draws;
+    for (std::int64_t n = 0; n < count_; ++n) {
+      draws.word.push_back(drawn(weights, n, u[n], numbers.log_z[n]));
+      draws.logp.push_back(tile_of(draws.word[n])[n] / problem_.temperature - numbers.log_z[n]);
+    }
+    return draws;
+  }
+
  private:
+  // [tiles, tokens] the probability of each tile of the vocabulary.
+  std::vector<double> tile_weights(const ChunkNumbers& numbers) {
+    std::vector<double> weights(static_cast<std::size_t>(tiles() * count_));
+    each_part([&](std::int64_t, std::int64_t first, std::int64_t last) {
+      std::vector<float> tile(static_cast<std::size_t>(3 * padded_));
+      const TileStatistics out{tile.data(), tile.data() + padded_, tile.data() + 2 * padded_};
+      for (std::int64_t v = first; v < last; v += kTileRows) {
+        table_.tile_statistics(tile_of(v), {std::min(kTileRows, last - v), padded_, stride_}, scale_, out);
+        for (std::int64_t n = 0; n < count_; ++n)
+          weights[v / kTileRows * count_ + n] =
+              out.sum[n] == 0 ? 0
+                              : out.sum[n] * std::exp2(static_cast<double>(out.reference[n]) * scale_ -
+                                                       numbers.log_z[n] * std::numbers::log2e);
+      }
+    });
+    return weights;
+  }
+
+  std::int64_t drawn(const std::vector<double>& weights, std::int64_t n, double u, double log_z) {
+    double whole = 0;
+    std::int64_t last = 0;  // tile with weight
+    for (std::int64_t t = 0; t < tiles(); ++t) {
+      whole += weights[t * count_ + n];
+      if (weights[t * count_ + n] > 0) last = t;
+    }
+    double below = 0;
+    std::int64_t t = 0;
+    for (; t < last && below + weights[t * count_ + n] <= u * whole; ++t) below += weights[t * count_ + n];
+    std::int64_t word = -1;
+    for (std::int64_t v = t * kTileRows; v < std::min((t + 1) * kTileRows, vocabulary_); ++v) {
+      const double p = std::exp2(static_cast<double>(tile_of(v)[n]) * scale_ - log_z * std::numbers::log2e);
+      if (p <= 0) continue;
+      word = v;
+      if ((below += p) > u * whole) break;
+    }
+    return word;
+  }
+
   // Of one thread, for one tile: the logits' gradient [rows][tokens] and its transpose, in float32 and as factors.
   struct Scratch {
     std::vector<float> gradient, product;
@@ -145,6 +195,7 @@ class TiledHead final : public Head {
     TileGradient tile(float scale) const { return {reference.data(), constant.data(), slope.data(), scale}; }
   };
 
+  std::int64_t tiles() const { return (vocabulary_ + kTileRows - 1) / kTileRows; }
   float* tile_of(std::int64_t v) { return logits_.mutable_data_ptr<float>() + v * stride_; }
   const T* weight(std::int64_t v) const { return problem_.weight.template const_data_ptr<T>() + v * width_; }
   const T* hidden() const { return problem_.hidden.template const_data_ptr<T>() + begin_ * width_; }
@@ -155,11 +206,11 @@ class TiledHead final : public Head {
   // run(part, first, last) for the parts of the vocabulary, over threads.
   template <class Run>
   void each_part(Run&& run) {
-    const std::int64_t tiles = (vocabulary_ + kTileRows - 1) / kTileRows;
-    at::parallel_for(0, kParts, 1, [&](std::int64_t begin, std::int64_t end) {
+    const bool small = vocabulary_ * width_ * padded_ < kSerial;
+    at::parallel_for(0, kParts, small ? kParts : 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t part = begin; part < end; ++part)
-        run(part, std::min(vocabulary_, part * tiles / kParts * kTileRows),
-            std::min(vocabulary_, (part + 1) * tiles / kParts * kTileRows));
+        run(part, std::min(vocabulary_, part * tiles() / kParts * kTileRows),
+            std::min(vocabulary_, (part + 1) * tiles() / kParts * kTileRows));
       at::native::cpublas::brgemm_release(!kWide);
     });
   }
@@ -257,12 +308,11 @@ class TiledHead final : public Head {
   void sum_parts() {
     const float* parts = parts_.const_data_ptr<float>();
     T* out = d_hidden.template mutable_data_ptr<T>() + begin_ * width_;
-    const std::int64_t tiles = (vocabulary_ + kTileRows - 1) / kTileRows;
     at::parallel_for(0, count_ * width_, 1 << 16, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t i = first; i < last; ++i) {
         float sum = 0;
         for (std::int64_t part = 0; part < kParts; ++part)
-          if (part * tiles / kParts < (part + 1) * tiles / kParts) sum += parts[part * most_ * width_ + i];
+          if (part * tiles() / kParts < (part + 1) * tiles() / kParts) sum += parts[part * most_ * width_ + i];
         out[i] = static_cast<T>(sum);
       }
     });

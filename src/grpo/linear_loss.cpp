@@ -41,22 +41,6 @@ void check_arguments(const at::Tensor& hidden, const at::Tensor& weight, const a
   expect(logits_bytes.value_or(1) > 0, kOp, "logits_bytes must be positive, got {}", logits_bytes.value_or(1));
 }
 
-// Distinct ids in ascending order.
-std::vector<std::int64_t> banned_ids(const Maybe& banned, std::int64_t vocabulary) {
-  if (!banned) return {};
-  expect_dtype(*banned, at::kLong, kOp, "banned");
-  expect(banned->dim() == 1, kOp, "banned: expected shape [n], got [{}]", fmt::join(banned->sizes(), ", "));
-  const at::Tensor here = banned->to(at::kCPU).contiguous();
-  const auto* id = here.const_data_ptr<std::int64_t>();
-  std::vector<std::int64_t> ids(id, id + here.numel());
-  std::sort(ids.begin(), ids.end());
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  expect(ids.empty() || (ids.front() >= 0 && ids.back() < vocabulary), kOp,
-         "banned: expected ids in [0, {}), got {} to {}", vocabulary, ids.empty() ? 0 : ids.front(),
-         ids.empty() ? 0 : ids.back());
-  return ids;
-}
-
 // The rows that count, as positions in the flattened batch.
 std::vector<std::int64_t> counted(const at::Tensor& mask) {
   std::vector<std::int64_t> rows;
@@ -172,7 +156,7 @@ Six run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& to
   const HeadProblem problem{.hidden = every ? flat.contiguous() : flat.index_select(0, index),
                             .weight = weight.detach().contiguous(),
                             .tokens = token,
-                            .banned = banned_ids(banned, weight.size(0)),
+                            .banned = banned_ids(banned, weight.size(0), kOp),
                             .temperature = temperature,
                             .hidden_gradient = hidden_gradient,
                             .weight_gradient = weight_gradient,

@@ -11,9 +11,18 @@
 // holds NaN or +inf, is an error: `logits: row 3 has no distribution`. On the CPU two passes with the kernels of
 // token_logp; elsewhere ATen's operators. No gradient. Throws InvalidArgument on other shapes, dtypes, devices or
 // values.
+//
+// linear_draw starts from hidden states: logits = hidden weight^T, float32, in chunks of at most 128 MiB, by the
+// products of linear_loss.
+//
+//   hidden  [N, H]  float32, bfloat16, float16 or float64
+//   weight  [V, H]  as hidden
+//   banned  [n]     int64 ids that are never drawn
 #pragma once
 
 #include <ATen/core/Tensor.h>
+
+#include <optional>
 
 namespace vlmprobe::grpo {
 
@@ -23,5 +32,8 @@ struct Drawn {
 };
 
 Drawn draw_tokens(const at::Tensor& logits, const at::Tensor& uniform, double temperature = 1.0);
+
+Drawn linear_draw(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& uniform,
+                  double temperature = 1.0, const std::optional<at::Tensor>& banned = std::nullopt);
 
 }  // namespace vlmprobe::grpo

@@ -20,7 +20,7 @@ from vlmprobe.grpo.advantages import (
     importance_weights,
     question_advantages,
 )
-from vlmprobe.grpo.draw import Drawn, draw_tokens
+from vlmprobe.grpo.draw import Drawn, draw_tokens, linear_draw
 from vlmprobe.grpo.logp import TokenLogp, TokenLogpArgmax, linear_logp, token_logp, token_logp_and_argmax
 from vlmprobe.grpo.losses import Loss, TokenLoss, linear_loss, loss, loss_from_logits, normalizer
 from vlmprobe.grpo.options import (
@@ -59,6 +59,7 @@ __all__ = [
     "group_advantages",
     "importance_weights",
     "limit_simd",
+    "linear_draw",
     "linear_logp",
     "linear_loss",
     "loss",

@@ -37,3 +37,28 @@ def draw_tokens(logits: Tensor, uniform: Tensor, *, temperature: float = 1.0) ->
         tensor([2])
     """
     return Drawn(*_core.grpo.draw_tokens(logits, uniform, temperature))
+
+
+def linear_draw(
+    hidden: Tensor, weight: Tensor, uniform: Tensor, *, temperature: float = 1.0, banned: Tensor | None = None
+) -> Drawn:
+    """As `draw_tokens`, from hidden states and the head's weight, without ever holding the logits of many rows.
+
+    Args:
+        hidden: [N, H] float32, bfloat16, float16 or float64.
+        weight: [V, H] as hidden.
+        uniform, temperature: as for `draw_tokens`.
+        banned: [n] int64 ids that are never drawn.
+
+    Returns:
+        `Drawn`.
+
+    Raises:
+        ValueError: another shape, dtype or value.
+
+    Example:
+        >>> linear_draw(torch.zeros(1, 16), torch.zeros(4, 16), torch.tensor([0.6], dtype=torch.float64),
+        ...             banned=torch.tensor([2])).token
+        tensor([1])
+    """
+    return Drawn(*_core.grpo.linear_draw(hidden, weight, uniform, temperature, banned))

@@ -86,10 +86,6 @@ class VisionLanguageModel:
         """[V, H] the weight that turns hidden states into logits."""
         return self.model.lm_head.weight
 
-    def banned(self, logits: Tensor) -> Tensor:
-        """Logits [..., V] with the words that no completion may hold at minus infinity, in place."""
-        return logits.index_fill_(-1, self.banned_tokens, float("-inf"))
-
     @property
     def banned_tokens(self) -> Tensor:
         """[n] int64, `banned_ids` on the model's device."""
