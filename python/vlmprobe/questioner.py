@@ -70,9 +70,13 @@ class Questioner:
             warnings.warn(f"prompts are not shared by the completions of a group: {unshared}", stacklevel=3)
             self.packing = "plain"
 
-    def packs(self, *, prompt: int, completion: int, group_size: int) -> bool:
-        """Whether groups of this size share their prompt of so many tokens."""
-        return self.packing == "packed" or (self.packing == "auto" and sharing_pays(prompt, completion, group_size))
+    def packs(self, *, prompt: int, group_size: int, completion: int | None = None) -> bool:
+        """Whether groups share their prompt of so many tokens: in sampling, or, with a length, in the loss."""
+        if self.packing != "auto":
+            return self.packing == "packed"
+        if completion is None:
+            return sharing_pays_in_sampling(prompt, group_size)
+        return sharing_pays_in_loss(prompt, completion, group_size)
 
     @property
     def identity(self) -> str:
@@ -110,9 +114,7 @@ class Questioner:
             temperature=self.temperature,
             seed=seed,
             step=step,
-            packed=self.packs(
-                prompt=prompts.ids.shape[1], completion=self.max_new_tokens, group_size=group_size
-            ),
+            packed=self.packs(prompt=prompts.ids.shape[1], group_size=group_size),
         )
         texts, ends = decode(self.model, tokens, mask)
         group = torch.arange(len(images)).repeat_interleave(group_size)
@@ -165,9 +167,18 @@ class Questioner:
             ).logp
 
 
-def sharing_pays(prompt: int, completion: int, group_size: int) -> bool:
-    """Whether sharing a prompt of P tokens among G completions of T tokens costs less than repeating it."""
-    return group_size > 1
+def sharing_pays_in_sampling(prompt: int, group_size: int) -> bool:
+    """Whether a prompt of P tokens is worth sharing among G completions: a step costs a few more operations, and spares
+    the keys of (G - 1) P tokens. Measured with small models: .92 to .96 of the plain speed at P 23, 1.1 at P 50, G 8.
+    """
+    return (group_size - 1) * prompt >= 256
+
+
+def sharing_pays_in_loss(prompt: int, completion: int, group_size: int) -> bool:
+    """The same where P + G T tokens are run instead of G (P + T). Measured: 1.3 times the plain speed where a sixth of
+    the tokens is spared (P 23, T 45, G 2), 1.8 at G 8.
+    """
+    return (group_size - 1) * prompt >= 0.05 * group_size * (prompt + completion)
 
 
 def _frozen(model: VisionLanguageModel) -> VisionLanguageModel:

@@ -143,7 +143,8 @@ def completion_states(model: VisionLanguageModel, rollouts: Rollouts, *, packed:
     """
     if packed:
         row = TrainingRow(rollouts.prompts, rollouts.tokens, rollouts.mask)
-        return model.run_row(row)[row.hidden_at]
+        states = model.run_row(row).index_select(0, row.hidden_at.flatten())
+        return states.unflatten(0, row.hidden_at.shape)
     prompts = rollouts.prompts.repeated(len(rollouts) // len(rollouts.prompts.ids))
     tokens, length = rollouts.tokens, rollouts.tokens.shape[1]
     after = prompts.next_position[:, None] + torch.arange(length, device=tokens.device)

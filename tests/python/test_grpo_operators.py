@@ -47,7 +47,17 @@ def arguments(name, dtype=torch.float64, options=ALL_TERMS):
     if name == "loss_from_logits":
         return leaf["logits"], b["tokens"], *terms, b["normalizer"], 0.9, options.packed
     if name == "linear_loss":
-        return leaf["hidden"], leaf["weight"], b["tokens"], *terms, b["normalizer"], 0.9, None, torch.tensor([3]), options.packed
+        return (
+            leaf["hidden"],
+            leaf["weight"],
+            b["tokens"],
+            *terms,
+            b["normalizer"],
+            0.9,
+            None,
+            torch.tensor([3]),
+            options.packed,
+        )
     rewards = torch.tensor([0.0, 2.0, 5.0], dtype=dtype)
     return rewards, torch.tensor([0, 0, 0]), grpo.DEFAULT_ADVANTAGES.packed
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_models import qwen2_5
 
+from tiny_models import qwen2_5
 from vlmprobe import grpo
 from vlmprobe.models.hf import HFAnswerer, VisionLanguageModel
 from vlmprobe.models.replies import Failure

@@ -9,7 +9,7 @@ from vlmprobe.world import tiny
 
 
 def qwen2_5() -> VisionLanguageModel:
-    """A random model of the Qwen2.5-VL class: windowed vision attention, no DeepStack."""
+    """Qwen2.5-VL: windowed vision attention, no DeepStack."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     ids = {word: i for i, word in enumerate(tiny.vocabulary())}
@@ -44,5 +44,14 @@ def qwen2_5() -> VisionLanguageModel:
         vision_end_token_id=ids[tiny.VISION_END],
     )
     torch.manual_seed(0)
-    model = Qwen2_5_VLForConditionalGeneration(config).float().eval()
+    model = Qwen2_5_VLForConditionalGeneration._from_config(config, attn_implementation="sdpa").float().eval()
     return VisionLanguageModel(model, tiny.processor(), identity="qwen2.5-random")
+
+
+def qwen3() -> VisionLanguageModel:
+    """Qwen3-VL, the world's configuration: full vision attention, one DeepStack level."""
+    from transformers import Qwen3VLForConditionalGeneration
+
+    torch.manual_seed(0)
+    model = Qwen3VLForConditionalGeneration._from_config(tiny.config(), attn_implementation="sdpa").float().eval()
+    return VisionLanguageModel(model, tiny.processor(), identity="qwen3-random")

@@ -162,7 +162,8 @@ class VisionLanguageModel:
         """Inside, the decoder's layers keep their inputs only and run again in the backward pass."""
         layers = self.model.model.language_model.layers
         if not all(layer.gradient_checkpointing for layer in layers):
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            later = getattr(self.model, "activation_checkpointing_enable", None)  # its name from transformers 5.23 on
+            (later or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
         for layer in layers:  # transformers looks at this flag; what is inside the layers stays in evaluation mode
             layer.training = True
         try:

@@ -43,16 +43,15 @@ class Bucket:
     """I of this bucket."""
     length: int
     """P."""
-    begin: int
-    """Where its first prompt begins in the row."""
 
     @property
-    def end(self) -> int:
-        return self.begin + self.groups * self.length
+    def size(self) -> int:
+        """Tokens."""
+        return self.groups * self.length
 
-    def of(self, rows: Tensor) -> Tensor:
-        """[heads, N, D] to the bucket's prompts [I, heads, P, D]."""
-        return rows[:, self.begin : self.end].unflatten(1, (self.groups, self.length)).transpose(0, 1)
+    def apart(self, rows: Tensor) -> Tensor:
+        """The bucket's part of a row [heads, I * P, D] as prompts [I, heads, P, D]."""
+        return rows.unflatten(1, (self.groups, self.length)).transpose(0, 1)
 
 
 class PromptRow:
@@ -62,12 +61,8 @@ class PromptRow:
         lengths = prompts.mask.sum(1).tolist()
         self.order = sorted(range(len(lengths)), key=lambda i: lengths[i])
         """The prompts' places in the batch, in the order of the row."""
-        self.buckets: list[Bucket] = []
-        begin = 0
-        for length in sorted(set(lengths)):
-            self.buckets.append(Bucket(lengths.count(length), length, begin))
-            begin = self.buckets[-1].end
-        self.size = begin
+        self.buckets = [Bucket(lengths.count(length), length) for length in sorted(set(lengths))]
+        self.size = sum(lengths)
         kept = [prompts.mask[i].bool() for i in self.order]
         self.ids = torch.cat([prompts.ids[i][keep] for i, keep in zip(self.order, kept, strict=True)])[None]
         self.positions = torch.cat(
@@ -81,16 +76,16 @@ class PromptRow:
 
     def attention(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """query [heads, N, D], key and value [key-value heads, N, D] to [1, N, heads, D]."""
-        parts = [self.prompts(bucket, query, key, value, scale) for bucket in self.buckets]
-        return torch.cat(parts, 1).transpose(0, 1)[None]
+        sizes = [bucket.size for bucket in self.buckets]
+        parts = zip(self.buckets, *(rows.split(sizes, 1) for rows in (query, key, value)), strict=True)
+        return torch.cat([prompts_attention(*part, scale) for part in parts], 1).transpose(0, 1)[None]
 
-    @staticmethod
-    def prompts(bucket: Bucket, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Prompts against themselves: [heads, I * P, D]."""
-        out = scaled_dot_product_attention(
-            bucket.of(query), bucket.of(key), bucket.of(value), is_causal=True, scale=scale, enable_gqa=True
-        )
-        return out.transpose(0, 1).flatten(1, 2)
+
+def prompts_attention(bucket: Bucket, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    """Prompts against themselves: [heads, I * P, D]."""
+    query, key, value = (bucket.apart(rows) for rows in (query, key, value))
+    out = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=True)
+    return out.transpose(0, 1).flatten(1, 2)
 
 
 class TrainingRow(PromptRow):
@@ -121,60 +116,60 @@ class TrainingRow(PromptRow):
         self.hidden_at = torch.empty_like(predicted)
         """[B, T] where in the row the state is that predicts each token; of masked ones, any place."""
         self.hidden_at[rows] = torch.where(fed[:, None] > 0, predicted, predicted[:, :1])
-        self._completions = [*self._spans(fed.tolist(), device)]
-
-    def _spans(self, fed: list[int], device):
-        """Per bucket: its completions' place in the row, and how to pad them to one length."""
-        begin, first = self.size, 0
-        for bucket in self.buckets:
-            lengths = fed[first : first + bucket.groups * self.group_size]
-            yield Completions(bucket, begin, lengths, device)
-            begin, first = begin + sum(lengths), first + len(lengths)
+        per_bucket = fed.split([bucket.groups * self.group_size for bucket in self.buckets])
+        self._completions = [Completions(*each) for each in zip(self.buckets, per_bucket, strict=True)]
 
     def attention(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        parts = [self.prompts(bucket, query, key, value, scale) for bucket in self.buckets]
-        parts += [part.attention(query, key, value, scale) for part in self._completions if part.size]
-        return torch.cat(parts, 1).transpose(0, 1)[None]
+        count = len(self.buckets)
+        sizes = [part.size for part in (*self.buckets, *self._completions)]
+        parts = [*zip(*(rows.split(sizes, 1) for rows in (query, key, value)), strict=True)]  # (query, key, value)
+        out = [prompts_attention(b, *part, scale) for b, part in zip(self.buckets, parts[:count], strict=True)]
+        for completions, part, prompts in zip(self._completions, parts[count:], parts[:count], strict=True):
+            out.append(completions.attention(*part, *prompts[1:], scale))
+        return torch.cat(out, 1).transpose(0, 1)[None]
 
 
 class Completions:
-    """The completions of one bucket: against their prompt and themselves."""
+    """The completions of one bucket: against their prompt and themselves. `lengths` [B] are the tokens of each."""
 
-    def __init__(self, bucket: Bucket, begin: int, lengths: list[int], device):
-        self.bucket, self.begin, self.size = bucket, begin, sum(lengths)
-        self.rows, self.width = len(lengths), max(lengths, default=0)
+    def __init__(self, bucket: Bucket, lengths: Tensor):
+        self.bucket, self.size = bucket, int(lengths.sum())
+        self.rows, self.width = len(lengths), int(lengths.max())
         self.gather = self.scatter = None
-        if self.size < self.rows * self.width:  # of different lengths: padded for attention alone
-            count = torch.tensor(lengths, device=device)
-            at = torch.arange(self.width, device=device)
-            inside = at < count[:, None]
-            first = (count.cumsum(0) - count)[:, None]
-            self.gather = (begin + (first + at).where(inside, 0)).flatten()
+        if 0 < self.size < self.rows * self.width:  # of different lengths: padded for attention alone
+            at = torch.arange(self.width, device=lengths.device)
+            inside = at < lengths[:, None]
+            first = (lengths.cumsum(0) - lengths)[:, None]
+            self.gather = (first + at).where(inside, 0).flatten()
             self.scatter = inside.flatten().nonzero()[:, 0]
-        self.visible = torch.ones(self.width, bucket.length + self.width, dtype=torch.bool, device=device)
-        self.visible = self.visible.tril(bucket.length)
+        visible = torch.ones(self.width, bucket.length + self.width, dtype=torch.bool, device=lengths.device)
+        self.visible = visible.tril(bucket.length)
 
-    def of(self, rows: Tensor) -> Tensor:
-        """[heads, N, D] to the completions [B, heads, U, D]."""
-        mine = rows[:, self.begin : self.begin + self.size] if self.gather is None else rows[:, self.gather]
-        return mine.unflatten(1, (self.rows, self.width)).transpose(0, 1)
+    def apart(self, rows: Tensor) -> Tensor:
+        """The completions' part of a row [heads, tokens, D] as completions [B, heads, U, D]."""
+        padded = rows if self.gather is None else rows.index_select(1, self.gather)
+        return padded.unflatten(1, (self.rows, self.width)).transpose(0, 1)
 
-    def attention(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    def attention(
+        self, query: Tensor, key: Tensor, value: Tensor, prompt_key: Tensor, prompt_value: Tensor, scale: float
+    ) -> Tensor:
         """[heads, tokens, D]."""
+        if not self.size:
+            return query
         group_size = self.rows // self.bucket.groups
 
-        def seen(rows: Tensor) -> Tensor:
-            prompt = self.bucket.of(rows)[:, None].expand(-1, group_size, -1, -1, -1).flatten(0, 1)
-            return torch.cat([prompt, self.of(rows)], 2)
+        def seen(prompt: Tensor, own: Tensor) -> Tensor:
+            repeated = self.bucket.apart(prompt)[:, None].expand(-1, group_size, -1, -1, -1).flatten(0, 1)
+            return torch.cat([repeated, self.apart(own)], 2)
 
-        keys, values = seen(key), seen(value)
+        keys, values = seen(prompt_key, key), seen(prompt_value, value)
         if query.is_cuda and len(query) != len(key):  # kernels that take a mask want as many keys as queries there
             keys, values = (rows.repeat_interleave(len(query) // len(key), 1) for rows in (keys, values))
         out = scaled_dot_product_attention(
-            self.of(query), keys, values, attn_mask=self.visible, scale=scale, enable_gqa=len(keys[0]) != len(query)
+            self.apart(query), keys, values, attn_mask=self.visible, scale=scale, enable_gqa=len(keys[0]) != len(query)
         )
         out = out.transpose(0, 1).flatten(1, 2)
-        return out if self.scatter is None else out[:, self.scatter]
+        return out if self.scatter is None else out.index_select(1, self.scatter)
 
 
 class DecodingRow:
@@ -272,6 +267,7 @@ class PrefillRow(PromptRow):
         self.held: dict[int, Sequence[tuple[Tensor, Tensor]]] = {}
 
     def attention(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        held = [(bucket.of(key).contiguous(), bucket.of(value).contiguous()) for bucket in self.buckets]
-        self.held[layer] = held
+        sizes = [bucket.size for bucket in self.buckets]
+        parts = zip(self.buckets, key.split(sizes, 1), value.split(sizes, 1), strict=True)
+        self.held[layer] = [(bucket.apart(k).contiguous(), bucket.apart(v).contiguous()) for bucket, k, v in parts]
         return super().attention(layer, query, key, value, scale)

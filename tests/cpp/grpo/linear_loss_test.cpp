@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/tensor.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <limits>
@@ -179,6 +180,34 @@ TEST_CASE("a batch without a token to learn from leaves gradients of 0") {
   });
 }
 
+TEST_CASE("banned words: the loss, its gradients and log-probabilities of the vocabulary without them") {
+  on_every_target([] {
+    for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
+      const std::int64_t vocabulary = 400;
+      Problem problem(3, 5, 32, vocabulary, dtype, 27);
+      // A whole tile of 128 words, the first and the last word, some twice; never a sampled one.
+      std::vector<std::int64_t> banned = {399, 0, 5, 399, 200};
+      for (std::int64_t id = 128; id < 256; ++id) banned.push_back(id);
+      problem.batch.tokens.remainder_(100).add_(6);
+      const at::Tensor ids = at::tensor(banned, at::kLong);
+      problem.batch.logits.index_fill_(2, ids, -std::numeric_limits<double>::infinity());
+      problem.batch.settle(27);
+
+      const at::Tensor hidden = problem.hidden.clone().requires_grad_(true);
+      const at::Tensor weight = problem.weight.clone().requires_grad_(true);
+      const TokenLoss result = linear_loss(hidden, weight, problem.batch.tokens, problem.inputs(),
+                                           at::scalar_tensor(problem.batch.normalizer), kAll,
+                                           {.temperature = problem.batch.temperature, .banned = ids});
+      result.loss.backward();
+      const Expected right = expected(problem, kAll);
+      CHECK(result.loss.item<double>() == doctest::Approx(right.loss).epsilon(dtype == at::kDouble ? 1e-12 : 2e-5));
+      CHECK(scalar::distance(hidden.grad(), right.hidden) <= tolerance(dtype));
+      CHECK(scalar::distance(weight.grad(), right.weight) <= tolerance(dtype));
+      CHECK(weight.grad().index_select(0, ids).count_nonzero().item<std::int64_t>() == 0);
+    }
+  });
+}
+
 TEST_CASE("errors of the linear loss") {
   const Problem problem(2, 3, 16, 9, at::kFloat, 26);
   const auto error = [&](const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& tokens,
@@ -199,5 +228,8 @@ TEST_CASE("errors of the linear loss") {
   CHECK(error(h.slice(2, 0, 0), w.slice(1, 0, 0), t) ==
         "[grpo::linear_loss] weight: expected V >= 1 and H >= 1, got [9, 0]");
   CHECK(error(h, w, t, {.temperature = -1}) == "[grpo::linear_loss] temperature must be in (0, inf), got -1");
+  CHECK(error(h, w, t, {.banned = at::tensor({9}, at::kLong)}) ==
+        "[grpo::linear_loss] banned: expected ids in [0, 9), got 9 to 9");
+  CHECK(error(h, w, t, {.banned = at::tensor({1.0F})}) == "[grpo::linear_loss] banned: expected int64, got Float");
   CHECK(error(h, w, t, {.logits_bytes = 0}) == "[grpo::linear_loss] logits_bytes must be positive, got 0");
 }
