@@ -21,7 +21,7 @@ def batch(count, seed, dim=8):
     }
 
 
-@pytest.mark.parametrize("backend", ["aten", *(["faiss"] if _core.has_faiss() else [])])
+@pytest.mark.parametrize("backend", ["native", "aten", *(["faiss"] if _core.has_faiss() else [])])
 def test_bank_finds_what_a_product_finds(backend):
     bank = memory.EmbeddingBank(16, backend=backend)
     rows, queries = unit_rows(400, 16, 1), unit_rows(7, 16, 2)
@@ -91,7 +91,7 @@ def test_wrong_input_is_named(tmp_path):
     ):
         store.novelty(**rows, within="group")
     with pytest.raises(
-        ValueError, match=r"\[memory::EmbeddingBank\] backend: expected one of automatic, faiss, aten, got 'f'"
+        ValueError, match=r"\[memory::EmbeddingBank\] backend: expected one of automatic, native, faiss, aten, got 'f'"
     ):
         memory.EmbeddingBank(8, backend="f")
     with pytest.raises(ValueError, match=r"\[memory::novelty\] image: expected int64, got Float"):
