@@ -2,16 +2,12 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/index_select.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <numeric>
 #include <set>
-#include <sstream>
 
-#include "memory/rows.h"
+#include "memory/history.h"
 #include "support.h"
 #include "vlmprobe/core/error.h"
 
@@ -21,44 +17,6 @@ using memory::QuestionMemory;
 using memory::Within;
 
 namespace {
-
-struct Folder {
-  Folder() : path(std::filesystem::temp_directory_path() / ("vlmprobe-memory-" + std::to_string(::getpid()))) {
-    std::filesystem::remove_all(path);
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string file() const { return (path / "memory.safetensors").string(); }
-  std::filesystem::path path;
-};
-
-// A batch that owns its texts: `count` questions, three to a sequence, a few images and few first words.
-struct Batch {
-  Batch(std::int64_t count, std::uint64_t seed, std::int64_t images = 4, std::int64_t dim = 16) {
-    random::Sequence draw(seed, random::Stream::kQuestion, 1);
-    const char* words[] = {"How many", "how, MANY", "Is the", "what"};
-    std::vector<std::int64_t> image, sequence, slot;
-    for (std::int64_t q = 0; q < count; ++q) {
-      texts.push_back(std::string(words[draw.below(4)]) + " thing " + std::to_string(q));
-      image.push_back((q / 3) % images + 100);
-      sequence.push_back(q / 3), slot.push_back(q % 3);
-    }
-    rows = {column(image), random_unit_rows(count, dim, seed), texts, column(sequence), column(slot)};
-  }
-  Batch(const Batch&) = delete;
-  std::vector<std::string> texts;
-  memory::QuestionRows rows;
-};
-
-std::string content(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream out;
-  out << stream.rdbuf();
-  return out.str();
-}
-
-void write(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
 
 double dot(const at::Tensor& a, std::size_t i, const at::Tensor& b, std::size_t j) {
   double sum = 0;
