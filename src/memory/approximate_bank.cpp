@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -141,8 +142,10 @@ void ApproximateBank::State::search(Matrix queries, std::int64_t k, const std::i
 
 ApproximateBank::ApproximateBank(const at::Tensor& rows, const ApproximateOptions& options) {
   expect_faiss(kOp, "a build with FAISS");
-  const std::int64_t dim = rows.defined() && rows.dim() == 2 ? rows.size(1) : 1;
-  expect(dim >= 1 && dim <= kMaxDim, kOp, "rows: expected a width of 1 to {}, got {}", kMaxDim, dim);
+  expect(rows.defined() && rows.dim() == 2 && rows.size(1) >= 1 && rows.size(1) <= kMaxDim, kOp,
+         "rows: expected shape [N, D] with D from 1 to {}, got [{}]", kMaxDim,
+         rows.defined() ? fmt::format("{}", fmt::join(rows.sizes(), ", ")) : "nothing");
+  const std::int64_t dim = rows.size(1);
   const at::Tensor flat = unit_rows(kOp, "rows", rows, dim);
   const std::int64_t count = flat.size(0);
   expect(count >= 1, kOp, "rows: expected at least 1, got 0");

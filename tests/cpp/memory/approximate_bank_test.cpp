@@ -99,7 +99,7 @@ TEST_CASE("wrong input of the approximate bank is named, and nothing of it is ke
   CHECK(thrown([&] { ApproximateBank(rows.slice(0, 0, 0)); }) ==
         "[memory::ApproximateBank] rows: expected at least 1, got 0");
   CHECK(thrown([&] { ApproximateBank(at::ones({4})); }) ==
-        "[memory::ApproximateBank] rows: expected shape [N, 1], got [4]");
+        "[memory::ApproximateBank] rows: expected shape [N, D] with D from 1 to 1048576, got [4]");
   ApproximateBank bank(rows);
   CHECK(thrown([&] { bank.nearest(rows, 21); }) ==
         "[memory::ApproximateBank::nearest] k: expected at most 20 (rows stored), got 21");
