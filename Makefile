@@ -10,7 +10,7 @@ help:
 	@echo "make setup    system packages (apt-get), .venv, pinned packages"
 	@echo "make build    the library and the Python module, in place"
 	@echo "make test     C++ build and tests, format, lint, pytest; ARGS='-k name' goes to pytest"
-	@echo "make test-sanitize  the C++ tests under AddressSanitizer and UBSan"
+	@echo "make test-sanitize  the C++ tests under AddressSanitizer, UBSan and ThreadSanitizer, then the fuzzers"
 	@echo "make bench    GRPO kernels beside TRL and Liger, one shape each; CASES=regex OUT=file MALLOC=kept"
 	@echo "make bench-record   every shape and thread count"
 	@echo "make demo     vlmprobe demo; ARGS='--steps 20' goes to it"
@@ -28,7 +28,7 @@ test: setup
 	@tools/check.sh $(ARGS)
 
 test-sanitize: setup
-	@cmake --workflow --preset asan
+	@tools/sanitize.sh
 
 BENCH_FLAGS = $(if $(CASES),--cases '$(CASES)') $(if $(OUT),--out '$(OUT)') $(if $(MALLOC),--malloc $(MALLOC))
 

@@ -1,6 +1,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings.h"
+#include "vlmprobe/memory/approximate_bank.h"
 #include "vlmprobe/memory/embedding_bank.h"
 #include "vlmprobe/memory/prefix_counts.h"
 #include "vlmprobe/memory/question_memory.h"
@@ -9,6 +10,7 @@ namespace vlmprobe::python {
 
 void bind_memory(pybind11::module_& module) {
   namespace py = pybind11;
+  using memory::ApproximateBank;
   using memory::EmbeddingBank;
   using memory::PrefixCounts;
   using memory::QuestionMemory;
@@ -16,6 +18,7 @@ void bind_memory(pybind11::module_& module) {
 
   py::enum_<memory::Backend>(module, "Backend")
       .value("automatic", memory::Backend::automatic)
+      .value("native", memory::Backend::native)
       .value("faiss", memory::Backend::faiss)
       .value("aten", memory::Backend::aten);
   py::enum_<memory::Within>(module, "Within")
@@ -38,6 +41,26 @@ void bind_memory(pybind11::module_& module) {
       .def_property_readonly("dim", &EmbeddingBank::dim)
       .def_property_readonly("backend", &EmbeddingBank::backend)
       .def("__len__", &EmbeddingBank::size);
+
+  py::class_<ApproximateBank>(module, "ApproximateBank")
+      .def(py::init([](const at::Tensor& rows, std::int64_t lists, std::int64_t probes) {
+             return ApproximateBank(rows, {lists, probes});
+           }),
+           py::arg("rows"), py::arg("lists"), py::arg("probes"), Release())
+      .def("add", &ApproximateBank::add, py::arg("rows"), Release())
+      .def(
+          "nearest",
+          [](const ApproximateBank& bank, const at::Tensor& queries, std::int64_t k) {
+            memory::Neighbours found = bank.nearest(queries, k);
+            return std::pair(found.score, found.id);
+          },
+          py::arg("queries"), py::arg("k"), Release())
+      .def("recall", &ApproximateBank::recall, py::arg("queries"), py::arg("k"), Release())
+      .def_property_readonly("dim", &ApproximateBank::dim)
+      .def_property_readonly("lists", &ApproximateBank::lists)
+      .def_property_readonly("probes", &ApproximateBank::probes)
+      .def("__len__", &ApproximateBank::size);
+  module.attr("DEFAULT_PROBES") = memory::ApproximateOptions().probes;
 
   py::class_<PrefixCounts>(module, "PrefixCounts")
       .def(py::init<std::int64_t>(), py::arg("length") = text::kPrefixLength)
@@ -69,10 +92,18 @@ void bind_memory(pybind11::module_& module) {
              const at::Tensor& slot) { return memory.commit(run, step, {image, embeddings, texts, sequence, slot}); },
           py::arg("run"), py::arg("step"), py::arg("image"), py::arg("embeddings"), py::arg("texts"),
           py::arg("sequence"), py::arg("slot"), Release())
+      .def(
+          "nearest",
+          [](const QuestionMemory& memory, const at::Tensor& image, const at::Tensor& embeddings, std::int64_t k) {
+            memory::Neighbours found = memory.nearest(image, embeddings, k);
+            return std::pair(found.score, found.id);
+          },
+          py::arg("image"), py::arg("embeddings"), py::arg("k"), Release())
+      .def("merge", &QuestionMemory::merge, py::arg("other"), Release())
       .def("save", &QuestionMemory::save, py::arg("directory"), Release())
-      .def_static("load", &QuestionMemory::load, py::arg("directory"), py::arg("backend"), Release())
+      .def_static("load", &QuestionMemory::load, py::arg("directory"), py::arg("backend"), py::arg("dim"), Release())
       .def("count", &QuestionMemory::count, py::arg("image"))
-      .def_property_readonly("prefixes", &QuestionMemory::prefixes, py::return_value_policy::reference_internal)
+      .def_property_readonly("prefixes", &QuestionMemory::prefixes)
       .def_property_readonly("images", &QuestionMemory::images)
       .def_property_readonly("bytes", &QuestionMemory::bytes)
       .def_property_readonly("dim", &QuestionMemory::dim)

@@ -30,9 +30,9 @@ class Neighbours:
     """The nearest rows of each query, best first, equal scores by the lower id."""
 
     score: torch.Tensor
-    """[Q, k] float64 inner products; -inf where fewer than k rows are stored."""
+    """[Q, k] float64 inner products."""
     id: torch.Tensor
-    """[Q, k] int64 places in the order of adding; -1 where fewer than k rows are stored."""
+    """[Q, k] int64 places in the order of adding."""
 
 
 class EmbeddingBank:
@@ -40,7 +40,8 @@ class EmbeddingBank:
 
     Args:
         dim: Width of the rows.
-        backend: ``automatic`` (FAISS where the build has it), ``faiss`` or ``aten``; results are the same, bit for bit.
+        backend: ``automatic`` (the fastest), ``native``, ``aten``, or ``faiss`` where the build has it; results are the
+            same, bit for bit.
 
     Raises:
         ValueError: dim out of range, an unknown backend, or FAISS in a build without it.
@@ -60,12 +61,12 @@ class EmbeddingBank:
         self._core.add(torch.as_tensor(rows))
 
     def nearest(self, queries: torch.Tensor, *, k: int) -> Neighbours:
-        """The k nearest rows of each of the [Q, D] float32 unit queries."""
+        """The k nearest rows of each of the [Q, D] float32 unit queries; ValueError for a k above the rows stored."""
         return Neighbours(*self._core.nearest(torch.as_tensor(queries), k))
 
     @property
     def backend(self) -> str:
-        """The backend in use: ``faiss`` or ``aten``."""
+        """The backend in use: ``native``, ``aten`` or ``faiss``."""
         return self._core.backend.name
 
     def __len__(self) -> int:
@@ -73,6 +74,64 @@ class EmbeddingBank:
 
     def __repr__(self) -> str:
         return f"EmbeddingBank({len(self)} rows, dim={self._core.dim}, backend={self.backend!r})"
+
+
+class ApproximateBank:
+    """Most of the nearest rows of one very large bank, in a fraction of the time of an exact search.
+
+    Rows are put into lists by the nearest of ``lists`` centres; a query is compared with the rows of the ``probes``
+    lists whose centres are nearest to it. Scores are exact; only which rows are looked at is approximate.
+
+    Args:
+        rows: [N, D] float32 unit rows, at least one; the centres come from a sample of them.
+        lists: 1 to N; ``None`` for the square root of N.
+        probes: At least 1; as many as ``lists`` or more makes the search exact.
+
+    Raises:
+        ValueError: A value out of range, rows that are no unit rows, or a build without FAISS.
+
+    Example:
+        >>> bank = ApproximateBank(torch.eye(4), lists=2, probes=2)
+        >>> bank.nearest(torch.eye(4), k=1).id.flatten().tolist()
+        [0, 1, 2, 3]
+        >>> bank.recall(torch.eye(4), k=2)
+        1.0
+
+    Source: inverted lists as in Jegou, Douze, Schmid, "Product quantization for nearest neighbor search", 2011.
+    """
+
+    def __init__(self, rows: torch.Tensor, *, lists: int | None = None, probes: int = _core.DEFAULT_PROBES):
+        if lists is not None and lists < 1:
+            raise ValueError(f"[memory::ApproximateBank] lists: expected at least 1, or None, got {lists}")
+        self._core = _core.ApproximateBank(torch.as_tensor(rows), lists or 0, probes)
+
+    def add(self, rows: torch.Tensor) -> None:
+        """Append [n, D] float32 unit rows to the lists that are there."""
+        self._core.add(torch.as_tensor(rows))
+
+    def nearest(self, queries: torch.Tensor, *, k: int) -> Neighbours:
+        """k near rows of each of the [Q, D] float32 unit queries; ValueError for a k above the rows stored."""
+        return Neighbours(*self._core.nearest(torch.as_tensor(queries), k))
+
+    def recall(self, queries: torch.Tensor, *, k: int) -> float:
+        """The share of the exact k nearest rows that :meth:`nearest` finds, by also searching exactly."""
+        return self._core.recall(torch.as_tensor(queries), k)
+
+    @property
+    def lists(self) -> int:
+        """Lists that the rows are in."""
+        return self._core.lists
+
+    @property
+    def probes(self) -> int:
+        """Lists that a query looks at."""
+        return self._core.probes
+
+    def __len__(self) -> int:
+        return len(self._core)
+
+    def __repr__(self) -> str:
+        return f"ApproximateBank({len(self)} rows, dim={self._core.dim}, lists={self.lists}, probes={self.probes})"
 
 
 @dataclass(frozen=True)
@@ -157,16 +216,51 @@ class QuestionMemory:
         columns = [_integers(column) for column in (sequence, slot)]
         return self._core.commit(run, step, _integers(image), torch.as_tensor(embeddings), list(texts), *columns)
 
+    def nearest(self, image, *, embeddings: torch.Tensor, k: int) -> Neighbours:
+        """The k nearest questions on each row's image.
+
+        Args:
+            image: [Q] integers, labels of images that have questions.
+            embeddings: [Q, D] float32 rows of unit length, on the CPU.
+            k: At least 1, at most the number of questions on each of the images.
+
+        Returns:
+            Neighbours whose ``id`` is a place in the order in which that image's questions came.
+        """
+        return Neighbours(*self._core.nearest(_integers(image), torch.as_tensor(embeddings), k))
+
+    def merge(self, other: QuestionMemory) -> int:
+        """Enter the questions of another memory whose keys are not here yet; runs are the same when their names are.
+
+        Afterwards questions are in the order of (run, step, sequence, slot): merging the memories of several processes
+        gives the same file in whatever order.
+
+        Returns:
+            The number of questions that were new.
+
+        Raises:
+            ValueError: The widths or the prefix lengths differ; nothing is changed.
+        """
+        return self._core.merge(other._core)
+
     def save(self, directory: str | os.PathLike) -> None:
         """Write ``memory.safetensors`` into the directory, atomically; the layout is in docs/formats/memory.md."""
         self._core.save(os.fspath(directory))
 
     @classmethod
-    def load(cls, directory: str | os.PathLike, *, backend: str = "automatic") -> QuestionMemory:
-        """Read what :meth:`save` wrote. Safe on files from strangers; ValueError says what is wrong with one."""
+    def load(
+        cls, directory: str | os.PathLike, *, backend: str = "automatic", dim: int | None = None
+    ) -> QuestionMemory:
+        """Read what :meth:`save` wrote. Safe on files from strangers; ValueError says what is wrong with one.
+
+        Args:
+            directory: Where ``memory.safetensors`` is.
+            backend: As in :class:`EmbeddingBank`.
+            dim: The width that the embeddings are expected to have; a file of another width is refused.
+        """
         memory = cls.__new__(cls)
         choice = _choice("memory::load", "backend", _core.Backend, backend)
-        memory._core = _core.QuestionMemory.load(os.fspath(directory), choice)
+        memory._core = _core.QuestionMemory.load(os.fspath(directory), choice, dim or 0)
         return memory
 
     def count(self, image: int) -> int:
@@ -195,7 +289,7 @@ class QuestionMemory:
 
     @property
     def backend(self) -> str:
-        """The backend in use: ``faiss`` or ``aten``."""
+        """The backend in use: ``native``, ``aten`` or ``faiss``."""
         return self._core.backend.name
 
     def __len__(self) -> int:

@@ -1,10 +1,13 @@
 #include "vlmprobe/memory/embedding_bank.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
 
 #include "nearest.h"
+#include "parallel.h"
+
 #include "vlmprobe/core/error.h"
 
 namespace vlmprobe::memory {
@@ -22,13 +25,21 @@ void EmbeddingBank::add(const at::Tensor& rows) {
 
 Neighbours EmbeddingBank::nearest(const at::Tensor& queries, std::int64_t k) const {
   constexpr auto kOp = "memory::EmbeddingBank::nearest";
-  expect(k >= 1, kOp, "k: expected at least 1, got {}", k);
+  constexpr std::int64_t kBlock = 64;  // queries that a thread takes at a time
+  check_k(kOp, k, size());
   const at::Tensor flat = unit_rows(kOp, "queries", queries, dim_);
 
-  const std::int64_t count = flat.size(0);
+  const std::int64_t count = flat.size(0), blocks = (count + kBlock - 1) / kBlock;
   Neighbours found{at::empty({count, k}, at::kDouble), at::empty({count, k}, at::kLong)};
-  memory::nearest({flat.const_data_ptr<float>(), count, dim_}, {store_.data(), size(), dim_}, k, backend_,
-                  found.score.mutable_data_ptr<double>(), found.id.mutable_data_ptr<std::int64_t>());
+  auto* score = found.score.mutable_data_ptr<double>();
+  auto* id = found.id.mutable_data_ptr<std::int64_t>();
+  const std::vector<const float*> rows = row_pointers({flat.const_data_ptr<float>(), count, dim_});
+  const double work = static_cast<double>(count) * static_cast<double>(size() * dim_);
+  for_each_index(static_cast<std::size_t>(blocks), threads_for(work, blocks), [&](std::size_t block) {
+    const std::int64_t first = static_cast<std::int64_t>(block) * kBlock;
+    const std::span some(rows.data() + first, static_cast<std::size_t>(std::min(kBlock, count - first)));
+    memory::nearest(some, {store_.data(), size(), dim_}, k, backend_, score + first * k, id + first * k);
+  });
   return found;
 }
 

@@ -1,17 +1,16 @@
 #include "nearest.h"
 
-#include <ATen/core/Tensor.h>
+#include <ATen/Parallel.h>
 #include <ATen/ops/from_blob.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/topk.h>
 #include <fmt/ranges.h>
-#include <omp.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <limits>
 #include <vector>
+
+#include "kernels.h"
+#include "parallel.h"
+#include "shortlist.h"
 
 #include "vlmprobe/core/error.h"
 
@@ -22,71 +21,79 @@
 namespace vlmprobe::memory {
 namespace {
 
-constexpr std::int64_t kSpare = 8;     // candidates beyond k
-constexpr std::int64_t kBlock = 1024;  // queries whose [block, N] scores are in memory at a time
+constexpr std::int64_t kAtenLanes = 64;  // queries of one product; a BLAS likes more than `scan` does
 
-struct Candidate {
-  double score;
-  std::int64_t id;
-  // Best first: the higher score, then the lower id.
-  bool operator<(const Candidate& other) const { return score != other.score ? score > other.score : id < other.id; }
-};
-
-// FAISS and BLAS wake OpenMP's threads for every call; here the threads are over images.
-class OneThread {
- public:
-  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-  ~OneThread() { omp_set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
-
-// The `count` best rows of each query in float32, in no promised order among near-equals.
-void propose_aten(Matrix queries, Matrix bank, std::int64_t count, float* score, std::int64_t* id) {
-  const auto view = [](Matrix m) { return at::from_blob(const_cast<float*>(m.data), {m.rows, m.dim}, at::kFloat); };
-  const auto [values, places] = at::topk(at::mm(view(queries), view(bank).t()), count, 1);
-  std::copy_n(values.const_data_ptr<float>(), queries.rows * count, score);
-  std::copy_n(places.const_data_ptr<std::int64_t>(), queries.rows * count, id);
+// Scores the shortlist in float64 and writes its best; false when a rough score was off by more than the margin.
+bool finish(const float* query, Matrix bank, Shortlist& list, std::int64_t k, double* score, std::int64_t* id) {
+  bool close = true;
+  std::vector<Candidate> rows = list.rows();
+  for (Candidate& row : rows) {
+    const double exact = inner_product(query, bank.row(row.id), bank.dim);
+    close = close && std::abs(exact - row.score) <= margin(bank.dim);
+    row.score = exact;
+  }
+  write_best(rows, k, score, id);
+  return close;
 }
 
-#ifdef VLMPROBE_WITH_FAISS
-void propose_faiss(Matrix queries, Matrix bank, std::int64_t count, float* score, std::int64_t* id) {
-  // Below 20 queries FAISS 1.7.3 leaves BLAS for scalar loops that are many times slower.
-  static const int threshold = faiss::distance_compute_blas_threshold = 1;
-  static_cast<void>(threshold);
-  const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
-  faiss::knn_inner_product(queries.data, bank.data, size(bank.dim), size(queries.rows), size(bank.rows), size(count),
-                           score, id);
-}
-#endif
-
-void propose(Backend backend, Matrix queries, Matrix bank, std::int64_t count, float* score, std::int64_t* id) {
-#ifdef VLMPROBE_WITH_FAISS
-  if (backend == Backend::faiss) return propose_faiss(queries, bank, count, score, id);
-#endif
-  static_cast<void>(backend);
-  propose_aten(queries, bank, count, score, id);
+bool scan_block(ScanBlock& block, std::span<const float* const> queries, Matrix bank, std::int64_t k, double* score,
+                std::int64_t* id) {
+  std::vector<Shortlist> lists(queries.size(), Shortlist(k, margin(bank.dim)));
+  std::vector<Shortlist*> each;
+  for (Shortlist& list : lists) each.push_back(&list);
+  block.pack(queries);
+  block.scan(bank, 0, each);
+  bool close = true;
+  for (std::size_t q = 0; q < queries.size(); ++q) {
+    const auto at = static_cast<std::int64_t>(q) * k;
+    close = finish(queries[q], bank, lists[q], k, score + at, id + at) && close;
+  }
+  return close;
 }
 
-// The k best of `found`, padded to k.
-void write_best(std::vector<Candidate>& found, std::int64_t k, double* score, std::int64_t* id) {
-  const auto kept = std::min<std::int64_t>(k, static_cast<std::int64_t>(found.size()));
-  std::partial_sort(found.begin(), found.begin() + kept, found.end());
-  for (std::int64_t i = 0; i < k; ++i) {
-    score[i] = i < kept ? found[i].score : -std::numeric_limits<double>::infinity();
-    id[i] = i < kept ? found[i].id : -1;
+void nearest_scan(std::span<const float* const> queries, Matrix bank, std::int64_t k, Backend backend, double* score,
+                  std::int64_t* id) {
+  const auto count = static_cast<std::int64_t>(queries.size());
+  const std::int64_t wanted = (count + kLanes - 1) / kLanes * kLanes;
+  const std::int64_t lanes = backend == Backend::native ? kLanes : std::min(wanted, kAtenLanes);
+  ScanBlock block(backend, bank.dim, lanes);
+  for (std::int64_t first = 0; first < count; first += lanes) {
+    const auto some =
+        queries.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(std::min(lanes, count - first)));
+    // Torch may have been told to multiply in less than float32: then the margins do not hold.
+    if (!scan_block(block, some, bank, k, score + first * k, id + first * k) && backend != Backend::native)
+      nearest_scan(some, bank, k, Backend::native, score + first * k, id + first * k);
   }
 }
 
-void search_rows(const float* query, Matrix bank, std::int64_t k, std::vector<Candidate>& found, double* score,
-                 std::int64_t* id) {
-  found.clear();
-  for (std::int64_t i = 0; i < bank.rows; ++i) found.push_back({inner_product(query, bank.row(i), bank.dim), i});
-  write_best(found, k, score, id);
+#ifdef VLMPROBE_WITH_FAISS
+// FAISS proposes a few rows more than k. Rows that it did not propose have at most the lowest proposed score: where
+// that is near the k-th, the query is searched again by a scan.
+void nearest_faiss(std::span<const float* const> queries, Matrix bank, std::int64_t k, double* score,
+                   std::int64_t* id) {
+  constexpr std::int64_t kSpare = 8;
+  const auto size = [](std::int64_t n) { return static_cast<std::size_t>(n); };
+  // Below 20 queries FAISS 1.7.3 leaves BLAS for scalar loops that are many times slower.
+  static const int threshold = faiss::distance_compute_blas_threshold = 1;
+  static_cast<void>(threshold);
+  const std::int64_t proposed = std::min(k + kSpare, bank.rows), count = static_cast<std::int64_t>(queries.size());
+  std::vector<float> gathered, rough(size(count * proposed));
+  std::vector<std::int64_t> places(rough.size());
+  for (const float* query : queries) gathered.insert(gathered.end(), query, query + bank.dim);
+  faiss::knn_inner_product(gathered.data(), bank.data, size(bank.dim), queries.size(), size(bank.rows), size(proposed),
+                           rough.data(), places.data());
+  for (std::int64_t q = 0; q < count; ++q) {
+    Shortlist list(k, margin(bank.dim));
+    for (std::int64_t i = q * proposed; i < (q + 1) * proposed; ++i)
+      list.offer(static_cast<double>(rough[i]), places[i]);
+    const double lowest = *std::min_element(rough.begin() + q * proposed, rough.begin() + (q + 1) * proposed);
+    list.rows();  // now its threshold is the k-th score's
+    const bool whole = proposed == bank.rows || lowest < list.threshold();
+    if (!whole || !finish(queries[q], bank, list, k, score + q * k, id + q * k))
+      nearest_scan(queries.subspan(size(q), 1), bank, k, Backend::native, score + q * k, id + q * k);
+  }
 }
+#endif
 
 }  // namespace
 
@@ -98,11 +105,32 @@ bool has_faiss() {
 #endif
 }
 
+void expect_faiss(std::string_view op, std::string_view allowed) {
+  expect(has_faiss(), op,
+         "backend: expected {}, got faiss, which this build does not have (install FAISS, Debian's libfaiss-dev, and "
+         "build again with VLMPROBE_WITH_FAISS=ON)",
+         allowed);
+}
+
 Backend resolve(std::string_view op, Backend backend) {
-  expect(backend != Backend::faiss || has_faiss(), op,
-         "backend: expected automatic or aten, got faiss, which this build does not have (install FAISS, Debian's "
-         "libfaiss-dev, and build again with VLMPROBE_WITH_FAISS=ON)");
-  return backend != Backend::automatic ? backend : has_faiss() ? Backend::faiss : Backend::aten;
+  if (backend == Backend::faiss) expect_faiss(op, "automatic, native or aten");
+  if (backend != Backend::automatic) return backend;
+  return kernels().wide ? Backend::native : Backend::aten;
+}
+
+void check_k(std::string_view op, std::int64_t k, std::int64_t stored) {
+  expect(k >= 1, op, "k: expected at least 1, got {}", k);
+  expect(k <= stored, op, "k: expected at most {} (rows stored), got {}", stored, k);
+}
+
+at::Tensor view(Matrix matrix) {
+  return at::from_blob(const_cast<float*>(matrix.data), {matrix.rows, matrix.dim}, at::kFloat);
+}
+
+std::vector<const float*> row_pointers(Matrix matrix) {
+  std::vector<const float*> rows;
+  for (std::int64_t i = 0; i < matrix.rows; ++i) rows.push_back(matrix.row(i));
+  return rows;
 }
 
 at::Tensor unit_rows(std::string_view op, std::string_view name, const at::Tensor& rows, std::int64_t dim) {
@@ -113,63 +141,44 @@ at::Tensor unit_rows(std::string_view op, std::string_view name, const at::Tenso
          fmt::join(rows.sizes(), ", "));
 
   const at::Tensor flat = rows.detach().contiguous();
-  const Matrix matrix{flat.const_data_ptr<float>(), flat.size(0), dim};
-  for (std::int64_t i = 0; i < matrix.rows; ++i) {
-    const double length = std::sqrt(inner_product(matrix.row(i), matrix.row(i), dim));
-    if (std::abs(length - 1) <= kUnitTolerance) [[likely]]
-      continue;
-    const auto finite = [](float value) { return std::isfinite(value); };
-    expect(std::all_of(matrix.row(i), matrix.row(i) + dim, finite), op, "{}: row {} is not finite", name, i);
-    expect(false, op, "{}: row {}: expected length 1 (to within {}), got {:.6g}", name, i, kUnitTolerance, length);
-  }
+  check_unit(op, name, {flat.const_data_ptr<float>(), flat.size(0), dim});
   return flat;
 }
 
-double inner_product(const float* a, const float* b, std::int64_t dim) {
-  std::array<double, 8> sums{};
-  std::int64_t i = 0;
-  for (; i + 8 <= dim; i += 8)
-    for (std::int64_t lane = 0; lane < 8; ++lane)
-      sums[lane] += static_cast<double>(a[i + lane]) * static_cast<double>(b[i + lane]);
-  for (; i < dim; ++i) sums[0] += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+void check_unit(std::string_view op, std::string_view name, Matrix rows, std::int64_t first) {
+  for (std::int64_t i = 0; i < rows.rows; ++i) {
+    const double length = std::sqrt(inner_product(rows.row(i), rows.row(i), rows.dim));
+    if (std::abs(length - 1) <= kUnitTolerance) [[likely]]
+      continue;
+    const auto finite = [](float value) { return std::isfinite(value); };
+    expect(std::all_of(rows.row(i), rows.row(i) + rows.dim, finite), op, "{}: row {} is not finite", name, first + i);
+    expect(false, op, "{}: row {}: expected length 1 (to within {}), got {:.6g}", name, first + i, kUnitTolerance,
+           length);
+  }
 }
 
-void nearest(Matrix queries, Matrix bank, std::int64_t k, Backend backend, double* score, std::int64_t* id) {
-  std::vector<Candidate> found;
-  const std::int64_t count = k + kSpare;
-  if (bank.rows <= 4 * count) {  // proposing would cost as much as the search
-    for (std::int64_t q = 0; q < queries.rows; ++q)
-      search_rows(queries.row(q), bank, k, found, score + q * k, id + q * k);
-    return;
-  }
+double inner_product(const float* a, const float* b, std::int64_t dim) {
+  static const InnerProduct chosen = kernels().inner_product;
+  return chosen(a, b, dim);
+}
 
+double margin(std::int64_t dim) {
+  return 1.01 * static_cast<double>(dim) * 0x1p-24;
+}
+
+int threads_for(double products, std::int64_t pieces) {
+  constexpr double kThreadedWork = 5e7;
+  if (products < kThreadedWork) return 1;
+  return static_cast<int>(std::clamp<std::int64_t>(pieces, 1, at::get_num_threads()));
+}
+
+void nearest(std::span<const float* const> queries, Matrix bank, std::int64_t k, Backend backend, double* score,
+             std::int64_t* id) {
   const OneThread guard;
-  // A float32 sum of D products of unit rows is off by at most D 2^-24 |a||b|, in any order.
-  const double margin = 1.01 * static_cast<double>(bank.dim) * 0x1p-24;
-  std::vector<float> rough(static_cast<std::size_t>(std::min(queries.rows, kBlock) * count));
-  std::vector<std::int64_t> places(rough.size());
-  for (std::int64_t first = 0; first < queries.rows; first += kBlock) {
-    const Matrix block{queries.row(first), std::min(kBlock, queries.rows - first), queries.dim};
-    propose(backend, block, bank, count, rough.data(), places.data());
-    for (std::int64_t q = 0; q < block.rows; ++q) {
-      const std::int64_t at = (first + q) * k;
-      const float* proposed = rough.data() + q * count;
-      found.clear();
-      double off = 0;
-      for (std::int64_t c = 0; c < count; ++c) {
-        const std::int64_t place = places[q * count + c];
-        found.push_back({inner_product(block.row(q), bank.row(place), bank.dim), place});
-        off = std::max(off, std::abs(found.back().score - proposed[c]));
-      }
-      write_best(found, k, score + at, id + at);
-      // Rows that were not proposed have at most the lowest proposed score. Where that is near the k-th, look at all;
-      // so too where torch was told to multiply in less than float32.
-      const double lowest = *std::min_element(proposed, proposed + count);
-      if (off > margin || lowest + margin >= score[at + k - 1])
-        search_rows(block.row(q), bank, k, found, score + at, id + at);
-    }
-  }
+#ifdef VLMPROBE_WITH_FAISS
+  if (backend == Backend::faiss) return nearest_faiss(queries, bank, k, score, id);
+#endif
+  nearest_scan(queries, bank, k, backend, score, id);
 }
 
 }  // namespace vlmprobe::memory

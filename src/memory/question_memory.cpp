@@ -1,28 +1,24 @@
 #include "vlmprobe/memory/question_memory.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <map>
 #include <numeric>
-#include <thread>
 #include <utility>
 
-#include "nearest.h"
+#include "parallel.h"
+#include "question_state.h"
 
 #include "vlmprobe/core/error.h"
 
 namespace vlmprobe::memory {
 namespace {
 
-constexpr double kThreadedWork = 5e7;  // products; below it threads cost more than they save
-
 using RowList = std::vector<std::size_t>;
-using Order = std::pair<std::int64_t, std::int64_t>;  // (sequence, slot)
+using Order = StepKeys::Order;
 
 const std::int64_t* integers(std::string_view op, std::string_view name, const at::Tensor& column, std::int64_t size) {
   expect(column.defined() && column.scalar_type() == at::kLong, op, "{}: expected int64, got {}", name,
@@ -35,10 +31,12 @@ const std::int64_t* integers(std::string_view op, std::string_view name, const a
 
 // The columns of a batch, checked.
 struct Batch {
+  Batch(std::string_view op, const at::Tensor& images, const at::Tensor& rows, std::int64_t dim)
+      : embeddings(unit_rows(op, "embeddings", rows, dim)), image(integers(op, "image", images, embeddings.size(0))) {}
   Batch(std::string_view op, const QuestionRows& rows, std::int64_t dim, bool keyed)
-      : embeddings(unit_rows(op, "embeddings", rows.embeddings, dim)), texts(rows.texts) {
+      : Batch(op, rows.image, rows.embeddings, dim) {
+    texts = rows.texts;
     const std::int64_t count = embeddings.size(0);
-    image = integers(op, "image", rows.image, count);
     expect(static_cast<std::int64_t>(texts.size()) == count, op,
            "texts: expected {}, one per row of embeddings, got {}", count, texts.size());
     if (!keyed) return;
@@ -46,14 +44,14 @@ struct Batch {
                *slot = integers(op, "slot", rows.slot, count);
     for (std::int64_t q = 0; q < count; ++q) order.emplace_back(sequence[q], slot[q]);
   }
-  std::size_t size() const { return texts.size(); }
+  std::size_t size() const { return static_cast<std::size_t>(embeddings.size(0)); }
   const float* row(std::size_t q) const {
     return embeddings.const_data_ptr<float>() + static_cast<std::int64_t>(q) * embeddings.size(1);
   }
 
   at::Tensor embeddings;
+  const std::int64_t* image;
   std::span<const std::string> texts;
-  const std::int64_t* image = nullptr;
   std::vector<Order> order;  // empty unless keyed
 };
 
@@ -71,40 +69,35 @@ std::vector<std::pair<std::int64_t, RowList>> by_image(const Batch& batch) {
   return {rows.begin(), rows.end()};
 }
 
-// call(i) for i in [0, count), on `threads` threads. The first exception is thrown again here.
-template <class Call>
-void for_each_index(std::size_t count, int threads, Call call) {
-  std::atomic<std::size_t> next = 0;
-  std::vector<std::exception_ptr> failures(static_cast<std::size_t>(std::max(threads, 1)));
-  const auto work = [&](std::size_t worker) {
-    try {
-      for (std::size_t i = next++; i < count; i = next++) call(i);
-    } catch (...) {
-      failures[worker] = std::current_exception();
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (std::size_t worker = 1; worker < failures.size(); ++worker) helpers.emplace_back(work, worker);
-    work(0);
-  }
-  for (const auto& failure : failures)
-    if (failure) std::rethrow_exception(failure);
-}
-
 double clamped(double novelty) {
   return std::clamp(novelty, 0.0, 1.0);
 }
 
-// Best score of each of the rows, all on one image, against that image's bank.
-void score_image(const Batch& batch, const RowList& rows, Matrix bank, Backend backend, double* semantic) {
-  std::vector<float> queries;
-  for (const std::size_t q : rows) queries.insert(queries.end(), batch.row(q), batch.row(q) + bank.dim);
-  std::vector<double> score(rows.size());
-  std::vector<std::int64_t> id(rows.size());
-  nearest({queries.data(), static_cast<std::int64_t>(rows.size()), bank.dim}, bank, 1, backend, score.data(),
-          id.data());
-  for (std::size_t i = 0; i < rows.size(); ++i) semantic[rows[i]] = clamped(1.0 - score[i]);
+// The k nearest of the rows, all on one image, in the places of the rows.
+void search_image(const Batch& batch, const RowList& rows, Matrix bank, std::int64_t k, Backend backend, double* score,
+                  std::int64_t* id) {
+  std::vector<const float*> queries;
+  for (const std::size_t q : rows) queries.push_back(batch.row(q));
+  std::vector<double> scores(rows.size() * static_cast<std::size_t>(k));
+  std::vector<std::int64_t> ids(scores.size());
+  memory::nearest(queries, bank, k, backend, scores.data(), ids.data());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto from = static_cast<std::int64_t>(i) * k, to = static_cast<std::int64_t>(rows[i]) * k;
+    std::copy_n(scores.begin() + from, k, score + to);
+    std::copy_n(ids.begin() + from, k, id + to);
+  }
+}
+
+// Calls search(rows of the batch, their bank) for each image that has one, on several threads where that pays.
+template <class Search>
+void each_image(const Batch& batch, const RowStore& store, Search search) {
+  auto groups = by_image(batch);
+  std::erase_if(groups, [&](const auto& group) { return store.rows(group.first).rows == 0; });
+  double work = 0;
+  for (const auto& [image, rows] : groups)
+    work += static_cast<double>(rows.size()) * static_cast<double>(store.rows(image).rows * batch.embeddings.size(1));
+  for_each_index(groups.size(), threads_for(work, static_cast<std::int64_t>(groups.size())),
+                 [&](std::size_t g) { search(groups[g].second, store.rows(groups[g].first)); });
 }
 
 // Lowers the novelties by the earlier questions of the batch itself; `rows` is the batch in the order of its keys.
@@ -131,67 +124,145 @@ void add_earlier(const Batch& batch, const RowList& rows, Within within, const P
 
 }  // namespace
 
-QuestionMemory::QuestionMemory(std::int64_t dim, std::int64_t prefix_length, Backend backend)
-    : dim_(dim), backend_(resolve("memory::QuestionMemory", backend)), prefixes_(prefix_length) {
-  expect(dim >= 1 && dim <= kMaxDim, "memory::QuestionMemory", "dim: expected 1 to {}, got {}", kMaxDim, dim);
+QuestionMemory::State::State(std::int64_t width, std::int64_t prefix_length, Backend chosen)
+    : dim(width), backend(chosen), prefixes(prefix_length), rows(width) {}
+
+void QuestionMemory::State::enter(const Key& key, std::int64_t image, std::int64_t prefix, const float* embedding) {
+  entries.push_back({key, image, rows.rows(image).rows, prefix});
+  rows.append(image, embedding);
 }
 
+std::int64_t QuestionMemory::State::index_keys() {
+  std::vector<std::int64_t> order(entries.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](auto a, auto b) { return std::pair(entries[a].key, a) < std::pair(entries[b].key, b); });
+  auto twice = static_cast<std::int64_t>(entries.size());
+  keys.clear();
+  for (std::size_t first = 0, last = 0; first < order.size(); first = last) {
+    const Key& head = entries[order[first]].key;
+    std::vector<Order> step;
+    for (; last < order.size(); ++last) {
+      const Key& key = entries[order[last]].key;
+      if (key.run != head.run || key.step != head.step) break;
+      if (last > first && key == entries[order[last - 1]].key) twice = std::min(twice, order[last]);
+      step.emplace_back(key.sequence, key.slot);
+    }
+    keys[{head.run, head.step}].add(step);
+  }
+  return twice == static_cast<std::int64_t>(entries.size()) ? -1 : twice;
+}
+
+QuestionMemory::QuestionMemory(std::int64_t dim, std::int64_t prefix_length, Backend backend) {
+  constexpr auto kOp = "memory::QuestionMemory";
+  expect(dim >= 1 && dim <= kMaxDim, kOp, "dim: expected 1 to {}, got {}", kMaxDim, dim);
+  state_ = std::make_unique<State>(dim, prefix_length, resolve(kOp, backend));
+}
+
+QuestionMemory::QuestionMemory(QuestionMemory&&) noexcept = default;
+QuestionMemory& QuestionMemory::operator=(QuestionMemory&&) noexcept = default;
+QuestionMemory::~QuestionMemory() = default;
+
 Novelty QuestionMemory::novelty(const QuestionRows& rows, Within within) const {
-  const Batch batch("memory::novelty", rows, dim_, within != Within::none);
+  const Batch batch("memory::novelty", rows, state_->dim, within != Within::none);
 
   const auto count = static_cast<std::int64_t>(batch.size());
-  Novelty out{at::empty({count}, at::kDouble), at::empty({count}, at::kDouble)};
+  Novelty out{at::ones({count}, at::kDouble), at::empty({count}, at::kDouble)};
   auto *semantic = out.semantic.mutable_data_ptr<double>(), *lexical = out.lexical.mutable_data_ptr<double>();
-  const auto groups = by_image(batch);
-  std::vector<Matrix> banks;
-  double work = 0;
-  for (const auto& [image, members] : groups) {
-    const auto found = banks_.find(image);
-    banks.push_back({found == banks_.end() ? nullptr : found->second.data(), this->count(image), dim_});
-    work += static_cast<double>(members.size()) * static_cast<double>(banks.back().rows * dim_);
-  }
-  const int threads = work < kThreadedWork ? 1 : std::min(at::get_num_threads(), static_cast<int>(groups.size()));
-  for_each_index(groups.size(), threads,
-                 [&](std::size_t g) { score_image(batch, groups[g].second, banks[g], backend_, semantic); });
-  for (std::size_t q = 0; q < batch.size(); ++q) lexical[q] = lexical_novelty(prefixes_.count(batch.texts[q]));
-  if (within != Within::none) add_earlier(batch, by_key(batch), within, prefixes_, dim_, semantic, lexical);
+  std::vector<std::int64_t> id(batch.size());
+  const std::shared_lock lock(state_->mutex);
+  each_image(batch, state_->rows, [&](const RowList& members, Matrix bank) {
+    search_image(batch, members, bank, 1, state_->backend, semantic, id.data());
+    for (const std::size_t q : members) semantic[q] = clamped(1.0 - semantic[q]);
+  });
+  for (std::size_t q = 0; q < batch.size(); ++q) lexical[q] = lexical_novelty(state_->prefixes.count(batch.texts[q]));
+  if (within != Within::none)
+    add_earlier(batch, by_key(batch), within, state_->prefixes, state_->dim, semantic, lexical);
   return out;
+}
+
+Neighbours QuestionMemory::nearest(const at::Tensor& image, const at::Tensor& embeddings, std::int64_t k) const {
+  constexpr auto kOp = "memory::nearest";
+  expect(k >= 1, kOp, "k: expected at least 1, got {}", k);
+  const Batch batch(kOp, image, embeddings, state_->dim);
+
+  const auto count = static_cast<std::int64_t>(batch.size());
+  const std::shared_lock lock(state_->mutex);
+  for (std::int64_t q = 0; q < count; ++q) {
+    const std::int64_t stored = state_->rows.rows(batch.image[q]).rows;
+    expect(stored > 0, kOp, "image: row {}: expected an image with questions, got {}", q, batch.image[q]);
+    check_k(kOp, k, stored);
+  }
+  Neighbours found{at::empty({count, k}, at::kDouble), at::empty({count, k}, at::kLong)};
+  auto* score = found.score.mutable_data_ptr<double>();
+  auto* id = found.id.mutable_data_ptr<std::int64_t>();
+  each_image(batch, state_->rows, [&](const RowList& members, Matrix bank) {
+    search_image(batch, members, bank, k, state_->backend, score, id);
+  });
+  return found;
 }
 
 std::int64_t QuestionMemory::commit(std::string_view run, std::int64_t step, const QuestionRows& rows) {
   expect(!run.empty(), "memory::commit", "run: expected a name, got an empty text");
-  const Batch batch("memory::commit", rows, dim_, true);
+  const Batch batch("memory::commit", rows, state_->dim, true);
+  const RowList ordered = by_key(batch);
+  if (ordered.empty()) return 0;
 
-  const std::int64_t before = size();
-  const auto known = std::find(runs_.begin(), runs_.end(), run);
-  const std::int64_t run_id = known - runs_.begin();
-  if (known == runs_.end() && batch.size() > 0) runs_.emplace_back(run);
-  for (const std::size_t q : by_key(batch)) {
-    const Key key = {run_id, step, batch.order[q].first, batch.order[q].second};
-    if (keys_.contains(key)) continue;
-    prefixes_.add(batch.texts[q]);
-    enter(key, batch.image[q], batch.row(q));
+  const std::unique_lock lock(state_->mutex);
+  const std::int64_t run_id = state_->run(run);
+  StepKeys& keys = state_->keys[{run_id, step}];
+  const auto fresh = [&](std::size_t q, std::size_t before) {
+    return (before == ordered.size() || batch.order[q] != batch.order[before]) && !keys.contains(batch.order[q]);
+  };
+  std::vector<Order> entered;
+  std::size_t before = ordered.size();
+  for (const std::size_t q : ordered) {
+    if (fresh(q, before)) {
+      const std::int64_t prefix = state_->prefixes.add(batch.texts[q]);
+      state_->enter({run_id, step, batch.order[q].first, batch.order[q].second}, batch.image[q], prefix, batch.row(q));
+      entered.push_back(batch.order[q]);
+    }
+    before = q;
   }
-  return size() - before;
+  keys.add(entered);
+  return static_cast<std::int64_t>(entered.size());
 }
 
-void QuestionMemory::enter(const Key& key, std::int64_t image, const float* embedding) {
-  keys_.insert(key);
-  entries_.push_back({key, image, count(image)});
-  auto& bank = banks_[image];
-  bank.insert(bank.end(), embedding, embedding + dim_);
+std::int64_t QuestionMemory::size() const {
+  const std::shared_lock lock(state_->mutex);
+  return static_cast<std::int64_t>(state_->entries.size());
 }
 
 std::int64_t QuestionMemory::count(std::int64_t image) const {
-  const auto found = banks_.find(image);
-  return found == banks_.end() ? 0 : static_cast<std::int64_t>(found->second.size()) / dim_;
+  const std::shared_lock lock(state_->mutex);
+  return state_->rows.rows(image).rows;
+}
+
+std::int64_t QuestionMemory::images() const {
+  const std::shared_lock lock(state_->mutex);
+  return state_->rows.labels();
+}
+
+std::int64_t QuestionMemory::dim() const {
+  return state_->dim;
+}
+
+Backend QuestionMemory::backend() const {
+  return state_->backend;
+}
+
+PrefixCounts QuestionMemory::prefixes() const {
+  const std::shared_lock lock(state_->mutex);
+  return state_->prefixes;
 }
 
 std::int64_t QuestionMemory::bytes() const {
-  std::int64_t total = size() * (dim_ * static_cast<std::int64_t>(sizeof(float)) +
-                                 static_cast<std::int64_t>(sizeof(Entry) + sizeof(Key)));
-  for (const auto& [prefix, times] : prefixes_.counts())
-    total += static_cast<std::int64_t>(prefix.size() + sizeof(times));
+  const std::shared_lock lock(state_->mutex);
+  const std::int64_t row = state_->dim * static_cast<std::int64_t>(sizeof(float)) +
+                           static_cast<std::int64_t>(sizeof(State::Entry) + sizeof(Order));
+  std::int64_t total = static_cast<std::int64_t>(state_->entries.size()) * row;
+  for (const std::string& prefix : state_->prefixes.prefixes())
+    total += static_cast<std::int64_t>(prefix.size() + sizeof(std::int64_t));
   return total;
 }
 

@@ -1,8 +1,9 @@
 // The memory's file; docs/formats/memory.md has the layout.
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <ATen/ops/from_blob.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -10,63 +11,103 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <numeric>
+#include <span>
 
-#include "nearest.h"
+#include "question_state.h"
 
 #include "vlmprobe/core/error.h"
-#include "vlmprobe/memory/question_memory.h"
 #include "vlmprobe/text/safetensors.h"
 
 namespace vlmprobe::memory {
 namespace {
 
+constexpr std::int64_t kBlock = 1024;  // rows that are copied at a time
 constexpr auto kSave = "memory::save", kLoad = "memory::load";
-constexpr auto kFormat = "vlmprobe.memory", kVersion = "1", kFile = "memory.safetensors";
+constexpr auto kFormat = "vlmprobe.memory", kVersion = "2", kFile = "memory.safetensors";
 
 using Integers = std::vector<std::int64_t>;
 
-template <class T>
-std::string_view bytes_of(const std::vector<T>& values) {
-  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
-}
-
 // Texts as one block of bytes and the end of each in it.
 struct TextColumn {
-  std::string bytes;
-  Integers ends;
-  void add(std::string_view text) {
-    bytes += text;
-    ends.push_back(static_cast<std::int64_t>(bytes.size()));
-  }
-};
-
-// Writes all of it beside the target, makes it durable, and puts it in the target's place.
-void replace_file(const std::filesystem::path& target, const std::vector<std::string_view>& parts) {
-  const auto draft = target.string() + ".draft." + std::to_string(::getpid());
-  const auto check = [&](bool ok) {
-    expect(ok, kSave, "directory: cannot write {}: {}", target.string(), std::strerror(errno));
-  };
-  const int file = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  check(file >= 0);
-  bool ok = true;
-  for (std::string_view part : parts) {
-    while (ok && !part.empty()) {
-      const auto written = ::write(file, part.data(), part.size());
-      ok = written > 0 || (written < 0 && errno == EINTR);
-      part.remove_prefix(written > 0 ? static_cast<std::size_t>(written) : 0);
+  explicit TextColumn(const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      bytes += text;
+      ends.push_back(static_cast<std::int64_t>(bytes.size()));
     }
   }
-  ok = ok && ::fsync(file) == 0;
-  ok = ::close(file) == 0 && ok && ::rename(draft.c_str(), target.c_str()) == 0;
-  if (!ok) {
-    const int cause = errno;
-    ::unlink(draft.c_str());
-    errno = cause;
+  std::string bytes;
+  Integers ends;
+};
+
+// A file beside the target that takes the target's place when it is whole, and goes away when it is not.
+class Draft {
+ public:
+  explicit Draft(const std::filesystem::path& target)
+      : target_(target.string()), draft_(target_ + ".draft." + std::to_string(::getpid())) {
+    file_ = ::open(draft_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    check(file_ >= 0);
   }
-  check(ok);
-}
+  ~Draft() {
+    if (file_ >= 0) ::close(file_);
+    if (!placed_) ::unlink(draft_.c_str());
+  }
+  Draft(const Draft&) = delete;
+  Draft& operator=(const Draft&) = delete;
+
+  void write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const auto written = ::write(file_, bytes.data(), bytes.size());
+      check(written > 0 || (written < 0 && errno == EINTR));
+      bytes.remove_prefix(written > 0 ? static_cast<std::size_t>(written) : 0);
+    }
+  }
+  template <class T>
+  void write_values(const std::vector<T>& values) {
+    write({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
+  }
+  // Makes it durable first.
+  void place() {
+    check(::fsync(file_) == 0);
+    check(::close(std::exchange(file_, -1)) == 0);
+    check(::rename(draft_.c_str(), target_.c_str()) == 0);
+    placed_ = true;
+  }
+
+ private:
+  void check(bool ok) const { expect(ok, kSave, "directory: cannot write {}: {}", target_, std::strerror(errno)); }
+
+  std::string target_, draft_;
+  int file_ = -1;
+  bool placed_ = false;
+};
+
+// A whole file as bytes. It is mapped, not copied: what was read can leave the memory again.
+class FileBytes {
+ public:
+  explicit FileBytes(const std::filesystem::path& path) {
+    std::error_code ignored;
+    expect(std::filesystem::is_regular_file(path, ignored), kLoad, "directory: expected one that holds {}, got {}",
+           kFile, path.parent_path().string());
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    struct ::stat about = {};
+    const bool known = file >= 0 && ::fstat(file, &about) == 0;
+    size_ = known ? static_cast<std::size_t>(about.st_size) : 0;
+    if (size_ > 0) data_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
+    if (file >= 0) ::close(file);
+    expect(known && data_ != MAP_FAILED, kLoad, "directory: cannot read {}", path.string());
+  }
+  ~FileBytes() {
+    if (size_ > 0) ::munmap(data_, size_);
+  }
+  FileBytes(const FileBytes&) = delete;
+  FileBytes& operator=(const FileBytes&) = delete;
+  std::string_view bytes() const { return {static_cast<const char*>(data_), size_}; }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
 
 // The tensors of a file by name, checked as they are taken.
 class Reader {
@@ -86,9 +127,8 @@ class Reader {
     const auto found = file_.metadata.find(field);
     return found == file_.metadata.end() ? "" : found->second;
   }
-  // The values of a tensor of this dtype and shape; -1 stands for any size.
-  template <class T>
-  std::vector<T> values(std::string_view name, std::string_view dtype, const Integers& shape) const {
+  // The bytes of a tensor of this dtype and shape; -1 stands for any size.
+  std::string_view bytes(std::string_view name, std::string_view dtype, const Integers& shape) const {
     const auto found =
         std::find_if(file_.tensors.begin(), file_.tensors.end(), [&](const auto& t) { return t.name == name; });
     check(found != file_.tensors.end(), "tensor {}: expected one, got none", name);
@@ -97,21 +137,26 @@ class Reader {
       same = shape[axis] < 0 || shape[axis] == found->shape[axis];
     check(same, "tensor {}: expected {} [{}], got {} [{}]", name, dtype, fmt::join(shape, ", "), found->dtype,
           fmt::join(found->shape, ", "));
-    std::vector<T> out(found->bytes.size() / sizeof(T));
-    if (!out.empty()) std::memcpy(out.data(), found->bytes.data(), found->bytes.size());
+    return found->bytes;
+  }
+  Integers integers(std::string_view name, const Integers& shape) const {
+    const std::string_view from = bytes(name, "I64", shape);
+    Integers out(from.size() / sizeof(std::int64_t));
+    if (!out.empty()) std::memcpy(out.data(), from.data(), from.size());
     return out;
   }
   std::vector<std::string> texts(const std::string& name) const {
-    const auto bytes = values<char>(name + ".bytes", "U8", {-1});
-    const auto ends = values<std::int64_t>(name + ".ends", "I64", {-1});
+    const std::string_view all = bytes(name + ".bytes", "U8", {-1});
     std::vector<std::string> out;
     std::int64_t begin = 0;
-    for (const std::int64_t end : ends) {
-      check(end >= begin && end <= static_cast<std::int64_t>(bytes.size()),
-            "tensor {}.ends: expected non-decreasing offsets into {} bytes, got {}", name, bytes.size(), end);
-      out.emplace_back(bytes.begin() + begin, bytes.begin() + end);
+    for (const std::int64_t end : integers(name + ".ends", {-1})) {
+      check(end >= begin && end <= static_cast<std::int64_t>(all.size()),
+            "tensor {}.ends: expected non-decreasing offsets into {} bytes, got {}", name, all.size(), end);
+      out.emplace_back(all.begin() + begin, all.begin() + end);
       begin = end;
     }
+    check(begin == static_cast<std::int64_t>(all.size()), "tensor {}.ends: expected the last to be {}, got {}", name,
+          all.size(), begin);
     return out;
   }
   template <class... Args>
@@ -124,15 +169,26 @@ class Reader {
   text::Safetensors file_;
 };
 
-std::string read_file(const std::filesystem::path& path) {
-  std::error_code ignored;
-  expect(std::filesystem::is_regular_file(path, ignored), kLoad, "directory: expected one that holds {}, got {}", kFile,
-         path.parent_path().string());
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream content;
-  content << stream.rdbuf();
-  expect(stream.good(), kLoad, "directory: cannot read {}", path.string());
-  return std::move(content).str();
+// The places of texts in their sorted order, and the sorted texts.
+std::pair<Integers, std::vector<std::string>> sorted(const std::vector<std::string>& texts) {
+  Integers order(texts.size()), rank(texts.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](auto a, auto b) { return texts[a] < texts[b]; });
+  std::vector<std::string> out;
+  for (const std::int64_t place : order) {
+    rank[place] = static_cast<std::int64_t>(out.size());
+    out.push_back(texts[place]);
+  }
+  return {rank, out};
+}
+
+// Throws unless the names are texts, and each once.
+void check_names(const Reader& reader, std::string_view name, const std::vector<std::string>& names, bool ordered) {
+  const auto [rank, texts] = sorted(names);
+  for (std::size_t i = 1; i < texts.size(); ++i)
+    reader.check(texts[i - 1] != texts[i], "tensor {}.bytes: expected texts that differ, got '{}' again", name,
+                 texts[i]);
+  reader.check(!ordered || std::is_sorted(rank.begin(), rank.end()), "tensor {}.bytes: expected sorted texts", name);
 }
 
 }  // namespace
@@ -142,71 +198,109 @@ void QuestionMemory::save(const std::string& directory) const {
   std::filesystem::create_directories(directory, failure);
   expect(!failure, kSave, "directory: cannot create {}: {}", directory, failure.message());
 
-  Integers keys, image, times;
-  std::vector<float> embeddings;
-  for (const Entry& entry : entries_) {
-    keys.insert(keys.end(), entry.key.begin(), entry.key.end());
-    image.push_back(entry.image);
-    const float* row = banks_.at(entry.image).data() + entry.row * dim_;
-    embeddings.insert(embeddings.end(), row, row + dim_);
-  }
-  TextColumn runs, prefixes;
-  for (const auto& run : runs_) runs.add(run);
-  for (const auto& [prefix, count] : prefixes_.counts()) prefixes.add(prefix), times.push_back(count);
-
-  const auto length = [](const auto& values) { return static_cast<std::int64_t>(values.size()); };
-  const text::Safetensors file{{{"format", kFormat},
-                                {"version", kVersion},
-                                {"dim", std::to_string(dim_)},
-                                {"prefix_length", std::to_string(prefixes_.length())}},
-                               {{"keys", "I64", {size(), 4}, bytes_of(keys)},
-                                {"image", "I64", {size()}, bytes_of(image)},
-                                {"runs.ends", "I64", {length(runs.ends)}, bytes_of(runs.ends)},
-                                {"prefixes.ends", "I64", {length(prefixes.ends)}, bytes_of(prefixes.ends)},
-                                {"prefixes.count", "I64", {length(times)}, bytes_of(times)},
-                                {"embeddings", "F32", {size(), dim_}, bytes_of(embeddings)},
-                                {"runs.bytes", "U8", {length(runs.bytes)}, runs.bytes},
-                                {"prefixes.bytes", "U8", {length(prefixes.bytes)}, prefixes.bytes}}};
-  const std::string header = text::safetensors_header(file);
-  std::vector<std::string_view> parts = {header};
-  for (const auto& tensor : file.tensors) parts.push_back(tensor.bytes);
-  replace_file(std::filesystem::path(directory) / kFile, parts);
+  const std::shared_lock lock(state_->mutex);
+  state_->write(std::filesystem::path(directory) / kFile);
 }
 
-QuestionMemory QuestionMemory::load(const std::string& directory, Backend backend) {
+void QuestionMemory::State::write(const std::filesystem::path& target) const {
+  const auto length = [](const auto& values) { return static_cast<std::int64_t>(values.size()); };
+  const auto [rank, texts] = sorted(prefixes.prefixes());
+  const TextColumn run_column(runs), prefix_column(texts);
+  const std::int64_t count = length(entries);
+  Draft draft(target);
+  draft.write(text::safetensors_header({{{"format", kFormat},
+                                         {"version", kVersion},
+                                         {"dim", std::to_string(dim)},
+                                         {"prefix_length", std::to_string(prefixes.length())}},
+                                        {{"keys", "I64", {count, 4}, {}},
+                                         {"image", "I64", {count}, {}},
+                                         {"prefix", "I64", {count}, {}},
+                                         {"runs.ends", "I64", {length(runs)}, {}},
+                                         {"prefixes.ends", "I64", {length(texts)}, {}},
+                                         {"embeddings", "F32", {count, dim}, {}},
+                                         {"runs.bytes", "U8", {length(run_column.bytes)}, {}},
+                                         {"prefixes.bytes", "U8", {length(prefix_column.bytes)}, {}}}}));
+  // A column at a time, a block of rows at a time: the embeddings are never in memory twice.
+  const auto column = [&]<class T>(std::vector<T> block, auto append) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      append(block, entries[i]);
+      if ((i + 1) % kBlock != 0 && i + 1 < count) continue;
+      draft.write_values(block);
+      block.clear();
+    }
+  };
+  column(Integers(), [](Integers& out, const Entry& entry) {
+    const auto& [run_id, step, sequence, slot] = entry.key;
+    out.insert(out.end(), {run_id, step, sequence, slot});
+  });
+  column(Integers(), [](Integers& out, const Entry& entry) { out.push_back(entry.image); });
+  column(Integers(), [&](Integers& out, const Entry& entry) { out.push_back(rank[entry.prefix]); });
+  draft.write_values(run_column.ends);
+  draft.write_values(prefix_column.ends);
+  column(std::vector<float>(), [&](std::vector<float>& out, const Entry& entry) {
+    const float* row = embedding(entry);
+    out.insert(out.end(), row, row + dim);
+  });
+  draft.write(run_column.bytes);
+  draft.write(prefix_column.bytes);
+  draft.place();
+}
+
+QuestionMemory QuestionMemory::load(const std::string& directory, Backend backend, std::int64_t dim) {
   const auto path = std::filesystem::path(directory) / kFile;
-  const std::string content = read_file(path);
-  const Reader reader(path.string(), content);
+  const FileBytes file(path);
+  return read(path.string(), file.bytes(), backend, dim);
+}
+
+QuestionMemory QuestionMemory::from_bytes(std::string_view file, Backend backend, std::int64_t dim) {
+  return read("file", file, backend, dim);
+}
+
+QuestionMemory QuestionMemory::read(const std::string& name, std::string_view file, Backend backend, std::int64_t dim) {
+  const Reader reader(name, file);
   reader.check(reader.metadata("format") == kFormat, "expected format {}, got '{}'", kFormat,
                reader.metadata("format"));
   reader.check(reader.metadata("version") == kVersion, "expected version {}, got '{}'", kVersion,
                reader.metadata("version"));
+  const std::int64_t width = reader.number("dim");
+  reader.check(dim == 0 || width == dim, "expected embeddings of width {}, got {}", dim, width);
+  reader.check(width <= kMaxDim, "__metadata__: expected a dim of at most {}, got {}", kMaxDim, width);
 
-  QuestionMemory memory(reader.number("dim"), reader.number("prefix_length"), backend);
-  const auto image = reader.values<std::int64_t>("image", "I64", {-1});
+  QuestionMemory memory(width, reader.number("prefix_length"), backend);
+  State& state = *memory.state_;
+  const Integers image = reader.integers("image", {-1});
   const auto count = static_cast<std::int64_t>(image.size());
-  const auto keys = reader.values<std::int64_t>("keys", "I64", {count, 4});
-  auto embeddings = reader.values<float>("embeddings", "F32", {count, memory.dim_});
-  const auto checked =
-      unit_rows(kLoad, "embeddings", at::from_blob(embeddings.data(), {count, memory.dim_}, at::kFloat), memory.dim_);
-  memory.runs_ = reader.texts("runs");
+  const Integers keys = reader.integers("keys", {count, 4}), prefix = reader.integers("prefix", {count});
+  const std::string_view embeddings = reader.bytes("embeddings", "F32", {count, width});
+  state.runs = reader.texts("runs");
+  check_names(reader, "runs", state.runs, false);
+  const std::vector<std::string> prefixes = reader.texts("prefixes");
+  check_names(reader, "prefixes", prefixes, true);
+  const auto check_place = [&](std::string_view tensor, std::int64_t row, std::int64_t place, const auto& table) {
+    reader.check(place >= 0 && place < static_cast<std::int64_t>(table.size()),
+                 "tensor {}: row {}: expected a row of the {} {}, got {}", tensor, row, table.size(),
+                 &table == &state.runs ? "runs" : "prefixes", place);
+  };
+
+  std::map<std::int64_t, std::int64_t> sizes;
+  for (const std::int64_t label : image) ++sizes[label];
+  for (const auto& [label, rows] : sizes) state.rows.reserve(label, rows);
+  std::vector<float> block(static_cast<std::size_t>(std::min(kBlock, count) * width));
   for (std::int64_t i = 0; i < count; ++i) {
-    const Key key = {keys[4 * i], keys[4 * i + 1], keys[4 * i + 2], keys[4 * i + 3]};
-    reader.check(key[0] >= 0 && key[0] < static_cast<std::int64_t>(memory.runs_.size()),
-                 "tensor keys: row {}: expected one of {} runs, got {}", i, memory.runs_.size(), key[0]);
-    reader.check(!memory.keys_.contains(key), "tensor keys: row {}: expected keys that differ, got one again", i);
-    memory.enter(key, image[i], checked.const_data_ptr<float>() + i * memory.dim_);
+    const std::int64_t place = i % kBlock, rows = std::min(kBlock, count - i);
+    if (place == 0) {
+      std::memcpy(block.data(), embeddings.data() + i * width * 4, static_cast<std::size_t>(rows * width * 4));
+      check_unit(kLoad, name + ": tensor embeddings", {block.data(), rows, width}, i);
+    }
+    check_place("keys", i, keys[4 * i], state.runs);
+    check_place("prefix", i, prefix[i], prefixes);
+    state.enter({keys[4 * i], keys[4 * i + 1], keys[4 * i + 2], keys[4 * i + 3]}, image[i],
+                state.prefixes.add_prefix(prefixes[prefix[i]], 1), block.data() + place * width);
   }
-  const auto prefixes = reader.texts("prefixes");
-  const auto times = reader.values<std::int64_t>("prefixes.count", "I64", {static_cast<std::int64_t>(prefixes.size())});
-  std::int64_t left = count;
-  for (std::size_t i = 0; i < prefixes.size(); ++i) {
-    reader.check(times[i] >= 1 && times[i] <= left && memory.prefixes_.count_prefix(prefixes[i]) == 0,
-                 "tensor prefixes.count: row {}: expected counts of different prefixes that add up to {}", i, count);
-    memory.prefixes_.add_prefix(prefixes[i], times[i]);
-    left -= times[i];
-  }
-  reader.check(left == 0, "tensor prefixes.count: expected a sum of {}, got {}", count, count - left);
+  const std::int64_t twice = state.index_keys();
+  reader.check(twice < 0, "tensor keys: row {}: expected keys that differ, got one again", twice);
+  const auto used = state.prefixes.prefixes().size();
+  reader.check(used == prefixes.size(), "tensor prefix: expected all of {} prefixes, got {}", prefixes.size(), used);
   return memory;
 }
 

@@ -64,7 +64,7 @@ std::string safetensors_header(const Safetensors& file) {
   if (!file.metadata.empty()) header["__metadata__"] = file.metadata;
   std::uint64_t begin = 0;
   for (const TensorBytes& tensor : file.tensors) {
-    const std::uint64_t end = begin + tensor.bytes.size();
+    const std::uint64_t end = begin + tensor_bytes(tensor.dtype, tensor.shape, std::uint64_t{1} << 62);
     header[tensor.name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {begin, end}}};
     begin = end;
   }

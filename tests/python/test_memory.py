@@ -21,7 +21,7 @@ def batch(count, seed, dim=8):
     }
 
 
-@pytest.mark.parametrize("backend", ["aten", *(["faiss"] if _core.has_faiss() else [])])
+@pytest.mark.parametrize("backend", ["native", "aten", *(["faiss"] if _core.has_faiss() else [])])
 def test_bank_finds_what_a_product_finds(backend):
     bank = memory.EmbeddingBank(16, backend=backend)
     rows, queries = unit_rows(400, 16, 1), unit_rows(7, 16, 2)
@@ -91,7 +91,7 @@ def test_wrong_input_is_named(tmp_path):
     ):
         store.novelty(**rows, within="group")
     with pytest.raises(
-        ValueError, match=r"\[memory::EmbeddingBank\] backend: expected one of automatic, faiss, aten, got 'f'"
+        ValueError, match=r"\[memory::EmbeddingBank\] backend: expected one of automatic, native, faiss, aten, got 'f'"
     ):
         memory.EmbeddingBank(8, backend="f")
     with pytest.raises(ValueError, match=r"\[memory::novelty\] image: expected int64, got Float"):
@@ -105,3 +105,53 @@ def test_wrong_input_is_named(tmp_path):
     (tmp_path / "memory.safetensors").write_bytes(b"\x80\x04pickle")
     with pytest.raises(ValueError, match=r"\[memory::load\] .*memory.safetensors: expected a "):
         memory.QuestionMemory.load(tmp_path)
+
+
+def test_nearest_questions_of_an_image():
+    store, past, now = memory.QuestionMemory(8), batch(60, 9), batch(6, 10)
+    store.commit("run", step=0, **past)
+    found = store.nearest(now["image"], embeddings=now["embeddings"], k=2)
+    for q in range(6):
+        rows = past["embeddings"][torch.from_numpy(past["image"] == now["image"][q])]
+        score, place = (rows.double() @ now["embeddings"][q].double()).topk(2)
+        assert found.id[q].tolist() == place.tolist()
+        torch.testing.assert_close(found.score[q], score, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match=r"\[memory::nearest\] image: row 1: expected an image with questions, got 9"):
+        store.nearest([0, 9], embeddings=now["embeddings"][:2], k=1)
+    with pytest.raises(ValueError, match=r"\[memory::nearest\] k: expected at most \d+ \(rows stored\), got 61"):
+        store.nearest([0], embeddings=now["embeddings"][:1], k=61)
+
+
+def test_merged_memories_count_a_key_once(tmp_path):
+    a, b = memory.QuestionMemory(8), memory.QuestionMemory(8)
+    shared, own, other = batch(10, 11), batch(5, 12), batch(4, 13)
+    a.commit("run", step=0, **shared), b.commit("run", step=0, **shared)
+    a.commit("run", step=1, **own), b.commit("run", step=2, **other)
+    a.save(tmp_path / "a")
+    assert a.merge(b) == 4 and b.merge(memory.QuestionMemory.load(tmp_path / "a", dim=8)) == 5
+    a.save(tmp_path / "ab"), b.save(tmp_path / "ba")
+    assert (tmp_path / "ab/memory.safetensors").read_bytes() == (tmp_path / "ba/memory.safetensors").read_bytes()
+    assert len(a) == sum(a.prefix_counts.values()) == 19
+    with pytest.raises(ValueError, match=r"\[memory::merge\] other: expected embeddings of width 8, got 9"):
+        a.merge(memory.QuestionMemory(9))
+    with pytest.raises(ValueError, match=r"\[memory::load\] .*: expected embeddings of width 384, got 8"):
+        memory.QuestionMemory.load(tmp_path / "a", dim=384)
+
+
+def test_approximate_bank_finds_most_with_exact_scores_or_says_what_is_missing():
+    rows, queries = unit_rows(3000, 16, 14), unit_rows(40, 16, 15)
+    if not _core.has_faiss():
+        with pytest.raises(ValueError, match=r"\[memory::ApproximateBank\] backend: expected a build with FAISS"):
+            memory.ApproximateBank(rows)
+        return
+    bank, exact = memory.ApproximateBank(rows[:2000], lists=40, probes=8), memory.EmbeddingBank(16)
+    bank.add(rows[2000:]), exact.add(rows)
+    found, expected = bank.nearest(queries, k=5), exact.nearest(queries, k=5)
+    share = torch.isin(found.id + 10_000 * torch.arange(40)[:, None], expected.id + 10_000 * torch.arange(40)[:, None])
+    assert 0.6 < bank.recall(queries, k=5) == share.double().mean().item()
+    torch.testing.assert_close(
+        found.score, (queries.double() @ rows.double().T).gather(1, found.id), rtol=0, atol=1e-12
+    )
+    assert repr(bank) == "ApproximateBank(3000 rows, dim=16, lists=40, probes=8)"
+    with pytest.raises(ValueError, match=r"\[memory::ApproximateBank\] lists: expected at least 1, or None, got 0"):
+        memory.ApproximateBank(rows, lists=0)

@@ -1,15 +1,17 @@
 // Exact nearest neighbours by inner product over unit rows (so by cosine).
 //
 //   rows, queries  [N, D], [Q, D]  float32 on the CPU; finite; each row's length within 1e-3 of 1
-//   score          [Q, k]          float64, descending; -inf where fewer than k rows are stored
-//   id             [Q, k]          int64, the row's place in the order of adding; -1 where fewer are stored
+//   k              1 to N
+//   score          [Q, k]          float64, descending
+//   id             [Q, k]          int64, the row's place in the order of adding
 //
 // The result is the same, bit for bit, for every backend, batch and number of threads: a backend only proposes
-// candidates in float32; scores are sums of float64 products in a fixed order, equal scores are sorted by the lower id,
-// and a query whose candidates the float32 error could have left incomplete is searched row by row.
+// candidates in float32, all rows that its rounding could have misplaced; scores are sums of float64 products in a
+// fixed order, and equal scores are sorted by the lower id.
 //
 // Throws InvalidArgument for another dtype, shape or device, `rows: row 17 is not finite`, a row that is not of unit
-// length, k < 1, and for FAISS in a build without it. Searching from several threads is safe while nobody adds.
+// length, k < 1, `k: expected at most 5 (rows stored), got 7` (so any k of an empty bank), and for FAISS in a build
+// without it. Searching from several threads is safe while nobody adds.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -19,7 +21,9 @@
 
 namespace vlmprobe::memory {
 
-enum class Backend { automatic, faiss, aten };  // automatic: FAISS where the build has it
+// native: loops of our own over 16 queries at a time; aten, faiss: a BLAS. automatic: native where the machine has AVX2
+// or AVX-512, else aten; docs/decisions/0010-memory.md has the measurements.
+enum class Backend { automatic, native, faiss, aten };
 
 bool has_faiss();
 

@@ -20,20 +20,20 @@
 // no row counts for one with its own key. Give only rows that could be committed (well-formed questions).
 //
 // Our departure: the semantic term is clamped to [0, 1] (a negative cosine is no more novel than an orthogonal one).
-// Throws InvalidArgument on other shapes, dtypes or values. `novelty` is safe from several threads while nobody
-// commits.
+//
+// Cost: one block holds all embeddings, each image's in one piece, and grows without being copied; a step costs what
+// its own images cost, however many others are stored. Throws InvalidArgument on other shapes, dtypes or values, before
+// anything is changed. Safe from several threads: whatever reads sees a commit (or a merge) entirely or not at all. A
+// memory that was moved from may only be assigned to or destroyed.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
 #include <cstdint>
-#include <map>
-#include <set>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "vlmprobe/memory/embedding_bank.h"
 #include "vlmprobe/memory/prefix_counts.h"
@@ -58,40 +58,46 @@ class QuestionMemory {
  public:
   explicit QuestionMemory(std::int64_t dim, std::int64_t prefix_length = text::kPrefixLength,
                           Backend backend = Backend::automatic);
+  QuestionMemory(QuestionMemory&&) noexcept;
+  QuestionMemory& operator=(QuestionMemory&&) noexcept;
+  ~QuestionMemory();
 
   Novelty novelty(const QuestionRows& rows, Within within = Within::none) const;
+
+  // The k nearest questions on each row's image; ids are places in the order in which that image's questions came.
+  // Throws for an image without questions, `image: row 3: expected an image with questions, got 7`, and for a k that is
+  // larger than the number of questions on one of the images.
+  Neighbours nearest(const at::Tensor& image, const at::Tensor& embeddings, std::int64_t k) const;
 
   // The number of questions that were new. `run` is not empty.
   std::int64_t commit(std::string_view run, std::int64_t step, const QuestionRows& rows);
 
-  // <directory>/memory.safetensors, replaced in one step: a reader or a crash sees the old file or the new one.
-  // docs/formats/memory.md has the layout. `load` trusts no length, index or value in it.
-  void save(const std::string& directory) const;
-  static QuestionMemory load(const std::string& directory, Backend backend = Backend::automatic);
+  // Enters the questions of `other` whose keys are not here yet; returns how many. Runs are the same when their names
+  // are. Afterwards questions are in the order of (run's name, step, sequence, slot), so merging several memories gives
+  // the same bytes in whatever order, as long as questions with equal keys are equal (else this memory's one stays).
+  // Throws when the widths or the prefix lengths differ. Needs memory for the result beside both.
+  std::int64_t merge(const QuestionMemory& other);
 
-  std::int64_t size() const { return static_cast<std::int64_t>(entries_.size()); }  // questions
-  std::int64_t count(std::int64_t image) const;                                     // questions on one image
-  std::int64_t images() const { return static_cast<std::int64_t>(banks_.size()); }
+  // <directory>/memory.safetensors, replaced in one step: a reader or a crash sees the old file or the new one.
+  // docs/formats/memory.md has the layout. `load` and `from_bytes` trust no length, index or value in it; with a `dim`
+  // they also refuse a memory of another width.
+  void save(const std::string& directory) const;
+  static QuestionMemory load(const std::string& directory, Backend backend = Backend::automatic, std::int64_t dim = 0);
+  static QuestionMemory from_bytes(std::string_view file, Backend backend = Backend::automatic, std::int64_t dim = 0);
+
+  std::int64_t size() const;                     // questions
+  std::int64_t count(std::int64_t image) const;  // questions on one image
+  std::int64_t images() const;
   std::int64_t bytes() const;  // embeddings, keys and prefixes; without the containers' own overhead
-  std::int64_t dim() const { return dim_; }
-  Backend backend() const { return backend_; }
-  const PrefixCounts& prefixes() const { return prefixes_; }
+  std::int64_t dim() const;
+  Backend backend() const;
+  PrefixCounts prefixes() const;  // a copy
 
  private:
-  using Key = std::array<std::int64_t, 4>;  // run (its place in runs_), step, sequence, slot
-  struct Entry {
-    Key key;
-    std::int64_t image, row;  // the row of its embedding in the image's bank
-  };
-  void enter(const Key& key, std::int64_t image, const float* embedding);
+  struct State;
+  static QuestionMemory read(const std::string& name, std::string_view file, Backend backend, std::int64_t dim);
 
-  std::int64_t dim_;
-  Backend backend_;
-  PrefixCounts prefixes_;
-  std::vector<std::string> runs_;  // in the order in which they came
-  std::vector<Entry> entries_;     // in the order of entering
-  std::set<Key> keys_;
-  std::map<std::int64_t, std::vector<float>> banks_;  // image -> [n, D]
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace vlmprobe::memory

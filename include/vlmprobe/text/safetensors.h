@@ -23,7 +23,8 @@ struct Safetensors {
   std::vector<TensorBytes> tensors;             // in the order of their bytes
 };
 
-// Length and JSON header, padded with blanks so that the bytes that follow are aligned to 8.
+// Length and JSON header, padded with blanks so that the bytes that follow are aligned to 8. Reads names, dtypes and
+// shapes only: the bytes may not be there yet.
 std::string safetensors_header(const Safetensors& file);
 
 // Reads a whole file in memory; the result views `file`. `op` and `name` begin the messages of InvalidArgument, which
