@@ -84,7 +84,7 @@ class ApproximateBank:
 
     Args:
         rows: [N, D] float32 unit rows, at least one; the centres come from a sample of them.
-        lists: 1 to N; ``None`` for the square root of N.
+        lists: 1 to N; ``None`` for four times the square root of N, at most a quarter of N.
         probes: At least 1; as many as ``lists`` or more makes the search exact.
 
     Raises:

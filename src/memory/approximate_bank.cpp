@@ -44,7 +44,7 @@ std::vector<float> centres_of(Matrix rows, std::int64_t lists) {
   options.niter = 10;
   options.spherical = true;
   options.min_points_per_centroid = 1;  // fewer only make FAISS print a warning
-  options.max_points_per_centroid = 64;
+  options.max_points_per_centroid = 40;
   faiss::IndexFlatIP index(rows.dim);
   faiss::Clustering clustering(static_cast<int>(rows.dim), static_cast<int>(lists), options);
   clustering.train(rows.rows, rows.data, index);
@@ -153,8 +153,8 @@ ApproximateBank::ApproximateBank(const at::Tensor& rows, const ApproximateOption
          options.lists);
   expect(options.probes >= 1, kOp, "probes: expected at least 1, got {}", options.probes);
 
-  const auto root = static_cast<std::int64_t>(std::sqrt(static_cast<double>(count)));
-  const std::int64_t lists = options.lists > 0 ? options.lists : root;
+  const auto wanted = static_cast<std::int64_t>(4 * std::sqrt(static_cast<double>(count)));
+  const std::int64_t lists = options.lists > 0 ? options.lists : std::min(wanted, (count + 3) / 4);
   state_ = std::make_unique<State>(dim, std::min(options.probes, lists));
   const Matrix all{flat.const_data_ptr<float>(), count, dim};
   state_->centres = centres_of(all, lists);

@@ -5,7 +5,7 @@
 //
 //   rows, queries  [N, D], [Q, D]  float32 unit rows on the CPU, as in embedding_bank.h
 //   k              1 to N
-//   lists          1 to N; 0: the square root of N, at least 1
+//   lists          1 to N; 0: four times the square root of N, at most a quarter of N (rounded up)
 //   probes         1 or more; more than there are lists: all, and the search is exact
 //   result         as in embedding_bank.h: float64 scores, descending; places in the order of adding
 //
