@@ -24,6 +24,7 @@
 #include "vlmprobe/grpo/surrogate.h"
 #include "vlmprobe/grpo/token_logp.h"
 #include "vlmprobe/memory/embedding_bank.h"
+#include "vlmprobe/memory/lexical.h"
 #include "vlmprobe/memory/prefix_counts.h"
 #include "vlmprobe/memory/question_memory.h"
 #include "vlmprobe/metrics/diversity.h"

@@ -1,6 +1,7 @@
 #include "symmetric_product.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -142,13 +143,14 @@ Product product_of(const Source<T>& source, Form form, std::string_view op, std:
     require_good(bad[0], source.n(), op, name);
   }
   in_chunks(depth, chunks, [&](std::size_t chunk, std::int64_t first, std::int64_t end) {
-    std::vector<double> packed(static_cast<std::size_t>(stride * kDepth));
+    const at::Tensor block = at::zeros({stride * kDepth}, at::kDouble);  // its memory is aligned to a cache line
+    double* packed = block.mutable_data_ptr<double>();
     partial[chunk].resize(static_cast<std::size_t>(stride * stride));
     for (; first < end; first += kDepth) {
       const std::int64_t last = std::min(first + kDepth, end);
-      form == Form::dual ? source.pack_rows(first, last, packed.data(), bad[chunk])
-                         : source.pack_columns(first, last, scales, packed.data());
-      source.kernels_of().accumulate(packed.data(), panels, last - first, partial[chunk].data());
+      form == Form::dual ? source.pack_rows(first, last, packed, bad[chunk])
+                         : source.pack_columns(first, last, scales, packed);
+      source.kernels_of().accumulate(packed, panels, last - first, partial[chunk].data());
     }
   });
 

@@ -3,8 +3,8 @@
 //   rows     [n, d]  float32 or float64, on the CPU
 //   returns  [size, stride] row-major, stride = size rounded up to kPanel; only the lower triangle is meant
 //
-// Rows are converted, checked and rescaled block by block in cache; nothing of the size of X is allocated. Sums are taken
-// in an order that depends on the shape alone, not on the number of threads (at most kMaxChunks are used). Throws
+// Rows are converted, checked and rescaled block by block in cache; nothing of the size of X is allocated. Sums are
+// taken in an order that depends on the shape alone, not on the number of threads (at most kMaxChunks are used). Throws
 // InvalidArgument("[op] name: ...") for the first row that is not finite or not of unit length to 1e-3.
 #pragma once
 
