@@ -62,8 +62,9 @@ class Questions:
     def __getattr__(self, name: str) -> list[str]:
         if name != "text" or "_table" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        object.__setattr__(self, "text", self._table.text)
-        return self.__dict__["text"]
+        made: list[str] = self.__dict__["_table"].text
+        object.__setattr__(self, "text", made)
+        return made
 
     def __getstate__(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -71,7 +72,8 @@ class Questions:
     @property
     def native(self) -> _core.Questions | list[str]:
         """What the core takes for these questions without making a text: its table, or the texts of a copy."""
-        return self.__dict__.get("_table", self.__dict__.get("text"))
+        table: _core.Questions | None = self.__dict__.get("_table")
+        return self.text if table is None else table
 
     @property
     def ok(self) -> torch.Tensor:
@@ -129,7 +131,7 @@ def parse_responses(
     return Questions._of(table)
 
 
-def _rows(token_ends: Sequence[Sequence[int]] | torch.Tensor) -> list[list[int]]:
+def _rows(token_ends: Sequence[Sequence[int]] | torch.Tensor) -> list[Sequence[int]]:
     if isinstance(token_ends, torch.Tensor):
         return token_ends.tolist()
     return [torch.as_tensor(row).tolist() if hasattr(row, "tolist") else row for row in token_ends]

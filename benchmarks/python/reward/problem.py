@@ -1,6 +1,6 @@
-"""`reward_4096`: 2048 completions of k = 2 questions (256 images, G = 8), verdicts, cosines, and a history of questions.
+"""`reward_4096`: 2048 completions, k = 2 (256 images, G = 8), verdicts, cosines, and a history of questions.
 
-About one slot in ten is malformed: not closed, missing, doubled, empty, or out of order.
+About one completion in four has a malformed slot: not closed, missing, doubled, empty, or out of order.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def problem(seed: int) -> dict:
         "k": K,
         "completions": [_completion(draw) for _ in range(sequences)],
         "history": [_question(draw) for _ in range(HISTORY)],
-        "judged": numbers.choice([1, 0, -1], questions, p=[0.8, 0.17, 0.03]).astype(np.int8),  # validity, if there is one
+        "judged": numbers.choice([1, 0, -1], questions, p=[0.8, 0.17, 0.03]).astype(
+            np.int8
+        ),  # validity, if there is one
         "correct": numbers.choice([1, 0, -1], questions, p=[0.6, 0.37, 0.03]).astype(np.int8),
         "semantic": numbers.random(questions),  # 1 - largest cosine
     }

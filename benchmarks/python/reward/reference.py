@@ -48,9 +48,13 @@ def reference(problem: dict, history: Counter) -> dict:
     valid = np.where(present, problem["judged"], 0)
     novelty = 0.5 * (problem["semantic"] + lexical)
     wrong = np.where(problem["correct"] < 0, np.nan, 1.0 - problem["correct"])
-    question = np.select([valid < 0, valid == 0], [np.nan, -1.0], np.where(problem["correct"] == 1, 0.0, novelty * wrong))
+    question = np.select(
+        [valid < 0, valid == 0], [np.nan, -1.0], np.where(problem["correct"] == 1, 0.0, novelty * wrong)
+    )
 
     scored = ~np.isnan(question.reshape(-1, problem["k"]))
-    total = np.where(scored, question.reshape(-1, problem["k"]), 0).sum(1) / np.where(scored.any(1), scored.sum(1), np.nan)
+    total = np.where(scored, question.reshape(-1, problem["k"]), 0).sum(1) / np.where(
+        scored.any(1), scored.sum(1), np.nan
+    )
     added = Counter(cut for cut, has in zip(prefixes, present, strict=True) if has)
     return {"question": question, "total": total, "lexical": lexical, "added": added}
