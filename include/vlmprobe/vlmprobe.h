@@ -26,6 +26,7 @@
 #include "vlmprobe/grpo/token_logp.h"
 #include "vlmprobe/memory/approximate_bank.h"
 #include "vlmprobe/memory/embedding_bank.h"
+#include "vlmprobe/memory/lexical.h"
 #include "vlmprobe/memory/prefix_counts.h"
 #include "vlmprobe/memory/question_memory.h"
 #include "vlmprobe/metrics/diversity.h"

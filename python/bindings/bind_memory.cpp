@@ -2,7 +2,9 @@
 
 #include "bindings.h"
 #include "vlmprobe/memory/approximate_bank.h"
+#include "columns.h"
 #include "vlmprobe/memory/embedding_bank.h"
+#include "vlmprobe/memory/lexical.h"
 #include "vlmprobe/memory/prefix_counts.h"
 #include "vlmprobe/memory/question_memory.h"
 
@@ -14,6 +16,7 @@ void bind_memory(pybind11::module_& module) {
   using memory::EmbeddingBank;
   using memory::PrefixCounts;
   using memory::QuestionMemory;
+  using Texts = std::vector<std::string_view>;
   using Release = py::call_guard<py::gil_scoped_release>;
 
   py::enum_<memory::Backend>(module, "Backend")
@@ -66,6 +69,36 @@ void bind_memory(pybind11::module_& module) {
       .def(py::init<std::int64_t>(), py::arg("length") = text::kPrefixLength)
       .def("add", &PrefixCounts::add, py::arg("question"))
       .def("count", &PrefixCounts::count, py::arg("question"))
+      .def(
+          "counts_of",
+          [](const PrefixCounts& counts, const Questions& questions) {
+            return column_tensor(memory::counts_of(counts, questions), at::kLong);
+          },
+          py::arg("questions"), Release())
+      .def(
+          "counts_of",
+          [](const PrefixCounts& counts, const Texts& texts) {
+            return column_tensor(memory::counts_of<std::string_view>(counts, texts), at::kLong);
+          },
+          py::arg("texts"), Release())
+      .def(
+          "lexical_novelty",
+          [](const PrefixCounts& counts, const Questions& questions) {
+            return column_tensor(memory::lexical_novelty(counts, questions), at::kDouble);
+          },
+          py::arg("questions"), Release())
+      .def(
+          "lexical_novelty",
+          [](const PrefixCounts& counts, const Texts& texts) {
+            return column_tensor(memory::lexical_novelty<std::string_view>(counts, texts), at::kDouble);
+          },
+          py::arg("texts"), Release())
+      .def(
+          "add_all", [](PrefixCounts& counts, const Questions& questions) { memory::add_all(counts, questions); },
+          py::arg("questions"), Release())
+      .def(
+          "add_all", [](PrefixCounts& counts, const Texts& texts) { memory::add_all<std::string_view>(counts, texts); },
+          py::arg("texts"), Release())
       .def("merge", &PrefixCounts::merge, py::arg("other"))
       .def_property_readonly("counts", &PrefixCounts::counts)
       .def_property_readonly("length", &PrefixCounts::length)

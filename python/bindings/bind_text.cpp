@@ -12,6 +12,7 @@ void bind_text(pybind11::module_& module) {
   namespace py = pybind11;
   py::class_<Questions>(module, "Questions")
       .def_readonly("k", &Questions::k)
+      .def("__len__", &Questions::size)
       .def_readonly("text", &Questions::text)
       .def_property_readonly("sequence", [](const Questions& q) { return column_tensor(q.sequence, at::kLong); })
       .def_property_readonly("slot", [](const Questions& q) { return column_tensor(q.slot, at::kLong); })
@@ -30,6 +31,12 @@ void bind_text(pybind11::module_& module) {
       py::arg("completions"), py::arg("k"), py::arg("token_ends"), py::arg("max_bytes"),
       py::call_guard<py::gil_scoped_release>());
   module.def("prefix", &text::prefix, py::arg("question"), py::arg("length"));
+  module.def(
+      "prefixes",
+      [](const std::vector<std::string_view>& questions, std::int64_t length) {
+        return text::prefixes<std::string_view>(questions, length);
+      },
+      py::arg("questions"), py::arg("length"), py::call_guard<py::gil_scoped_release>());
   module.def("neutralise", &text::neutralise, py::arg("quoted"));
 }
 

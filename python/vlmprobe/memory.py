@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from vlmprobe import _core
-from vlmprobe.text import DEFAULT_PREFIX_LENGTH
+from vlmprobe.text import DEFAULT_PREFIX_LENGTH, Questions
 
 PrefixCounts = _core.PrefixCounts
 
@@ -23,6 +23,27 @@ def _choice(op: str, name: str, kind, value: str):
     if value not in kind.__members__:
         raise ValueError(f"[{op}] {name}: expected one of {', '.join(kind.__members__)}, got {value!r}")
     return kind.__members__[value]
+
+
+def lexical_novelty(counts: _core.PrefixCounts, questions: Questions | Sequence[str]) -> torch.Tensor:
+    """1 / (1 + count of the question's prefix) for a whole batch, in one call; the counts do not change.
+
+    Args:
+        counts: Prefixes of the questions so far (`add`, `add_all`, `counts_of`).
+        questions: [Q] texts, or what `text.parse_responses` returned, whose texts are then not made.
+
+    Returns:
+        [Q] float64 in (0, 1]; NaN for a row of a table that holds no question.
+
+    Example:
+        >>> counts = PrefixCounts()
+        >>> counts.add_all(["How many cats?"])
+        >>> lexical_novelty(counts, ["How many dogs?", "Why?"])
+        tensor([0.5000, 1.0000], dtype=torch.float64)
+    """
+    if not isinstance(questions, Questions):
+        return counts.lexical_novelty(list(questions))
+    return counts.lexical_novelty(questions.native).masked_fill(~questions.ok, float("nan"))
 
 
 @dataclass(frozen=True)

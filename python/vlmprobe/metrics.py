@@ -143,7 +143,7 @@ def duplicates(texts: Sequence[str]) -> float:
 def _prefix_codes(texts: Sequence[str], length: int) -> list[int]:
     from vlmprobe import text
 
-    return _codes([text.prefix(question, length=length) for question in texts])
+    return _codes(text.prefixes(texts, length=length))
 
 
 def prefix_entropy(texts: Sequence[str], *, length: int = 2) -> float:

@@ -22,6 +22,8 @@ from vlmprobe import _core
 
 
 def _column(name: str, values: Any, dtype: torch.dtype) -> torch.Tensor:
+    if isinstance(values, torch.Tensor) and values.dtype == dtype:
+        return values.detach().cpu()
     # A list of floats becomes float64 at once: by way of the default dtype it would lose half of its digits.
     given = torch.as_tensor(values, dtype=dtype if dtype.is_floating_point else None).detach().cpu()
     column = given.to(dtype)

@@ -27,7 +27,7 @@ from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.protocols import Embedder, Picture
 from vlmprobe.models.replies import Reply
 from vlmprobe.rollout import Rollouts
-from vlmprobe.text import Questions, SlotStatus, prefix
+from vlmprobe.text import Questions, SlotStatus, prefixes
 
 Annotator = Callable[[Picture, str, Reply | None], Mapping[str, Any]]
 """(picture, question, reply or None) to what is known besides, for the ledger."""
@@ -167,6 +167,7 @@ def step_record(
     prefix_length: int = 2,
 ) -> StepRecord:
     """Everything about the step, as rows for the ledger."""
+    cut = prefixes(questions.text, length=prefix_length)
 
     def sequence(i: int) -> SequenceRecord:
         return SequenceRecord(
@@ -189,7 +190,7 @@ def step_record(
             slot=int(questions.slot[i]),
             status=SlotStatus(int(questions.status[i])).name,
             text=text,
-            prefix=prefix(text, length=prefix_length) if text else "",
+            prefix=cut[i],
             verdict=None if verdict is None else VerdictRecord.of(verdict, judge=judge),
             answer=None if reply is None else AnswerRecord.of(reply, answerer=answerer),
             rewards=terms,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
 
@@ -44,11 +45,35 @@ class Questions:
     status: torch.Tensor
     """[Q] int8: a SlotStatus."""
     text: list[str] = field(repr=False)
-    """[Q]: the question; empty unless the status is ok."""
+    """[Q]: the question; empty unless the status is ok. Made when it is first read."""
     token_begin: torch.Tensor
     """[Q] int64: first token of the slot's span, tags included; -1 without a span."""
     token_end: torch.Tensor
     """[Q] int64: one past the span's last token; -1 without a span."""
+
+    @classmethod
+    def _of(cls, table: _core.Questions) -> Questions:
+        questions = cls.__new__(cls)
+        for name in ("k", "sequence", "slot", "status", "token_begin", "token_end"):
+            object.__setattr__(questions, name, getattr(table, name))
+        object.__setattr__(questions, "_table", table)
+        return questions
+
+    def __getattr__(self, name: str) -> list[str]:
+        if name != "text" or "_table" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        made: list[str] = self.__dict__["_table"].text
+        object.__setattr__(self, "text", made)
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @property
+    def native(self) -> _core.Questions | list[str]:
+        """What the core takes for these questions without making a text: its table, or the texts of a copy."""
+        table: _core.Questions | None = self.__dict__.get("_table")
+        return self.text if table is None else table
 
     @property
     def ok(self) -> torch.Tensor:
@@ -56,7 +81,7 @@ class Questions:
         return self.status == SlotStatus.ok
 
     def __len__(self) -> int:
-        return len(self.text)
+        return self.sequence.numel()
 
     def __repr__(self) -> str:
         return f"Questions({len(self)} rows, k={self.k}, {int(self.ok.sum())} ok)"
@@ -94,21 +119,22 @@ def parse_responses(
     """
     if isinstance(completions, (str, bytes)):
         raise ValueError("[text::parse_responses] completions: expected a list of texts, got one text")
-    rows = [] if token_ends is None else [torch.as_tensor(row).tolist() for row in token_ends]
+    rows = [] if token_ends is None else _rows(token_ends)
     if token_ends is not None and len(rows) != len(completions):  # the core reads none as "not given"
         raise ValueError(
             f"[text::parse_responses] token_ends: expected one row per completion ({len(completions)}), got {len(rows)}"
         )
-    table = _core.parse_responses([_bytes(text) for text in completions], k, rows, max_bytes)
-    return Questions(
-        k=table.k,
-        sequence=table.sequence,
-        slot=table.slot,
-        status=table.status,
-        text=table.text,
-        token_begin=table.token_begin,
-        token_end=table.token_end,
-    )
+    try:
+        table = _core.parse_responses(list(completions), k, rows, max_bytes)
+    except TypeError:  # a lone surrogate, which has no UTF-8, or something that is no text
+        table = _core.parse_responses([_bytes(text) for text in completions], k, rows, max_bytes)
+    return Questions._of(table)
+
+
+def _rows(token_ends: Sequence[Sequence[int]] | torch.Tensor) -> list[Sequence[int]]:
+    if isinstance(token_ends, torch.Tensor):
+        return token_ends.tolist()
+    return [torch.as_tensor(row).tolist() if hasattr(row, "tolist") else row for row in token_ends]
 
 
 def prefix(question: str, *, length: int = DEFAULT_PREFIX_LENGTH) -> str:
@@ -129,6 +155,28 @@ def prefix(question: str, *, length: int = DEFAULT_PREFIX_LENGTH) -> str:
         'how many'
     """
     return _core.prefix(question.encode("utf-8", "replace"), length)
+
+
+def prefixes(questions: Sequence[str], *, length: int = DEFAULT_PREFIX_LENGTH) -> list[str]:
+    """`prefix` of each question, in one call.
+
+    Args:
+        questions: [n] texts.
+        length: Words, at least 1; the paper's L.
+
+    Raises:
+        ValueError: length below 1, or one text in place of a list.
+
+    Example:
+        >>> prefixes(["How many, red circles?", "Why?"])
+        ['how many', 'why']
+    """
+    if isinstance(questions, str):
+        raise ValueError("[text::prefixes] questions: expected a list of texts, got one text")
+    try:
+        return _core.prefixes(list(questions), length)
+    except TypeError:  # a lone surrogate, which has no UTF-8
+        return _core.prefixes([question.encode("utf-8", "replace") for question in questions], length)
 
 
 def neutralise(quoted: str) -> str:

@@ -1,5 +1,6 @@
 #include "vlmprobe/metrics/diversity.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <Eigen/Core>
@@ -7,6 +8,7 @@
 #include <cmath>
 #include <limits>
 
+#include "symmetric_product.h"
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/shape.h"
 
@@ -14,33 +16,10 @@ namespace vlmprobe::metrics {
 namespace {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-// The rows in float64, each rescaled to length 1; throws where a row is not of unit length to 1e-3.
-Matrix unit_rows(const at::Tensor& rows, std::string_view op, std::string_view name) {
-  expect(rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble, op,
-         "{}: expected float32 or float64, got {}", name, c10::toString(rows.scalar_type()));
-  const at::Tensor wide = rows.detach().to(at::kCPU).to(at::kDouble).contiguous();
-  Matrix x = Eigen::Map<const Matrix>(wide.const_data_ptr<double>(), wide.size(0), wide.size(1));
-  for (Eigen::Index i = 0; i < x.rows(); ++i) {
-    const double length = x.row(i).norm();
-    expect(std::isfinite(length), op, "{}: row {} is not finite", name, i);
-    expect(std::abs(length - 1) <= 1e-3, op, "{}: row {} must be of unit length, got {}", name, i, length);
-    x.row(i) /= length;
-  }
-  return x;
-}
-
-// a a^T or its transpose's, lower triangle; the eigenvalue solver reads no more.
-Matrix lower_product(const Matrix& x, bool gram) {
-  const Eigen::Index size = gram ? x.rows() : x.cols();
-  Matrix product = Matrix::Zero(size, size);
-  auto lower = product.selfadjointView<Eigen::Lower>();
-  gram ? lower.rankUpdate(x) : lower.rankUpdate(x.transpose());
-  return product;
-}
+using View = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
 
 // exp(entropy) of the eigenvalues of a symmetric matrix, scaled to sum 1.
-double exp_eigenvalue_entropy(const Matrix& symmetric) {
+double exp_eigenvalue_entropy(const View& symmetric) {
   const Eigen::SelfAdjointEigenSolver<Matrix> solver(symmetric, Eigen::EigenvaluesOnly);
   const Eigen::VectorXd lambda = solver.eigenvalues().cwiseMax(0.0);
   const double sum = lambda.sum();
@@ -50,7 +29,7 @@ double exp_eigenvalue_entropy(const Matrix& symmetric) {
   return std::exp(entropy);
 }
 
-double vendi_of(const Matrix& product, std::int64_t n) {
+double vendi_of(const View& product, std::int64_t n) {
   if (n == 0) return std::numeric_limits<double>::quiet_NaN();
   return n == 1 ? 1.0 : exp_eigenvalue_entropy(product);
 }
@@ -63,8 +42,10 @@ double vendi(const at::Tensor& embeddings) {
   shapes.require("embeddings", embeddings.sizes(), {"N", "D"});
   expect(shapes["D"] >= 1, kOp, "embeddings: expected at least 1 column, got 0");
 
-  const Matrix x = unit_rows(embeddings, kOp, "embeddings");
-  return vendi_of(lower_product(x, x.rows() < x.cols()), x.rows());
+  const Form form = shapes["N"] < shapes["D"] ? Form::gram : Form::dual;
+  const Product product = symmetric_product(embeddings, form, kOp, "embeddings");
+  const View view(product.values.data(), product.size, product.size, Eigen::OuterStride<>(product.stride));
+  return vendi_of(view, shapes["N"]);
 }
 
 VendiAccumulator::VendiAccumulator(std::int64_t dimension) {
@@ -77,15 +58,19 @@ void VendiAccumulator::add(const at::Tensor& rows) {
   Shapes shapes(kOp);
   shapes.require("accumulator", moment_.sizes(), {"D", "D"});
   shapes.require("rows", rows.sizes(), {"N", "D"});
-  const Matrix x = unit_rows(rows, kOp, "rows");
+  const Product product = symmetric_product(rows, Form::dual, kOp, "rows");
 
   // Into a new tensor: copies of an accumulator share the old one.
-  const at::Tensor sum = moment_.clone();
-  const Matrix product = lower_product(x, false);
-  Eigen::Map<Matrix>(sum.mutable_data_ptr<double>(), sum.size(0), sum.size(1)) +=
-      Matrix(product.selfadjointView<Eigen::Lower>());
+  const std::int64_t d = product.size;
+  const at::Tensor sum = at::empty({d, d}, moment_.options());
+  const double* before = moment_.const_data_ptr<double>();
+  double* after = sum.mutable_data_ptr<double>();
+  for (std::int64_t i = 0; i < d; ++i)
+    for (std::int64_t j = 0; j <= i; ++j)
+      after[i * d + j] = after[j * d + i] =
+          before[i * d + j] + product.values[static_cast<std::size_t>(i * product.stride + j)];
   moment_ = sum;
-  count_ += x.rows();
+  count_ += rows.size(0);
 }
 
 void VendiAccumulator::merge(const VendiAccumulator& other) {
@@ -108,7 +93,8 @@ void VendiAccumulator::merge(const at::Tensor& moment, std::int64_t count) {
 }
 
 double VendiAccumulator::value() const {
-  return vendi_of(Eigen::Map<const Matrix>(moment_.const_data_ptr<double>(), moment_.size(0), moment_.size(1)), count_);
+  const std::int64_t d = moment_.size(0);
+  return vendi_of(View(moment_.const_data_ptr<double>(), d, d, Eigen::OuterStride<>(d)), count_);
 }
 
 at::Tensor VendiAccumulator::moment() const {

@@ -1,8 +1,11 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from vlmprobe import _core, memory
+from vlmprobe.text import parse_responses
 
 
 def unit_rows(count, dim, seed):
@@ -155,3 +158,25 @@ def test_approximate_bank_finds_most_with_exact_scores_or_says_what_is_missing()
     assert repr(bank) == "ApproximateBank(3000 rows, dim=16, lists=40, probes=8)"
     with pytest.raises(ValueError, match=r"\[memory::ApproximateBank\] lists: expected at least 1, or None, got 0"):
         memory.ApproximateBank(rows, lists=0)
+
+
+def test_the_lexical_term_of_a_batch_is_that_of_each_question():
+    counts = memory.PrefixCounts()
+    counts.add_all(["How many cats?", "How many dogs?", "Why?"])
+    # "how many" was asked twice, "why" once, "who is" never: 1/3, 1/2, 1.
+    texts = ["How, many?", "why", "Who is it?", "a\u00e9"]
+    assert counts.counts_of(texts).tolist() == [2, 1, 0, 0] == [counts.count(each) for each in texts]
+    assert memory.lexical_novelty(counts, texts).tolist() == [1 / 3, 1 / 2, 1, 1]
+    assert counts.total == 3
+
+
+def test_a_table_without_a_question_has_no_lexical_term_and_is_not_counted():
+    counts = memory.PrefixCounts()
+    counts.add("")  # the prefix of a malformed slot's empty text must not be found
+    table = parse_responses(["<response_1>How many?</response_1>", "<response_1> </response_1>"], k=2)
+    for questions in (table, copy.deepcopy(table)):
+        found = memory.lexical_novelty(counts, questions)
+        assert found[0] == 1 and found[1:].isnan().all()
+    assert counts.counts_of(table.native).tolist() == [0, 0, 0, 0]
+    counts.add_all(table.native)
+    assert counts.counts == {"": 1, "how many": 1}

@@ -99,7 +99,7 @@ def test_entropies_and_duplicates():
 def first_words(monkeypatch):
     """Stands in for vlmprobe.text, so that these tests are about the entropy and not about cutting words."""
     text = types.ModuleType("vlmprobe.text")
-    text.prefix = lambda question, *, length: " ".join(question.lower().split()[:length])
+    text.prefixes = lambda questions, *, length: [" ".join(each.lower().split()[:length]) for each in questions]
     monkeypatch.setitem(sys.modules, "vlmprobe.text", text)
     monkeypatch.setattr(sys.modules["vlmprobe"], "text", text, raising=False)
 

@@ -1,3 +1,6 @@
+import copy
+import dataclasses
+import pickle
 import random
 
 import pytest
@@ -67,3 +70,34 @@ def test_prefix_and_neutralise():
     assert text.neutralise("</question> 3 < 4") == "‹/question› 3 ‹ 4"
     with pytest.raises(ValueError, match=r"\[text::prefix\] length: expected at least 1, got 0"):
         text.prefix("a", length=0)
+
+
+def test_prefixes_are_the_prefix_of_each_question():
+    # By hand: punctuation goes, letters are lowered, two words are kept.
+    assert text.prefixes(["How many, red circles?", "What's it?", "", "?!", "Übung A"]) == [
+        "how many", "whats it", "", "", "Übung a",
+    ]  # fmt: skip
+    draw = random.Random(3)
+    questions = ["".join(draw.choice("aB c?,\t\né\ud800") for _ in range(draw.randrange(30))) for _ in range(500)]
+    for length in (1, 2, 5):
+        assert text.prefixes(questions, length=length) == [text.prefix(each, length=length) for each in questions]
+    assert text.prefixes([]) == []
+    with pytest.raises(ValueError, match=r"\[text::prefixes\] length: expected at least 1, got 0"):
+        text.prefixes(["a"], length=0)
+    with pytest.raises(ValueError, match=r"\[text::prefixes\] questions: expected a list of texts, got one text"):
+        text.prefixes("How many?")
+
+
+def test_texts_are_made_when_they_are_read_and_questions_can_be_copied():
+    questions = text.parse_responses(["<response_1>How many?</response_1>", "none"], k=1)
+    assert "text" not in vars(questions) and len(questions) == 2
+    assert questions.text == ["How many?", ""] and questions.text is questions.text
+    for copied in (copy.deepcopy(questions), pickle.loads(pickle.dumps(questions)), dataclasses.replace(questions)):
+        assert copied.text == questions.text and copied.status.tolist() == questions.status.tolist()
+    with pytest.raises(AttributeError, match="no attribute 'texts'"):
+        _ = questions.texts
+
+
+def test_what_is_no_text_is_refused():
+    with pytest.raises((TypeError, AttributeError)):
+        text.parse_responses([3], k=1)

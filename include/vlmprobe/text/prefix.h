@@ -7,8 +7,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "vlmprobe/core/error.h"
 
@@ -39,6 +41,16 @@ inline std::string prefix(std::string_view question, std::int64_t length = kPref
     out.push_back(upper ? static_cast<char>(byte + ('a' - 'A')) : character);
   }
   return out;
+}
+
+// One prefix per question; Text is std::string or std::string_view.
+template <class Text>
+std::vector<std::string> prefixes(std::span<const Text> questions, std::int64_t length = kPrefixLength) {
+  expect(length >= 1, "text::prefixes", "length: expected at least 1, got {}", length);
+  std::vector<std::string> cut;
+  cut.reserve(questions.size());
+  for (const Text& question : questions) cut.push_back(prefix(question, length));
+  return cut;
 }
 
 }  // namespace vlmprobe::text

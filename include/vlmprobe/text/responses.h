@@ -35,6 +35,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "vlmprobe/core/error.h"
@@ -82,8 +83,16 @@ struct Block {
   bool out_of_order = false, inside = false;
 };
 
-inline std::vector<Block> blocks(std::string_view text, std::int64_t k) {
-  std::vector<Block> slots(static_cast<std::size_t>(k));
+// What is found of one completion; kept from one to the next, so that nothing is allocated again.
+struct Scratch {
+  std::vector<Block> slots;        // [k]
+  std::vector<std::size_t> order;  // [k]
+  std::string question;
+};
+
+inline void find_blocks(std::string_view text, std::int64_t k, Scratch& scratch) {
+  std::vector<Block>& slots = scratch.slots;
+  slots.assign(static_cast<std::size_t>(k), Block{});
   Block* opened = nullptr;  // the slot whose first opening tag was the previous tag: it reaches at least to this one
   std::int64_t highest = 0, ordinal = 0;
   Tag tag;
@@ -103,7 +112,8 @@ inline std::vector<Block> blocks(std::string_view text, std::int64_t k) {
     }
   }
 
-  std::vector<std::size_t> order(slots.size());
+  std::vector<std::size_t>& order = scratch.order;
+  order.resize(slots.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(), [&](auto a, auto b) { return slots[a].open_tag < slots[b].open_tag; });
   std::int64_t reach = -1;
@@ -111,7 +121,6 @@ inline std::vector<Block> blocks(std::string_view text, std::int64_t k) {
     slots[i].inside = slots[i].open_tag >= 0 && slots[i].open_tag < reach;
     reach = std::max(reach, slots[i].close_tag);
   }
-  return slots;
 }
 
 inline SlotStatus structure(const Block& slot) {
@@ -120,6 +129,28 @@ inline SlotStatus structure(const Block& slot) {
   if (slot.close_tag < 0) return SlotStatus::unclosed;
   if (slot.inside || slot.close_tag != slot.open_tag + 1) return SlotStatus::nested;
   return slot.out_of_order ? SlotStatus::out_of_order : SlotStatus::ok;
+}
+
+// The slot's status; its clean text in `question` when that is ok.
+inline SlotStatus read_slot(std::string_view text, const Block& slot, std::size_t max_bytes, std::string& question) {
+  const SlotStatus status = structure(slot);
+  if (status != SlotStatus::ok) return status;
+  clean_into(question, text.substr(slot.body, slot.body_end - slot.body), max_bytes);
+  return question.empty() ? SlotStatus::empty : question.size() > max_bytes ? SlotStatus::too_long : SlotStatus::ok;
+}
+
+// [first, last) token of the slot's span; -1 without one.
+inline std::pair<std::int64_t, std::int64_t> span_of(const Block& slot, const std::vector<std::int64_t>& ends) {
+  if (slot.opens == 0 || slot.inside) return {-1, -1};
+  const auto first = std::upper_bound(ends.begin(), ends.end(), static_cast<std::int64_t>(slot.begin));
+  const auto last = std::lower_bound(first, ends.end(), static_cast<std::int64_t>(slot.end));
+  return {first - ends.begin(), last - ends.begin() + 1};
+}
+
+inline void reserve(Questions& questions, std::size_t rows) {
+  rows = std::min(rows, std::size_t{1} << 20);  // a huge k is not paid for before it is filled
+  questions.sequence.reserve(rows), questions.slot.reserve(rows), questions.status.reserve(rows);
+  questions.text.reserve(rows), questions.token_begin.reserve(rows), questions.token_end.reserve(rows);
 }
 
 inline void require_token_ends(std::span<const std::string_view> completions,
@@ -151,29 +182,20 @@ inline Questions parse_responses(std::span<const std::string_view> completions, 
 
   Questions questions;
   questions.k = k;
+  detail::reserve(questions, completions.size() * static_cast<std::size_t>(k));
+  const auto max_bytes = static_cast<std::size_t>(options.max_bytes);
+  detail::Scratch scratch;
   for (std::size_t b = 0; b < completions.size(); ++b) {
-    const auto slots = detail::blocks(completions[b], k);
-    for (std::size_t s = 0; s < slots.size(); ++s) {
-      const detail::Block& slot = slots[s];
-      SlotStatus status = detail::structure(slot);
-      std::string question;
-      if (status == SlotStatus::ok) {
-        const auto max_bytes = static_cast<std::size_t>(options.max_bytes);
-        question = clean(completions[b].substr(slot.body, slot.body_end - slot.body), max_bytes);
-        if (question.empty()) status = SlotStatus::empty;
-        if (question.size() > max_bytes) status = SlotStatus::too_long, question.clear();
-      }
-      std::int64_t begin = -1, end = -1;
-      if (!token_ends.empty() && slot.opens > 0 && !slot.inside) {
-        const auto& ends = token_ends[b];
-        const auto first = std::upper_bound(ends.begin(), ends.end(), static_cast<std::int64_t>(slot.begin));
-        const auto last = std::lower_bound(first, ends.end(), static_cast<std::int64_t>(slot.end));
-        begin = first - ends.begin(), end = last - ends.begin() + 1;
-      }
+    detail::find_blocks(completions[b], k, scratch);
+    for (std::size_t s = 0; s < scratch.slots.size(); ++s) {
+      const detail::Block& slot = scratch.slots[s];
+      const SlotStatus status = detail::read_slot(completions[b], slot, max_bytes, scratch.question);
+      const auto [begin, end] =
+          token_ends.empty() ? std::pair<std::int64_t, std::int64_t>{-1, -1} : detail::span_of(slot, token_ends[b]);
       questions.sequence.push_back(static_cast<std::int64_t>(b));
       questions.slot.push_back(static_cast<std::int64_t>(s));
       questions.status.push_back(status);
-      questions.text.push_back(std::move(question));
+      questions.text.emplace_back(status == SlotStatus::ok ? std::string_view(scratch.question) : std::string_view());
       questions.token_begin.push_back(begin);
       questions.token_end.push_back(end);
     }

@@ -59,20 +59,38 @@ inline constexpr bool is_space(char32_t value) {
          value == 0x2028 || value == 0x2029 || value == 0x202F || value == 0x205F || value == 0x3000;
 }
 
-inline std::string clean(std::string_view raw, std::size_t max_bytes = std::string::npos) {
-  std::string out;
+namespace detail {
+
+inline constexpr bool is_plain(char character) {  // ASCII that `clean` keeps as it is
+  return character > 0x20 && character < 0x7F;
+}
+
+// Replaces `out` by the clean text.
+inline void clean_into(std::string& out, std::string_view raw, std::size_t max_bytes) {
+  out.clear();
   bool blank = false;
   for (std::size_t at = 0; at < raw.size() && out.size() <= max_bytes;) {
-    const Scalar scalar = decode(raw, at);
-    at += scalar.bytes;
-    if (is_space(scalar.value)) {
+    const std::size_t used = out.size() + blank, left = max_bytes > used ? max_bytes - used : 0;
+    const std::size_t most = left < raw.size() - at ? at + left + 1 : raw.size();
+    std::size_t end = at;
+    while (end < most && is_plain(raw[end])) ++end;
+    const Scalar scalar = end > at ? Scalar{0, end - at} : decode(raw, at);
+    if (end == at && is_space(scalar.value)) {
       blank = !out.empty();
-      continue;
+    } else {
+      if (blank) out.push_back(' ');
+      blank = false;
+      end > at ? void(out.append(raw.substr(at, end - at))) : append(out, scalar.value);
     }
-    if (blank) out.push_back(' ');
-    blank = false;
-    append(out, scalar.value);
+    at += scalar.bytes;
   }
+}
+
+}  // namespace detail
+
+inline std::string clean(std::string_view raw, std::size_t max_bytes = std::string::npos) {
+  std::string out;
+  detail::clean_into(out, raw, max_bytes);
   return out;
 }
 

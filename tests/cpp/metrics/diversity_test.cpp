@@ -1,5 +1,6 @@
 #include "vlmprobe/metrics/diversity.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/full.h>
@@ -144,4 +145,35 @@ TEST_CASE("errors of vendi name the argument, what was expected and what came") 
         "[metrics::VendiAccumulator::merge] moment: expected a finite symmetric matrix");
   CHECK(thrown([&] { accumulator.merge(at::eye(3, at::kDouble), -1); }) ==
         "[metrics::VendiAccumulator::merge] count must be at least 0, got -1");
+}
+
+TEST_CASE("the same bits with any number of threads, and the sizes around a panel and a block") {
+  const int before = at::get_num_threads();
+  const at::Tensor many = unit_rows(5000, 27, 6);
+  at::set_num_threads(1);
+  const double one = vendi(many);
+  at::set_num_threads(2);
+  CHECK(vendi(many) == one);
+  at::set_num_threads(before);
+  for (const std::int64_t d : {1, 7, 8, 9, 23, 24, 25})
+    for (const std::int64_t n : {127, 128, 129}) {
+      const at::Tensor rows = unit_rows(n, d, 7);
+      CHECK(vendi(rows) == doctest::Approx(reference(rows)).epsilon(kTolerance64));
+    }
+}
+
+TEST_CASE("the first bad row is named, in whichever chunk it is, and what is not contiguous is read right") {
+  at::Tensor rows = unit_rows(4000, 12, 8);
+  CHECK(vendi(rows.t().contiguous().t()) == vendi(rows));
+  rows[3900][0].fill_(kNan);
+  rows[1500][0].fill_(3);
+  rows[1501][0].fill_(kNan);
+  const std::string message = thrown([&] { vendi(rows); });
+  CHECK(message.find("embeddings: row 1500 must be of unit length, got 3") != message.npos);
+  VendiAccumulator accumulator(12);
+  accumulator.add(unit_rows(3, 12, 9));
+  const double score = accumulator.value();
+  CHECK(!thrown([&] { accumulator.add(rows); }).empty());
+  CHECK(accumulator.value() == score);  // a refused batch leaves nothing
+  CHECK(accumulator.count() == 3);
 }

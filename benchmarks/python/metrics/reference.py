@@ -1,0 +1,14 @@
+"""The published implementation, in its dual form; float32 rows are converted, or it is not right to 1e-8."""
+
+from __future__ import annotations
+
+import numpy as np
+from vendi_score.vendi import score_dual
+
+
+def once(problem: dict) -> dict:
+    return {"score": score_dual(problem["first"].numpy().astype(np.float64, copy=False), normalize=False)}
+
+
+def add(problem: dict) -> dict:
+    return {"score": score_dual(problem["all"].numpy().astype(np.float64, copy=False), normalize=False)}
