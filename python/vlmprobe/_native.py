@@ -9,6 +9,7 @@ import importlib
 import re
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 BUILD = "in a checkout run `make build`, elsewhere `pip install --force-reinstall --no-deps vlmprobe`"
 
@@ -61,4 +62,7 @@ def _minor(version: str) -> str:
     return match[0] if match else version
 
 
-core = load()
+if TYPE_CHECKING:
+    from vlmprobe import _core as core
+else:
+    core = load()
