@@ -49,12 +49,15 @@ def load() -> ModuleType:
         raise ImportError(f"vlmprobe needs PyTorch: pip install 'torch=={_minor(info.torch)}.*'") from None
     check_torch(info.torch, torch.__version__)
     try:
-        return importlib.import_module("vlmprobe._core")
+        found = importlib.import_module("vlmprobe._core")
     except ModuleNotFoundError as error:
         if error.name != "vlmprobe._core":
             raise
+        found = None
+    if getattr(found, "__file__", None) is None:  # the folder of types alone, which Python takes for a package
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        raise ImportError(f"vlmprobe._core: expected a build for Python {python}, found none; {BUILD}") from None
+        raise ImportError(f"vlmprobe._core: expected a build for Python {python}, found none; {BUILD}")
+    return found
 
 
 def _minor(version: str) -> str:

@@ -113,18 +113,20 @@ def free_folder() -> Path:
 def gallery(outcome: Outcome, experiment: Experiment) -> list[FailureCard]:
     """The failures of the evaluation after training, one per program first, so that kinds come before repeats."""
     found: Tally = outcome.found
-    seen: set[str] = set()
-    first, again = [], []
+    seen: set[str | None] = set()
+    first: list[FailureCard] = []
+    again: list[FailureCard] = []
     for image, question in found.failures():
-        known = question.annotations
+        known, answer, verdict = question.annotations, question.answer, question.verdict
+        assert answer is not None and verdict is not None, "a failure was answered and judged"
         card = FailureCard(
             family=known.get("family", "other"),
             question=question.text,
-            answer=question.answer.text or "",
+            answer=answer.text or "",
             truth=known.get("truth"),
             image=experiment.held_out[image].pixels,
             fault=known.get("triggered"),
-            reason=question.verdict.reason,
+            reason=verdict.reason,
             source=f"after training, picture {image}",
         )
         (again if known.get("program") in seen else first).append(card)

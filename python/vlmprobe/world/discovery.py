@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vlmprobe import metrics
-from vlmprobe.evaluation import Tally
+from vlmprobe.evaluation import Tally, is_correct
 from vlmprobe.ledger.records import QuestionRecord
 
 MASS_QUESTIONS = 40_000  # uniform valid questions that masses are estimated on
@@ -52,12 +52,14 @@ def effective_families(questions: Sequence[QuestionRecord]) -> float:
 
 def fault_counts(valid: Sequence[QuestionRecord], faults, masses: Sequence[float]) -> dict[str, Mapping[str, Any]]:
     """Per fault: what it is, its mass, and how many valid questions reached, triggered and detected it."""
-    reached, triggered, detected = Counter(), Counter(), Counter()
+    reached: Counter[str] = Counter()
+    triggered: Counter[str] = Counter()
+    detected: Counter[str] = Counter()
     for question in valid:
         reached.update(known(question, "reached") or ())
         if fault := known(question, "triggered"):
             triggered[fault] += 1
-            detected[fault] += question.verdict.correct is False
+            detected[fault] += is_correct(question) is False
     planted = json.loads(faults.to_json())
     if len(masses) != len(planted):
         raise ValueError(f"[discovery] masses: expected {len(planted)}, one per fault, got {len(masses)}")
