@@ -54,7 +54,7 @@ def load() -> ModuleType:
         if error.name != "vlmprobe._core":
             raise
         found = None
-    if getattr(found, "__file__", None) is None:  # the folder of types alone, which Python takes for a package
+    if found is None or getattr(found, "__file__", None) is None:  # none, or the folder of types taken for a package
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise ImportError(f"vlmprobe._core: expected a build for Python {python}, found none; {BUILD}")
     return found
