@@ -10,7 +10,11 @@ Importing it is cheap: torch, the C++ core and everything else load when a name 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vlmprobe.questioner import Questioner
+    from vlmprobe.trainer import Trainer
 
 __version__ = "0.1.0"
 

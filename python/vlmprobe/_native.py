@@ -9,6 +9,7 @@ import importlib
 import re
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 BUILD = "in a checkout run `make build`, elsewhere `pip install --force-reinstall --no-deps vlmprobe`"
 
@@ -48,12 +49,15 @@ def load() -> ModuleType:
         raise ImportError(f"vlmprobe needs PyTorch: pip install 'torch=={_minor(info.torch)}.*'") from None
     check_torch(info.torch, torch.__version__)
     try:
-        return importlib.import_module("vlmprobe._core")
+        found = importlib.import_module("vlmprobe._core")
     except ModuleNotFoundError as error:
         if error.name != "vlmprobe._core":
             raise
+        found = None
+    if found is None or getattr(found, "__file__", None) is None:  # none, or the folder of types taken for a package
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        raise ImportError(f"vlmprobe._core: expected a build for Python {python}, found none; {BUILD}") from None
+        raise ImportError(f"vlmprobe._core: expected a build for Python {python}, found none; {BUILD}")
+    return found
 
 
 def _minor(version: str) -> str:
@@ -61,4 +65,7 @@ def _minor(version: str) -> str:
     return match[0] if match else version
 
 
-core = load()
+if TYPE_CHECKING:
+    from vlmprobe import _core as core
+else:
+    core = load()

@@ -63,12 +63,17 @@ class Tally:
 
     def failures(self) -> list[tuple[int, QuestionRecord]]:
         """The rows judged valid and wrong."""
-        return [row for row in self.rows if is_valid(row[1]) and row[1].verdict.correct is False]
+        return [row for row in self.rows if is_valid(row[1]) and is_correct(row[1]) is False]
 
 
 def is_valid(question: QuestionRecord) -> bool | None:
     """True, False, or None for unknown; a slot without a question is not valid."""
     return False if question.verdict is None else question.verdict.valid
+
+
+def is_correct(question: QuestionRecord) -> bool | None:
+    """Whether the answer was judged right: True, False, or None for unknown."""
+    return None if question.verdict is None else question.verdict.correct
 
 
 def _tri(value: bool | None) -> int:
@@ -87,7 +92,8 @@ def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
     image = torch.tensor([image for image, _ in tally.rows], dtype=torch.int64)
     kept = [row for row, truth in zip(tally.rows, valid, strict=True) if truth]
     qvr = metrics.rate(torch.tensor([_tri(truth) for truth in valid], dtype=torch.int8), cluster=image)
-    wrong = [_tri(None if q.verdict.correct is None else not q.verdict.correct) for _, q in kept]
+    correct = [is_correct(question) for _, question in kept]
+    wrong = [_tri(None if truth is None else not truth) for truth in correct]
     fdr = metrics.rate(
         torch.tensor(wrong, dtype=torch.int8), cluster=torch.tensor([image for image, _ in kept], dtype=torch.int64)
     )
@@ -168,4 +174,5 @@ def probe(
             raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
         tally.add(record)
         if tally.calls >= calls or len(tally.rows) >= limit:
-            return tally.first(calls)
+            break
+    return tally.first(calls)

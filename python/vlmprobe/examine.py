@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -78,7 +79,7 @@ def examine(
     replies: dict[int, Reply] = dict(zip(asked, given, strict=True))
 
     answered = [i for i in asked if replies[i].ok]
-    texts = [replies[i].text for i in answered]
+    texts = [cast(str, replies[i].text) for i in answered]
     scored = (
         verifier.correctness([images[i] for i in answered], [questions.text[i] for i in answered], texts)
         if answered

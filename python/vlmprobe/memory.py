@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import torch
 
 from vlmprobe import _core
@@ -18,8 +20,13 @@ from vlmprobe.text import DEFAULT_PREFIX_LENGTH, Questions
 
 PrefixCounts = _core.PrefixCounts
 
+Integers = Sequence[int] | np.ndarray | torch.Tensor
+"""A column of integers: a list, an array or a tensor."""
 
-def _choice(op: str, name: str, kind, value: str):
+_Choice = TypeVar("_Choice", _core.Backend, _core.Within)
+
+
+def _choice(op: str, name: str, kind: type[_Choice], value: str) -> _Choice:
     if value not in kind.__members__:
         raise ValueError(f"[{op}] {name}: expected one of {', '.join(kind.__members__)}, got {value!r}")
     return kind.__members__[value]
@@ -165,7 +172,7 @@ class Novelty:
     """[Q] float64 in (0, 1]: 1 / (1 + number of questions with the same prefix)."""
 
 
-def _integers(values) -> torch.Tensor:
+def _integers(values: Integers) -> torch.Tensor:
     tensor = torch.as_tensor(values)
     if tensor.numel() == 0:
         tensor = tensor.to(torch.int64)
@@ -196,13 +203,13 @@ class QuestionMemory:
 
     def novelty(
         self,
-        image,
+        image: Integers,
         *,
         embeddings: torch.Tensor,
         texts: Sequence[str],
         within: str = "none",
-        sequence=None,
-        slot=None,
+        sequence: Integers | None = None,
+        slot: Integers | None = None,
     ) -> Novelty:
         """How new the questions are; changes nothing.
 
@@ -222,7 +229,15 @@ class QuestionMemory:
         return Novelty(*self._core.novelty(_integers(image), torch.as_tensor(embeddings), list(texts), choice, *keys))
 
     def commit(
-        self, run: str, *, step: int, image, embeddings: torch.Tensor, texts: Sequence[str], sequence, slot
+        self,
+        run: str,
+        *,
+        step: int,
+        image: Integers,
+        embeddings: torch.Tensor,
+        texts: Sequence[str],
+        sequence: Integers,
+        slot: Integers,
     ) -> int:
         """Enter questions; those whose key (run, step, sequence, slot) was seen before are ignored.
 

@@ -53,7 +53,7 @@ class Batch:
     images: torch.Tensor | None = None
     """[Q] int64: labels of the images, for custom terms."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         dtypes = {"sequence": torch.int64, "valid": torch.int8, "correct": torch.int8}
         dtypes |= {"semantic": torch.float64, "lexical": torch.float64}
         if self.images is not None:
@@ -93,7 +93,7 @@ TermFunction = Callable[[Batch], torch.Tensor]
 class Expression:
     """A reward: numbers and terms joined by ``+``, ``-``, ``*``. Call it with a Batch."""
 
-    def __init__(self, formula, functions: Mapping[str, TermFunction] | None = None):
+    def __init__(self, formula: _core.Formula, functions: Mapping[str, TermFunction] | None = None):
         self._formula = formula
         self._functions = dict(functions or {})
 
@@ -107,25 +107,25 @@ class Expression:
                 raise ValueError(f"[reward::term] name: expected one function per name, got two for {name}")
         return Expression(operation(self._formula, other._formula), self._functions | other._functions)
 
-    def __add__(self, other):
+    def __add__(self, other: Expression | float) -> Expression:
         return self._joined(other, lambda a, b: a + b)
 
-    def __radd__(self, other):
+    def __radd__(self, other: Expression | float) -> Expression:
         return self._joined(other, lambda a, b: b + a)
 
-    def __sub__(self, other):
+    def __sub__(self, other: Expression | float) -> Expression:
         return self._joined(other, lambda a, b: a - b)
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Expression | float) -> Expression:
         return self._joined(other, lambda a, b: b - a)
 
-    def __mul__(self, other):
+    def __mul__(self, other: Expression | float) -> Expression:
         return self._joined(other, lambda a, b: a * b)
 
-    def __rmul__(self, other):
+    def __rmul__(self, other: Expression | float) -> Expression:
         return self._joined(other, lambda a, b: b * a)
 
-    def __neg__(self):
+    def __neg__(self) -> Expression:
         return Expression(-self._formula, self._functions)
 
     def __repr__(self) -> str:

@@ -35,7 +35,7 @@ Annotator = Callable[[Picture, str, Reply | None], Mapping[str, Any]]
 
 def pictures_of(images: Sequence[Picture], rollouts: Rollouts, questions: Questions) -> list[Picture]:
     """[Q] the picture that each question is about."""
-    return [images[rollouts.group[sequence]] for sequence in questions.sequence.tolist()]
+    return [images[int(rollouts.group[sequence])] for sequence in questions.sequence.tolist()]
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def step_record(
     def sequence(i: int) -> SequenceRecord:
         return SequenceRecord(
             sequence=i,
-            image=images[rollouts.group[i]].id,
+            image=images[int(rollouts.group[i])].id,
             group=int(rollouts.group[i]),
             text=rollouts.texts[i],
             tokens=int(rollouts.mask[i].sum()),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
 import torch
 
 from vlmprobe import _core
@@ -95,7 +96,7 @@ def parse_responses(
     completions: Sequence[str | bytes],
     *,
     k: int,
-    token_ends: Sequence[Sequence[int]] | torch.Tensor | None = None,
+    token_ends: Sequence[Sequence[int] | np.ndarray] | torch.Tensor | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> Questions:
     """Find ``<response_i> ... </response_i>``, i = 1..k, in each completion.

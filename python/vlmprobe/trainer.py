@@ -263,7 +263,8 @@ def shuffled(images: ImageSource, per_step: int, *, seed: int) -> Callable[[int]
         raise ValueError("[shuffled] images: expected at least one, got none")
 
     def of(step: int) -> list[Picture]:
-        epoch, order, chosen = -1, [], []
+        epoch, order = -1, []
+        chosen: list[Picture] = []
         for at in range(step * per_step, (step + 1) * per_step):
             if at // len(images) != epoch:
                 epoch = at // len(images)

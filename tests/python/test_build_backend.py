@@ -1,6 +1,8 @@
 """The build backend asks for a torch only where there is none, and the wheel requires the one it was built against."""
 
 import importlib.util
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,14 @@ def test_a_source_archive_leaves_torch_open(monkeypatch, backend):
     backend.build_state("sdist")
     assert backend.dynamic_metadata({"requires": ["numpy"]}, {}) == {"dependencies": ["numpy"]}
     assert backend.dynamic_wheel({}) == {"dependencies": True}
+
+
+def test_the_wheel_and_the_sdist_carry_the_types(backend, tmp_path):
+    with zipfile.ZipFile(tmp_path / backend.build_wheel(str(tmp_path), {"wheel.cmake": "false"})) as wheel:
+        shipped = set(wheel.namelist())
+    with tarfile.open(tmp_path / backend.build_sdist(str(tmp_path))) as sdist:
+        kept = {name.partition("/python/")[2] for name in sdist.getnames()}
+    package = ROOT / "python/vlmprobe"
+    types = {f"vlmprobe/{file.relative_to(package)}" for file in (*package.rglob("*.pyi"), package / "py.typed")}
+    assert len(types) > 2
+    assert types <= shipped & kept

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -69,6 +69,12 @@ def test_a_missing_torch_names_the_version_to_install(monkeypatch):
 
 def test_a_core_for_another_python_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "vlmprobe._core", None)
+    with pytest.raises(ImportError, match=r"vlmprobe._core: expected a build for Python 3\.\d+, found none"):
+        _native.load()
+
+
+def test_the_types_of_the_core_are_not_taken_for_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vlmprobe._core", ModuleType("vlmprobe._core"))  # as Python makes of their folder
     with pytest.raises(ImportError, match=r"vlmprobe._core: expected a build for Python 3\.\d+, found none"):
         _native.load()
 

@@ -1,51 +1,45 @@
+# vlmprobe._core.grpo (python/bindings/bind_grpo.cpp). The differentiable forms are torch.ops.vlmprobe.
+
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
-import torch
+from torch import Tensor
 
-ADVANTAGE_DEFAULTS: dict[str, Any]
-DEFAULTS: dict[str, Any]
-DR_GRPO: dict[str, Any]
-GSPO: dict[str, Any]
-OPENRLHF: dict[str, Any]
-PAPER: dict[str, Any]
-TRL: dict[str, Any]
-VERL: dict[str, Any]
+from . import _Object
 
-class Advantages:
-    @property
-    def degenerate(self) -> torch.Tensor: ...
-    @property
-    def values(self) -> torch.Tensor: ...
+class _Loss(TypedDict):
+    policy: str
+    ratio: str
+    clip_low: float
+    clip_high: float
+    dual_clip: float | None
+    delta: float | None
+    sapo_positive: float
+    sapo_negative: float
+    beta: float
+    kl: str
+    kl_straight_through: bool
+    kl_weighted: bool
+    entropy_weight: float
+    reduction: str
 
-def gdpo_advantages(
-    rewards: torch.Tensor, group: torch.Tensor, weights: torch.Tensor | None, options: Sequence[float]
-) -> Advantages: ...
-def importance_weights(
-    old_logp: torch.Tensor,
-    sampling_logp: torch.Tensor,
-    mask: torch.Tensor,
-    level: str,
-    mode: str,
-    minimum: float,
-    maximum: float,
-) -> torch.Tensor: ...
-def limit_simd(target: str | None) -> None: ...
-def loss_from_logits_in_place(
-    logits: torch.Tensor,
-    tokens: torch.Tensor,
-    advantages: torch.Tensor,
-    mask: torch.Tensor,
-    old_logp: torch.Tensor | None,
-    ref_logp: torch.Tensor | None,
-    normalizer: torch.Tensor,
-    temperature: float,
-    options: Sequence[float],
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]: ...
-def normalizer(mask: torch.Tensor, reduction: str, max_length: int | None) -> float: ...
-def pack_advantage_options(
-    *, epsilon: float, scale: str, baseline: str, minimum_std: float, singleton: str
-) -> list[float]: ...
+class _Advantage(TypedDict):
+    epsilon: float
+    scale: str
+    baseline: str
+    minimum_std: float
+    singleton: str
+
+DEFAULTS: _Loss
+PAPER: _Loss
+TRL: _Loss
+VERL: _Loss
+OPENRLHF: _Loss
+DR_GRPO: _Loss
+GSPO: _Loss
+ADVANTAGE_DEFAULTS: _Advantage
+
+# The packed forms are what the operators take.
 def pack_loss_options(
     *,
     policy: str,
@@ -63,16 +57,53 @@ def pack_loss_options(
     entropy_weight: float,
     reduction: str,
 ) -> list[float]: ...
+def pack_advantage_options(
+    *, epsilon: float, scale: str, baseline: str, minimum_std: float, singleton: str
+) -> list[float]: ...
+
+class Advantages(_Object):
+    @property
+    def values(self) -> Tensor: ...
+    @property
+    def degenerate(self) -> Tensor: ...
+
+def gdpo_advantages(rewards: Tensor, group: Tensor, weights: Tensor | None, options: Sequence[float]) -> Advantages: ...
 def question_advantages(
-    question_rewards: torch.Tensor,
-    sequence: torch.Tensor,
-    token_begin: torch.Tensor,
-    token_end: torch.Tensor,
-    group: torch.Tensor,
+    question_rewards: Tensor,
+    sequence: Tensor,
+    token_begin: Tensor,
+    token_end: Tensor,
+    group: Tensor,
     length: int,
     options: Sequence[float],
 ) -> Advantages: ...
-def simd_targets() -> list[str]: ...
+def importance_weights(
+    old_logp: Tensor,
+    sampling_logp: Tensor,
+    mask: Tensor,
+    level: str,
+    mode: str,
+    minimum: float,
+    maximum: float,
+) -> Tensor: ...
 def token_logp_in_place(
-    logits: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor | None, temperature: float
-) -> tuple[torch.Tensor, torch.Tensor]: ...
+    logits: Tensor, tokens: Tensor, mask: Tensor | None, temperature: float
+) -> tuple[Tensor, Tensor]: ...  # logp, entropy
+def loss_from_logits_in_place(
+    logits: Tensor,
+    tokens: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    old_logp: Tensor | None,
+    ref_logp: Tensor | None,
+    normalizer: Tensor,
+    temperature: float,
+    options: Sequence[float],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]: ...  # loss, monitors, logp, token_entropy
+def normalizer(mask: Tensor, reduction: str, max_length: int | None) -> float: ...
+def draw_tokens(logits: Tensor, uniform: Tensor, temperature: float) -> tuple[Tensor, Tensor]: ...  # token, logp
+def linear_draw(
+    hidden: Tensor, weight: Tensor, uniform: Tensor, temperature: float, banned: Tensor | None
+) -> tuple[Tensor, Tensor]: ...  # token, logp
+def simd_targets() -> list[str]: ...
+def limit_simd(target: str | None) -> None: ...

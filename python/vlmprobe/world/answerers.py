@@ -43,7 +43,7 @@ class FaultyAnswerer:
         faults: the faults, see `load_faults`.
     """
 
-    def __init__(self, inner: Answerer, faults):
+    def __init__(self, inner: Answerer, faults: core.world.FaultSet):
         self._inner, self.faults = inner, faults
         self._triggered: dict[tuple[int, str], str] = {}
         self._ids = [fault.id for fault in faults.faults]
@@ -60,7 +60,7 @@ class FaultyAnswerer:
         """The faults whose condition the question meets, asked or not, and the one that changed the answer it got."""
         scene = scene_of(image)
         judged = core.world.judge(scene, question)
-        if not judged.valid:
+        if not judged.valid or judged.program is None:
             return Exposure((), None)
         met = self.faults.corrupt(scene, judged.program, question, judged.answer, judged.answer).reached
         return Exposure(tuple(self._ids[i] for i in met), self._triggered.get((scene.id, question)))
@@ -68,7 +68,7 @@ class FaultyAnswerer:
     def _corrupt(self, image: Picture, question: str, reply: Reply) -> Reply:
         scene = scene_of(image)
         judged = core.world.judge(scene, question)
-        if not (reply.ok and judged.valid):
+        if reply.text is None or judged.program is None or not judged.valid:
             return reply
         result = self.faults.corrupt(scene, judged.program, question, judged.answer, reply.text)
         if result.fired is None:
@@ -77,7 +77,7 @@ class FaultyAnswerer:
         return Reply(text=result.answer)
 
 
-def load_faults(path: str | Path = SHIPPED_FAULTS, *, seed: int = 0):
+def load_faults(path: str | Path = SHIPPED_FAULTS, *, seed: int = 0) -> core.world.FaultSet:
     """Reads a fault file.
 
     Args:

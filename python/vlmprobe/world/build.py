@@ -143,7 +143,8 @@ def asking(processor, step: int, pictures: int, sets: int) -> Batch:
 def accuracy(model, processor, pictures: int = 512, questions: int = 24) -> dict[str, tuple[int, int]]:
     """Held-out accuracy as (right, asked) by family: the most likely first word of the answer."""
     model.eval()
-    right, asked = Counter(), Counter()
+    right: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
     for step in range(pictures // 16):
         scenes = scenes_of(TEST_SEED, step, 16)
         own = [

@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vlmprobe import metrics
-from vlmprobe.evaluation import Tally
+from vlmprobe._native import core
+from vlmprobe.evaluation import Tally, is_correct
 from vlmprobe.ledger.records import QuestionRecord
 
 MASS_QUESTIONS = 40_000  # uniform valid questions that masses are estimated on
 
 
-def discovery(tally: Tally, faults=None, masses: Sequence[float] = ()) -> dict[str, Any]:
+def discovery(tally: Tally, faults: core.world.FaultSet | None = None, masses: Sequence[float] = ()) -> dict[str, Any]:
     """The world's numbers over a tally.
 
     Args:
@@ -50,14 +51,18 @@ def effective_families(questions: Sequence[QuestionRecord]) -> float:
     return metrics.effective_number([family for question in questions if (family := known(question, "family"))])
 
 
-def fault_counts(valid: Sequence[QuestionRecord], faults, masses: Sequence[float]) -> dict[str, Mapping[str, Any]]:
+def fault_counts(
+    valid: Sequence[QuestionRecord], faults: core.world.FaultSet, masses: Sequence[float]
+) -> dict[str, Mapping[str, Any]]:
     """Per fault: what it is, its mass, and how many valid questions reached, triggered and detected it."""
-    reached, triggered, detected = Counter(), Counter(), Counter()
+    reached: Counter[str] = Counter()
+    triggered: Counter[str] = Counter()
+    detected: Counter[str] = Counter()
     for question in valid:
         reached.update(known(question, "reached") or ())
         if fault := known(question, "triggered"):
             triggered[fault] += 1
-            detected[fault] += question.verdict.correct is False
+            detected[fault] += is_correct(question) is False
     planted = json.loads(faults.to_json())
     if len(masses) != len(planted):
         raise ValueError(f"[discovery] masses: expected {len(planted)}, one per fault, got {len(masses)}")

@@ -109,7 +109,11 @@ def collate(processor, scenes, lessons: list[list[Lesson]]) -> Batch:
             count = len(asked) + len(said) - 1
             segment += [number] * count
             position += list(range(start, start + count))
-        rows.append(ids), segments.append(segment), positions.append(position), labels.append(label), tags.append(tag)
+        rows.append(ids)
+        segments.append(segment)
+        positions.append(position)
+        labels.append(label)
+        tags.append(tag)
 
     length = max(map(len, rows))
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from vlmprobe._native import core
 from vlmprobe.data.image import Image
+from vlmprobe.models.protocols import Picture
 from vlmprobe.world.render import render
 
 
@@ -56,7 +57,7 @@ class WorldImages:
         return Image(index, f"scene-{self._seed}-{at}", render(scene), meta=scene)
 
 
-def scene_of(image):
+def scene_of(image: Picture) -> core.world.Scene:
     """The scene of a world picture.
 
     Raises:

@@ -25,7 +25,8 @@ def annotator(answerer: object) -> Annotator:
         if judged.program is None:
             return {}
         program = judged.program
-        known = {"family": program.family, "program": str(program), "skills": program.skills, "truth": judged.answer}
+        known: dict[str, Any] = {"family": program.family, "program": str(program), "skills": program.skills}
+        known["truth"] = judged.answer
         if isinstance(answerer, FaultyAnswerer):
             exposure = answerer.exposure(image, question)
             known["reached"] = list(exposure.reached)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vlmprobe._native import core
 from vlmprobe.models.protocols import Picture
@@ -23,7 +24,7 @@ class OracleVerifier:
         rows = []
         for image, question in zip(images, questions, strict=True):
             judged = core.world.judge(scene_of(image), question)
-            values = {name: _tri(getattr(judged.criteria, name)) for name in NAMES}
+            values: dict[str, Any] = {name: _tri(getattr(judged.criteria, name)) for name in NAMES}
             rows.append(Criteria(**values, reason=judged.reason))
         return rows
 
