@@ -3,13 +3,16 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/index_select.h>
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
+#include <limits>
 #include <numeric>
 #include <set>
 
 #include "memory/history.h"
 #include "support.h"
 #include "vlmprobe/core/error.h"
+#include "vlmprobe/text/safetensors.h"
 
 using namespace vlmprobe;
 using memory::PrefixCounts;
@@ -223,6 +226,33 @@ TEST_CASE("a file that was tampered with is refused or is a whole memory") {
         "[memory::load] directory: expected one that holds memory.safetensors, got /nowhere");
   write(folder.file(), good);
   CHECK(thrown([&] { memory.save(folder.file()); }).starts_with("[memory::save] directory: cannot create "));
+}
+
+TEST_CASE("forged values are named, and a width that is not the expected one") {
+  const Batch past(6, 14);
+  QuestionMemory memory(16);
+  memory.commit("run", 0, past.rows);
+  const std::string good = saved(memory);
+  const auto forged = [&](const std::string& tensor, std::size_t at, const auto value) {
+    std::string bytes = good;
+    for (const auto& found : text::read_safetensors("op", "f", bytes).tensors)
+      if (found.name == tensor)
+        std::memcpy(bytes.data() + (found.bytes.data() - bytes.data()) + at * sizeof(value), &value, sizeof(value));
+    return thrown([&] { QuestionMemory::from_bytes(bytes); });
+  };
+  const std::string begin = "[memory::load] file: tensor ";
+  CHECK(forged("embeddings", 3 * 16, std::numeric_limits<float>::quiet_NaN()) ==
+        begin + "embeddings: row 3 is not finite");
+  CHECK(forged("embeddings", 5 * 16, 9.0F).starts_with(begin + "embeddings: row 5: expected length 1"));
+  CHECK(forged("prefix", 2, std::int64_t{-1}).starts_with(begin + "prefix: row 2: expected a row of the "));
+  CHECK(forged("keys", 4, std::int64_t{1} << 62).starts_with(begin + "keys: row 1: expected a row of the 1 runs"));
+  CHECK(forged("runs.ends", 0, std::int64_t{2}) == begin + "runs.ends: expected the last to be 3, got 2");
+  CHECK(forged("prefixes.bytes", 0, 'z') == begin + "prefixes.bytes: expected sorted texts");
+  CHECK(QuestionMemory::from_bytes(good, memory::Backend::automatic, 16).size() == 6);
+  CHECK(thrown([&] { QuestionMemory::from_bytes(good, memory::Backend::automatic, 384); }) ==
+        "[memory::load] file: expected embeddings of width 384, got 16");
+  for (std::size_t size = 0; size < good.size(); size += 7)
+    REQUIRE(!thrown([&] { QuestionMemory::from_bytes(std::string_view(good).substr(0, size)); }).empty());
 }
 
 TEST_CASE("wrong columns are named") {
