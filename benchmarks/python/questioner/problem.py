@@ -88,10 +88,34 @@ class Problem:
 
     @cached_property
     def text(self) -> str:
+        """Of the prompt; for `{k}` both sides write a number, which the tokenizer does not know: one token."""
         across, down = SIDES[self.prompt]
-        count = self.prompt - across * down - AROUND
+        count = self.prompt - across * down - AROUND - 1
         ids = np.random.default_rng(6).integers(len(SPECIAL), self.sizes["vocabulary"], count)
-        return " ".join(f"w{i}" for i in ids)
+        return " ".join([*(f"w{i}" for i in ids), "{k}"])
+
+    @cached_property
+    def inputs(self) -> dict:
+        """Of the I prompts, as the processor gives them."""
+        content = [{"type": "image"}, {"type": "text", "text": self.text.replace("{k}", "1")}]
+        chat = self.processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        )
+        return dict(self.processor(text=[chat] * self.images, images=self.pictures, return_tensors="pt"))
+
+    def batch(self, rows: torch.Tensor, tokens: torch.Tensor) -> dict:
+        """What a model takes for these of the B rows, with their completions [., T] behind the prompts."""
+        image, inputs = rows // self.group_size, self.inputs
+        patches = inputs["pixel_values"].split(inputs["image_grid_thw"].prod(-1).tolist())
+        ids = torch.cat([inputs["input_ids"][image], tokens], 1)
+        types = torch.cat([inputs["mm_token_type_ids"][image], torch.zeros_like(tokens)], 1)
+        return {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "pixel_values": torch.cat([patches[i] for i in image]),
+            "image_grid_thw": inputs["image_grid_thw"][image],
+            "mm_token_type_ids": types,
+        }
 
     @property
     def special_ids(self) -> list[int]:

@@ -7,6 +7,9 @@ sides can take turns.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
 import tempfile
 import time
 from contextlib import contextmanager
@@ -26,40 +29,43 @@ def reward(completions, **columns) -> list[float]:
 class TrlUpdate:
     """The trainer, ready for `step()`."""
 
-    def __init__(self, problem: Problem, *, compact: bool):
-        self.problem, self.compact = problem, compact
+    def __init__(self, problem: Problem):
+        self.problem = problem
         self.trainer = trainer(problem, self.examples())
+        with head(True), contextlib.redirect_stdout(io.StringIO()):
+            self.trainer.train()  # one step: sets up the optimiser, the accelerator's wrapping and TRL's counters
         self.seconds: dict[str, float] = {}
-        self.seen: dict[str, object] = {}
-        self.trainer.train()  # one step: the optimiser, the accelerator's wrapping and TRL's counters are set up by it
+        self.seen: dict[str, torch.Tensor] = {}
         self._watch()
 
     def examples(self) -> list[dict]:
-        prompt = [{"role": "user", "content": self.problem.text}]
+        prompt = [{"role": "user", "content": self.problem.text.replace("{k}", "1")}]
         return [{"prompt": prompt, "image": picture} for picture in self.problem.pictures]
 
-    def step(self) -> dict:
-        """One update; the seconds of its phases, and what was sampled."""
+    def step(self, *, compact: bool) -> dict:
+        """One update; the seconds of its phases, the mask of what was sampled, and what `logp` gives."""
         self.seconds.clear()
         examples = [example for example in self.examples() for _ in range(self.problem.group_size)]
-        model, optimizer = self.trainer.model_wrapped, self.trainer.optimizer
-        with head(self.compact):
-            loss = self.trainer.training_step(model, examples, len(examples))
+        optimizer = self.trainer.optimizer
+        with head(compact):
+            loss = self.trainer.training_step(self.trainer.model_wrapped, examples, len(examples))
             with self._clock("backward"):
                 optimizer.step()
                 optimizer.zero_grad()
-        return {"phases": dict(self.seconds), "loss": loss, **self.seen}
+        mask = self.seen["completion_mask"]
+        logp = functools.partial(self.logp, compact=compact)
+        return {"phases": dict(self.seconds), "loss": loss, "mask": mask, "logp": logp}
 
     @torch.no_grad()
-    def logp(self, inputs: dict) -> torch.Tensor:
-        """[B, T] log-probabilities of the completions that `step` saw, by the trainer's own function."""
-        ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
-        mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
-        names = ("pixel_values", "image_grid_thw", "num_images", "mm_token_type_ids")
-        fields = {name: inputs[name] for name in names if name in inputs}
-        with head(self.compact):
-            length = inputs["completion_ids"].shape[1]
-            found, *_ = self.trainer._get_per_token_logps_and_entropies(self.trainer.model, ids, mask, length, **fields)
+    def logp(self, tokens: torch.Tensor, *, compact: bool) -> torch.Tensor:
+        """[B, T] of these completions, by the trainer's own function, under the weights of the start."""
+        self.trainer.model.load_state_dict(self.problem.weights.state_dict())
+        batch = self.problem.batch(torch.arange(self.problem.rows), tokens)
+        ids, mask = batch.pop("input_ids"), batch.pop("attention_mask")
+        score = self.trainer._get_per_token_logps_and_entropies
+        images = [1] * self.problem.rows
+        with head(compact):
+            found, *_ = score(self.trainer.model, ids, mask, tokens.shape[1], 4, num_images=images, **batch)
         return found
 
     def _watch(self) -> None:
@@ -69,7 +75,7 @@ class TrlUpdate:
         computed = self._timed("forward", self.trainer.compute_loss)
 
         def compute_loss(model, inputs, *arguments, **options):
-            self.seen["inputs"] = inputs
+            self.seen["completion_mask"] = inputs["completion_mask"]
             return computed(model, inputs, *arguments, **options)
 
         self.trainer.compute_loss = compute_loss
