@@ -94,15 +94,22 @@ def measured(case, shape: dict, machines: list, arguments) -> list[dict]:
     if arguments.malloc == "kept":
         allocator.reserve(5 * case.input_bytes(shape))  # the inputs, and what the hungriest peer adds to them
     peers, times, errors, wrong = timed(case, shape, machines, everywhere=arguments.all)
-    sound = [row for row in rows if not wrong.keys() & {harness.side_of(name) for name in (row.side, *row.against)}]
-    compared = {harness.side_of(name) for name in fastest(sound, times)}
-    weighed = {harness.side_of(row.side) for row in sound} | (peers if arguments.all else compared & peers)
+    right = sound(rows, wrong)
+    compared = {harness.side_of(name) for name in fastest(right, times)}
+    weighed = {harness.side_of(row.side) for row in right} | (peers if arguments.all else compared & peers)
     peaks = {} if arguments.tiny else measured_peaks(case, shape, sorted(weighed), machines[-1].threads)
     return [
         heading(case, shape, row, one) | {"malloc": arguments.malloc} | content(row, one, times, errors, peaks, wrong)
         for one in machines
         for row in rows
     ]
+
+
+def sound(rows: list, wrong: dict[str, str]) -> list:
+    """The rows that need no wrong result."""
+    import harness
+
+    return [row for row in rows if not wrong.keys() & {harness.side_of(name) for name in (row.side, *row.against)}]
 
 
 def timed(case, shape: dict, machines: list, *, everywhere: bool) -> tuple[set, dict, dict, dict]:
@@ -126,7 +133,7 @@ def timed(case, shape: dict, machines: list, *, everywhere: bool) -> tuple[set, 
         right = {name: side for name, side in sides.items() if name not in wrong}
         times[one.threads] = harness.alternate(right, case.rounds)
         if not everywhere and not getattr(case, "keeps_slow_peers", False):
-            sides = harness.without_slow_peers(sides, times[one.threads])
+            sides = harness.without_slow_peers(sides, times[one.threads], sound(case.rows(shape), wrong))
     return {name for name, side in case.sides(problem).items() if side.peer}, times, errors, wrong
 
 

@@ -82,9 +82,10 @@ def worth_repeating(name: str, sides: dict[str, Side], seconds: dict[str, list[f
     return seconds[name][0] <= REPEATED_WITHIN * min(seconds[peer][0] for peer, side in sides.items() if side.peer)
 
 
-def without_slow_peers(sides: dict[str, Side], seconds: dict[str, list[float]]) -> dict[str, Side]:
-    """What is timed on the next number of threads: the peers that were worth repeating, and ours."""
-    return {name: side for name, side in sides.items() if worth_repeating(name, sides, seconds)}
+def without_slow_peers(sides: dict[str, Side], seconds: dict[str, list[float]], rows: list[Row]) -> dict[str, Side]:
+    """What is timed on the next number of threads: ours, the peers worth repeating, and the fastest of each row."""
+    kept = {fastest(row.against, seconds) for row in rows}
+    return {name: side for name, side in sides.items() if name in kept or worth_repeating(name, sides, seconds)}
 
 
 def side_of(name: str) -> str:

@@ -82,8 +82,8 @@ class OurUpdate:
     def logp(self, tokens: torch.Tensor) -> torch.Tensor:
         """[B, T] of these completions as the loss has them, no word banned, under the weights of the start."""
         self.policy.model.load_state_dict(self.problem.weights.state_dict())
-        self.policy.banned_ids, banned = [], self.policy.banned_ids
         rollouts = replace(self.ask(), tokens=tokens)
+        self.policy.banned_ids, banned = [], self.policy.banned_ids
         loss = self.questioner.loss(rollouts, torch.zeros(len(rollouts)), options=OPTIONS)
         self.policy.banned_ids = banned
         return loss.logp
