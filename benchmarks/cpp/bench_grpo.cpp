@@ -24,6 +24,7 @@ using namespace vlmprobe::grpo;
 
 constexpr std::int64_t kGroup = 8;
 constexpr double kTolerance = 1e-4;
+const LossOptions kOptions{.surrogate = {.beta = 0}};
 
 // Numbers in [-scale, scale), from a seed.
 at::Tensor numbers(at::IntArrayRef shape, std::uint64_t seed, double scale) {
@@ -94,8 +95,7 @@ void surrogate_loss(benchmark::State& state) {
   made.inputs.old_logp = logp;
   double expected = 0;
   for (std::int64_t i = 0; i < sequences; ++i) expected -= made.inputs.advantages.const_data_ptr<float>()[i];
-  const LossOptions options{.surrogate = {.beta = 0}};
-  const auto call = [&] { return loss(logp, made.inputs, std::nullopt, made.normalizer, options); };
+  const auto call = [&] { return loss(logp, made.inputs, std::nullopt, made.normalizer, kOptions); };
   const double found = *call().loss.const_data_ptr<float>();
   if (std::abs(found - expected / static_cast<double>(sequences)) > kTolerance) {
     return state.SkipWithError("the loss is not minus the mean advantage");
@@ -118,7 +118,7 @@ void from_logits(benchmark::State& state) {
   const std::int64_t rows = state.range(0), vocabulary = state.range(1);
   const at::Tensor logits = numbers({1, rows, vocabulary}, 7, 5);
   const Batch made = batch(1, rows, vocabulary);
-  const auto call = [&] { return loss_from_logits(logits, made.tokens, made.inputs, made.normalizer); };
+  const auto call = [&] { return loss_from_logits(logits, made.tokens, made.inputs, made.normalizer, kOptions); };
   if (!right(call().logp, logits, made.tokens)) return state.SkipWithError("wrong log-probabilities");
   for (auto _ : state) benchmark::DoNotOptimize(call());
   state.SetBytesProcessed(state.iterations() * logits.numel() * 4);
@@ -134,7 +134,7 @@ void linear(benchmark::State& state) {
   const std::int64_t rows = state.range(0), width = state.range(1), vocabulary = state.range(2);
   const at::Tensor hidden = numbers({1, rows, width}, 9, 1), weight = numbers({vocabulary, width}, 10, 0.1);
   const Batch made = batch(1, rows, vocabulary);
-  const auto call = [&] { return linear_loss(hidden, weight, made.tokens, made.inputs, made.normalizer); };
+  const auto call = [&] { return linear_loss(hidden, weight, made.tokens, made.inputs, made.normalizer, kOptions); };
   if (!right(call().logp, hidden.matmul(weight.t()), made.tokens))
     return state.SkipWithError("wrong log-probabilities");
   for (auto _ : state) benchmark::DoNotOptimize(call());

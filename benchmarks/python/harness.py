@@ -56,9 +56,9 @@ class Row:
     ratio: float | None = None
     peak_mb: float | None = None
     of_bandwidth: float | None = None
+    errors: dict[str, float] = field(default_factory=dict)
     of_limit: float | None = None
     """Times the limit, at most."""
-    errors: dict[str, float] = field(default_factory=dict)
 
 
 def alternate(sides: dict[str, Side], rounds: int) -> dict[str, list[float]]:
