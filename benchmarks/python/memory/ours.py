@@ -32,9 +32,9 @@ def has_nearest() -> bool:
 
 
 class Steps:
-    """A memory of `images` banks, and steps of `queries` questions over 32 of them: novelty, then commit."""
+    """A memory of `images` banks, and steps of `queries` questions over 10 of them: novelty, then commit."""
 
-    ASKED_IMAGES = 32
+    ASKED_IMAGES = 10  # as many as the small memory holds: the same work on both sides
 
     def __init__(self, banks: Banks, images: int):
         from vlmprobe.memory import QuestionMemory
