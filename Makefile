@@ -4,14 +4,14 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help setup build test test-sanitize bench bench-record demo format clean
+.PHONY: help setup build test test-sanitize bench bench-build bench-record demo format clean
 
 help:
 	@echo "make setup    system packages (apt-get), .venv, pinned packages"
 	@echo "make build    the library and the Python module, in place"
 	@echo "make test     C++ build and tests, format, lint, pytest; ARGS='-k name' goes to pytest"
 	@echo "make test-sanitize  the C++ tests under AddressSanitizer, UBSan and ThreadSanitizer, then the fuzzers"
-	@echo "make bench    GRPO kernels beside TRL and Liger, one shape each; CASES=regex OUT=file MALLOC=kept"
+	@echo "make bench    beside TRL, Liger, FAISS, NumPy, vendi_score, one shape each; CASES=regex OUT=file MALLOC=kept"
 	@echo "make bench-record   every shape and thread count"
 	@echo "make demo     vlmprobe demo; ARGS='--steps 20' goes to it"
 	@echo "make format   clang-format and ruff, in place"
@@ -30,13 +30,17 @@ test: setup
 test-sanitize: setup
 	@tools/sanitize.sh
 
-BENCH_FLAGS = $(if $(CASES),--cases '$(CASES)') $(if $(OUT),--out '$(OUT)') $(if $(MALLOC),--malloc $(MALLOC))
+BENCH_FLAGS = --cpp build/check/benchmarks/cpp $(if $(CASES),--cases '$(CASES)') $(if $(OUT),--out '$(OUT)') $(if $(MALLOC),--malloc $(MALLOC))
 
-bench: build
-	@python benchmarks/python/grpo/bench.py $(BENCH_FLAGS)
+bench-build: setup
+	@cmake --preset bench --log-level=WARNING
+	@cmake --build --preset bench
 
-bench-record: build
-	@python benchmarks/python/grpo/bench.py --all $(BENCH_FLAGS)
+bench: bench-build
+	@python benchmarks/python/bench.py $(BENCH_FLAGS)
+
+bench-record: bench-build
+	@python benchmarks/python/bench.py --all $(BENCH_FLAGS)
 
 demo: build
 	@vlmprobe demo $(ARGS)

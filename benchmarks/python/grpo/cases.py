@@ -7,7 +7,8 @@ larger error than `tolerance` is not timed; what each error is relative to, `ref
 from __future__ import annotations
 
 import torch
-from kinds import AdvantageCase, LinearLossCase, LossFromLogitsCase, TokenLogpCase
+
+from .kinds import AdvantageCase, LinearLossCase, LossFromLogitsCase, TokenLogpCase
 
 LOGITS = {"logp": 2e-5, "entropy": 1e-4}
 LOSS_F32 = {**LOGITS, "loss": 1e-5, "gradient": 1e-4}

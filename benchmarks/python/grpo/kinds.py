@@ -10,12 +10,12 @@ import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
-import ours
-import peers
 import torch
 from harness import Row, Side, Work
-from problems import LinearProblem, LogitsProblem, RewardProblem
-from reference import AdvantageReference, LinearReference, LogitsReference
+
+from . import ours, peers
+from .problems import LinearProblem, LogitsProblem, RewardProblem
+from .reference import AdvantageReference, LinearReference, LogitsReference
 
 VOCABULARY = 151936  # Qwen's
 WIDTH = 1536

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from problems import BETA, CLIP, LinearProblem, LogitsProblem, RewardProblem
 
 from vlmprobe import grpo
+
+from .problems import BETA, CLIP, LinearProblem, LogitsProblem, RewardProblem
 
 OPTIONS = replace(grpo.PAPER, clip_low=CLIP, clip_high=CLIP, beta=BETA, reduction="grpo")
 

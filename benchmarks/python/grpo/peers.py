@@ -11,7 +11,8 @@ from collections import defaultdict
 from types import SimpleNamespace
 
 import torch
-from problems import BETA, CLIP, LinearProblem, LogitsProblem, RewardProblem
+
+from .problems import BETA, CLIP, LinearProblem, LogitsProblem, RewardProblem
 
 
 def trl_token_logp(problem: LogitsProblem) -> dict:

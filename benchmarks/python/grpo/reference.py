@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 import torch
-from problems import BETA, CLIP, LinearProblem, LogitsProblem, RewardProblem
+
+from .problems import BETA, CLIP, LinearProblem, LogitsProblem, RewardProblem
 
 ROW_STEP = 7  # shares no factor with a kernel's blocks
 VOCABULARY_BLOCK = 8192

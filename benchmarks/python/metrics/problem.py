@@ -7,9 +7,11 @@ import torch
 ROWS, ADDED, DIMENSION = 20_000, 512, 384
 
 
-def problem(seed: int, dtype: torch.dtype = torch.float64) -> dict:
+def problem(
+    seed: int, *, dtype: torch.dtype = torch.float64, count: int = ROWS, added: int = ADDED, dimension: int = DIMENSION
+) -> dict:
     """Rows of unit length in `dtype`; float64 ones are of unit length to the last bits, so both sides see the same."""
     generator = torch.Generator().manual_seed(seed)
-    rows = torch.randn(ROWS + ADDED, DIMENSION, generator=generator, dtype=torch.float64)
+    rows = torch.randn(count + added, dimension, generator=generator, dtype=torch.float64)
     rows = torch.nn.functional.normalize(rows, dim=1).to(dtype)
-    return {"all": rows, "first": rows[:ROWS], "added": rows[ROWS:]}
+    return {"all": rows, "first": rows[:count], "added": rows[count:]}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ("torch", "trl", "liger_kernel", "transformers", "vlmprobe")
+PACKAGES = ("torch", "trl", "liger_kernel", "transformers", "faiss-cpu", "vendi-score", "vlmprobe")
 NUMBERS = 1 << 28  # float32: 1 GiB, beyond any cache
 PRODUCTS = ((512, 1536, 4096), (1024, 1024, 1024), (2048, 1536, 2048))
 
@@ -38,15 +38,15 @@ class Machine:
         }
 
 
-def measure(threads: int) -> Machine:
+def measure(threads: int, numbers: int = NUMBERS) -> Machine:
     torch.set_num_threads(threads)
-    read, update = bandwidth()
+    read, update = bandwidth(numbers)
     return Machine(threads, read, update, {dtype: product(dtype) for dtype in (torch.float32, torch.bfloat16)})
 
 
-def bandwidth() -> tuple[float, float]:
+def bandwidth(numbers: int) -> tuple[float, float]:
     """Of one pass over memory, by torch's fastest reader; and of one pass in place."""
-    values = torch.ones(NUMBERS)
+    values = torch.ones(numbers)
     wide = values.view(torch.float64)
     size = values.numel() * values.element_size()
     readers = (values.sum, values.max, values.norm, values.aminmax, wide.sum, lambda: torch.dot(values, values))

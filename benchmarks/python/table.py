@@ -25,7 +25,7 @@ def cells(found: dict) -> tuple[str, ...]:
         f"({low:.2f} to {high:.2f})",
         megabytes(found["ours_peak_mb"]),
         megabytes(found["peer_peak_mb"]),
-        f"{found['of_limit']:.2f}",
+        "" if found["of_limit"] is None else f"{found['of_limit']:.2f}",
         verdict(found),
     )
 

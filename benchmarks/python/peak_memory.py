@@ -1,4 +1,4 @@
-"""The peak of a call's memory above its inputs, in a fresh process: `python memory.py CASE SHAPE SIDE THREADS`.
+"""The peak of a call's memory above its inputs, in a fresh process: `python peak_memory.py CASE SHAPE SIDE THREADS`.
 
 The process first makes the same call on a tiny shape, so that code, threads and tables are already there; builds the
 real inputs; gives free memory back; resets the kernel's high-water mark, and makes one call. The allocator has its

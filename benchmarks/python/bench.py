@@ -1,13 +1,15 @@
-"""The benchmarks of `vlmprobe.grpo` against TRL, Liger and plain torch.
+"""The benchmarks of vlmprobe against TRL, Liger, FAISS, NumPy and plain torch.
 
-    python benchmarks/python/grpo/bench.py [--cases REGEX] [--out FILE] [--all] [--malloc kept] [--tiny]
+    python benchmarks/python/bench.py [--cases REGEX] [--out FILE] [--all] [--malloc kept] [--tiny] [--cpp DIR]
 
 Writes a JSON line per case, variant and thread count to standard output, and to FILE; a table comes at the end, on
 standard error. A result is held against a float64 reference before it is timed, and not timed when it is wrong: the
 exit status is then 1. Ours and the peers take turns in one process, with 1 and with 2 threads; times are medians.
 The peak of memory above the inputs is taken in a process of its own, on the largest thread count. A megabyte is 10^6
 bytes. Without --all: the first shape of each case; with it: every shape, thread counts up to the machine's, and the
-memory of every peer. With --tiny: shapes on which the numbers mean nothing, to try the programme.
+memory of every peer. With --tiny: one thread, no memory, and shapes on which the numbers mean nothing, to try the
+programme. --cpp takes in what
+the C++ benchmarks of a build folder say (see google_benchmark.py).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import allocator
@@ -31,45 +34,70 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="every shape and thread count")
     parser.add_argument("--malloc", choices=allocator.CHOICES, default="default", help="see allocator.py")
     parser.add_argument("--tiny", action="store_true", help="tiny shapes, to try the programme")
+    parser.add_argument("--cpp", type=Path, metavar="DIR", help="folder of the C++ benchmarks")
     arguments = parser.parse_args()
     allocator.restart(arguments.malloc)
 
-    import machine
+    import google_benchmark
     from cases import CASES
     from table import table
 
     chosen = [case for case in CASES if re.search(arguments.cases, case.name)]
-    if not chosen:
+    binaries = google_benchmark.found(arguments.cpp, arguments.cases) if arguments.cpp else []
+    if not chosen and not binaries:
         parser.error(f"--cases: expected a part of {', '.join(case.name for case in CASES)}, got {arguments.cases!r}")
+    machines = described_machines(arguments)
+    start, lines = time.perf_counter(), []
+    with (arguments.out or Path(os.devnull)).open("w") as file:
+        for name, some in parts(chosen, binaries, machines, arguments):
+            for line in some:
+                lines.append(line)
+                text = json.dumps(finite(line), allow_nan=False)
+                print(text, flush=True)
+                print(text, file=file, flush=True)
+            say(f"{name}: done after {time.perf_counter() - start:.0f} s")
+    say("\n" + table([line for line in lines if "ours_s" in line]))
+    say(google_benchmark.table([line for line in lines if "ours_s" not in line]))
+    return int(any("refused" in line for line in lines))
+
+
+def described_machines(arguments) -> list:
+    """What each number of threads can do; said once, with the load that other work puts on the machine."""
+    import machine
+
     load = os.getloadavg()
-    machines = [machine.measure(threads) for threads in thread_counts(machine.cpu_count(), arguments.all)]
+    counts = [1] if arguments.tiny else thread_counts(machine.cpu_count(), arguments.all)
+    numbers = 1 << 20 if arguments.tiny else machine.NUMBERS
+    machines = [machine.measure(threads, numbers) for threads in counts]
     for one in machines:
         say(f"{one.threads} thread(s): {one.as_json()}")
     say(f"{machine.versions()}\nload average before: {load[0]:.2f}; other work on this machine makes the times wrong")
+    return machines
 
-    start, lines = time.perf_counter(), []
-    with (arguments.out or Path(os.devnull)).open("w") as file:
-        for case in chosen:
-            for shape in [case.tiny] if arguments.tiny else case.shapes if arguments.all else case.shapes[:1]:
-                for line in measured(case, shape, machines, arguments):
-                    lines.append(line)
-                    text = json.dumps(finite(line), allow_nan=False)
-                    print(text, flush=True)
-                    print(text, file=file, flush=True)
-                say(f"{case.name} {shape}: done after {time.perf_counter() - start:.0f} s")
-    say("\n" + table(lines))
-    return int(any("refused" in line for line in lines))
+
+def parts(cases: list, binaries: list[Path], machines: list, arguments) -> Iterator[tuple[str, list[dict]]]:
+    """Names and lines, one part after the other."""
+    import google_benchmark
+
+    for case in cases:
+        for shape in [case.tiny] if arguments.tiny else case.shapes if arguments.all else case.shapes[:1]:
+            yield f"{case.name} {shape}", measured(case, shape, machines, arguments)
+    for binary in binaries:
+        yield binary.name, google_benchmark.lines(binary, quick=arguments.tiny)
 
 
 def measured(case, shape: dict, machines: list, arguments) -> list[dict]:
     """The lines of one case on one shape."""
+    import harness
+
     rows = case.rows(shape)
     if arguments.malloc == "kept":
         allocator.reserve(5 * case.input_bytes(shape))  # the inputs, and what the hungriest peer adds to them
-    peers, times, errors, wrong = timed(case, shape, machines)
-    sound = [row for row in rows if not wrong.keys() & {row.side, *row.against}]
-    weighed = {row.side for row in sound} | (peers if arguments.all else fastest(sound, times) & peers)
-    peaks = measured_peaks(case, shape, sorted(weighed), machines[-1].threads)
+    peers, times, errors, wrong = timed(case, shape, machines, everywhere=arguments.all)
+    right = sound(rows, wrong)
+    compared = {harness.side_of(name) for name in fastest(right, times)}
+    weighed = {harness.side_of(row.side) for row in right} | (peers if arguments.all else compared & peers)
+    peaks = {} if arguments.tiny else measured_peaks(case, shape, sorted(weighed), machines[-1].threads)
     return [
         heading(case, shape, row, one) | {"malloc": arguments.malloc} | content(row, one, times, errors, peaks, wrong)
         for one in machines
@@ -77,7 +105,14 @@ def measured(case, shape: dict, machines: list, arguments) -> list[dict]:
     ]
 
 
-def timed(case, shape: dict, machines: list) -> tuple[set, dict, dict, dict]:
+def sound(rows: list, wrong: dict[str, str]) -> list:
+    """The rows that need no wrong result."""
+    import harness
+
+    return [row for row in rows if not wrong.keys() & {harness.side_of(name) for name in (row.side, *row.against)}]
+
+
+def timed(case, shape: dict, machines: list, *, everywhere: bool) -> tuple[set, dict, dict, dict]:
     """Which sides are peers; per thread count all times and errors; and of ours, what is wrong with the wrong ones."""
     import harness
     import torch
@@ -97,7 +132,9 @@ def timed(case, shape: dict, machines: list) -> tuple[set, dict, dict, dict]:
         errors[one.threads] = found
         right = {name: side for name, side in sides.items() if name not in wrong}
         times[one.threads] = harness.alternate(right, case.rounds)
-    return {name for name, side in sides.items() if side.peer}, times, errors, wrong
+        if not everywhere and not getattr(case, "keeps_slow_peers", False):
+            sides = harness.without_slow_peers(sides, times[one.threads], sound(case.rows(shape), wrong))
+    return {name for name, side in case.sides(problem).items() if side.peer}, times, errors, wrong
 
 
 def beyond(errors: dict[str, float], tolerance: dict[str, float]) -> str:
@@ -113,9 +150,9 @@ def fastest(rows: list, times: dict) -> set[str]:
 
 
 def measured_peaks(case, shape: dict, names: list[str], threads: int) -> dict[str, float | None]:
-    import memory
+    import peak_memory
 
-    return {name: memory.peak_mb(case.name, shape, name, threads) for name in names}
+    return {name: peak_memory.peak_mb(case.name, shape, name, threads) for name in names}
 
 
 def heading(case, shape: dict, row, one) -> dict:
@@ -136,7 +173,7 @@ def heading(case, shape: dict, row, one) -> dict:
 def content(row, one, times: dict, errors: dict, peaks: dict, wrong: dict) -> dict:
     import harness
 
-    for name in (row.side, *row.against):
+    for name in map(harness.side_of, (row.side, *row.against)):
         if name in wrong:
             return {"ours_s": None, "refused": f"{name}: {wrong[name]}", "errors": errors[one.threads].get(row.side)}
     return harness.line(row, times[one.threads], errors[one.threads], peaks, one)
