@@ -132,10 +132,10 @@ def parse_responses(
     return Questions._of(table)
 
 
-def _rows(token_ends: Sequence[Sequence[int]] | torch.Tensor) -> list[Sequence[int]]:
+def _rows(token_ends: Sequence[Sequence[int] | np.ndarray] | torch.Tensor) -> list[Sequence[int]]:
     if isinstance(token_ends, torch.Tensor):
         return token_ends.tolist()
-    return [torch.as_tensor(row).tolist() if hasattr(row, "tolist") else row for row in token_ends]
+    return [row.tolist() if isinstance(row, (np.ndarray, torch.Tensor)) else row for row in token_ends]
 
 
 def prefix(question: str, *, length: int = DEFAULT_PREFIX_LENGTH) -> str:

@@ -38,17 +38,16 @@ def _completion(draw: random.Random) -> str:
     return f"{first}\n{second}\n"
 
 
-def problem(seed: int) -> dict:
+def problem(seed: int, *, images: int = IMAGES) -> dict:
     draw, numbers = random.Random(seed), np.random.default_rng(seed)
-    sequences = IMAGES * GROUP
+    sequences = images * GROUP
     questions = sequences * K
     return {
         "k": K,
         "completions": [_completion(draw) for _ in range(sequences)],
         "history": [_question(draw) for _ in range(HISTORY)],
-        "judged": numbers.choice([1, 0, -1], questions, p=[0.8, 0.17, 0.03]).astype(
-            np.int8
-        ),  # validity, if there is one
+        # Validity, where there is a question at all.
+        "judged": numbers.choice([1, 0, -1], questions, p=[0.8, 0.17, 0.03]).astype(np.int8),
         "correct": numbers.choice([1, 0, -1], questions, p=[0.6, 0.37, 0.03]).astype(np.int8),
         "semantic": numbers.random(questions),  # 1 - largest cosine
     }

@@ -76,9 +76,14 @@ class PromptRow:
 
     def attention(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """query [heads, N, D], key and value [key-value heads, N, D] to [1, N, heads, D]."""
-        sizes = [bucket.size for bucket in self.buckets]
-        parts = zip(self.buckets, *(rows.split(sizes, 1) for rows in (query, key, value)), strict=True)
+        queries, keys, values = _split(query, key, value, [bucket.size for bucket in self.buckets])
+        parts = zip(self.buckets, queries, keys, values, strict=True)
         return torch.cat([prompts_attention(*part, scale) for part in parts], 1).transpose(0, 1)[None]
+
+
+def _split(query: Tensor, key: Tensor, value: Tensor, sizes: list[int]) -> list[tuple[Tensor, ...]]:
+    """Each [heads, N, D], cut along the row: the gradient of all the cuts is one concatenation."""
+    return [rows.split(sizes, 1) for rows in (query, key, value)]
 
 
 def prompts_attention(bucket: Bucket, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
@@ -120,13 +125,14 @@ class TrainingRow(PromptRow):
         self._completions = [Completions(*each) for each in zip(self.buckets, per_bucket, strict=True)]
 
     def attention(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        count = len(self.buckets)
-        sizes = [part.size for part in (*self.buckets, *self._completions)]
-        parts = [*zip(*(rows.split(sizes, 1) for rows in (query, key, value)), strict=True)]  # (query, key, value)
-        out = [prompts_attention(b, *part, scale) for b, part in zip(self.buckets, parts[:count], strict=True)]
-        for completions, part, prompts in zip(self._completions, parts[count:], parts[:count], strict=True):
-            out.append(completions.attention(*part, *prompts[1:], scale))
-        return torch.cat(out, 1).transpose(0, 1)[None]
+        sizes = [bucket.size for bucket in self.buckets] + [each.size for each in self._completions]
+        queries, keys, values = _split(query, key, value, sizes)
+        prompts, own = [], []
+        for i, (bucket, completions) in enumerate(zip(self.buckets, self._completions, strict=True)):
+            j = len(self.buckets) + i
+            prompts.append(prompts_attention(bucket, queries[i], keys[i], values[i], scale))
+            own.append(completions.attention(queries[j], keys[j], values[j], keys[i], values[i], scale))
+        return torch.cat(prompts + own, 1).transpose(0, 1)[None]
 
 
 class Completions:
