@@ -1,8 +1,8 @@
 #include <pybind11/stl.h>
 
 #include "bindings.h"
-#include "vlmprobe/memory/approximate_bank.h"
 #include "columns.h"
+#include "vlmprobe/memory/approximate_bank.h"
 #include "vlmprobe/memory/embedding_bank.h"
 #include "vlmprobe/memory/lexical.h"
 #include "vlmprobe/memory/prefix_counts.h"

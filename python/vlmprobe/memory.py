@@ -252,7 +252,7 @@ class QuestionMemory:
         columns = [_integers(column) for column in (sequence, slot)]
         return self._core.commit(run, step, _integers(image), torch.as_tensor(embeddings), list(texts), *columns)
 
-    def nearest(self, image, *, embeddings: torch.Tensor, k: int) -> Neighbours:
+    def nearest(self, image: Integers, *, embeddings: torch.Tensor, k: int) -> Neighbours:
         """The k nearest questions on each row's image.
 
         Args:
