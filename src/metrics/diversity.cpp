@@ -1,14 +1,14 @@
 #include "vlmprobe/metrics/diversity.h"
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
+
+#include "second_moment.h"
 
 #include <Eigen/Core>
 #include <Eigen/Eigenvalues>
 #include <cmath>
 #include <limits>
 
-#include "symmetric_product.h"
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/shape.h"
 
@@ -16,11 +16,38 @@ namespace vlmprobe::metrics {
 namespace {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using View = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
+
+// The rows in float64, each rescaled to length 1; throws where a row is not of unit length to 1e-3.
+Matrix unit_rows(const at::Tensor& rows, std::string_view op, std::string_view name) {
+  expect(rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble, op,
+         "{}: expected float32 or float64, got {}", name, c10::toString(rows.scalar_type()));
+  const at::Tensor wide = rows.detach().to(at::kCPU).to(at::kDouble).contiguous();
+  Matrix x = Eigen::Map<const Matrix>(wide.const_data_ptr<double>(), wide.size(0), wide.size(1));
+  for (Eigen::Index i = 0; i < x.rows(); ++i) {
+    const double length = x.row(i).norm();
+    require_unit(length, i, op, name);
+    x.row(i) /= length;
+  }
+  return x;
+}
+
+// X X^T, lower triangle; the eigenvalue solver reads no more.
+Matrix gram(const Matrix& x) {
+  Matrix product = Matrix::Zero(x.rows(), x.rows());
+  product.selfadjointView<Eigen::Lower>().rankUpdate(x);
+  return product;
+}
+
+Eigen::Map<const Matrix> map(const at::Tensor& square) {
+  return {square.const_data_ptr<double>(), square.size(0), square.size(1)};
+}
 
 // exp(entropy) of the eigenvalues of a symmetric matrix, scaled to sum 1.
-double exp_eigenvalue_entropy(const View& symmetric) {
-  const Eigen::SelfAdjointEigenSolver<Matrix> solver(symmetric, Eigen::EigenvaluesOnly);
+double exp_eigenvalue_entropy(Matrix symmetric) {
+  Eigen::VectorXd diagonal(symmetric.rows()), below(symmetric.rows() - 1);
+  tridiagonalise(symmetric.data(), symmetric.rows(), diagonal.data(), below.data());
+  Eigen::SelfAdjointEigenSolver<Matrix> solver;
+  solver.computeFromTridiagonal(diagonal, below, Eigen::EigenvaluesOnly);
   const Eigen::VectorXd lambda = solver.eigenvalues().cwiseMax(0.0);
   const double sum = lambda.sum();
   double entropy = 0;
@@ -29,7 +56,7 @@ double exp_eigenvalue_entropy(const View& symmetric) {
   return std::exp(entropy);
 }
 
-double vendi_of(const View& product, std::int64_t n) {
+double vendi_of(const Matrix& product, std::int64_t n) {
   if (n == 0) return std::numeric_limits<double>::quiet_NaN();
   return n == 1 ? 1.0 : exp_eigenvalue_entropy(product);
 }
@@ -42,10 +69,9 @@ double vendi(const at::Tensor& embeddings) {
   shapes.require("embeddings", embeddings.sizes(), {"N", "D"});
   expect(shapes["D"] >= 1, kOp, "embeddings: expected at least 1 column, got 0");
 
-  const Form form = shapes["N"] < shapes["D"] ? Form::gram : Form::dual;
-  const Product product = symmetric_product(embeddings, form, kOp, "embeddings");
-  const View view(product.values.data(), product.size, product.size, Eigen::OuterStride<>(product.stride));
-  return vendi_of(view, shapes["N"]);
+  const std::int64_t n = embeddings.size(0);
+  if (n < embeddings.size(1)) return vendi_of(gram(unit_rows(embeddings, kOp, "embeddings")), n);
+  return vendi_of(map(second_moment(embeddings, kOp, "embeddings")), n);
 }
 
 VendiAccumulator::VendiAccumulator(std::int64_t dimension) {
@@ -58,18 +84,8 @@ void VendiAccumulator::add(const at::Tensor& rows) {
   Shapes shapes(kOp);
   shapes.require("accumulator", moment_.sizes(), {"D", "D"});
   shapes.require("rows", rows.sizes(), {"N", "D"});
-  const Product product = symmetric_product(rows, Form::dual, kOp, "rows");
 
-  // Into a new tensor: copies of an accumulator share the old one.
-  const std::int64_t d = product.size;
-  const at::Tensor sum = at::empty({d, d}, moment_.options());
-  const double* before = moment_.const_data_ptr<double>();
-  double* after = sum.mutable_data_ptr<double>();
-  for (std::int64_t i = 0; i < d; ++i)
-    for (std::int64_t j = 0; j <= i; ++j)
-      after[i * d + j] = after[j * d + i] =
-          before[i * d + j] + product.values[static_cast<std::size_t>(i * product.stride + j)];
-  moment_ = sum;
+  moment_ = moment_.add(second_moment(rows, kOp, "rows"));  // a new tensor: copies share the old one
   count_ += rows.size(0);
 }
 
@@ -93,8 +109,7 @@ void VendiAccumulator::merge(const at::Tensor& moment, std::int64_t count) {
 }
 
 double VendiAccumulator::value() const {
-  const std::int64_t d = moment_.size(0);
-  return vendi_of(View(moment_.const_data_ptr<double>(), d, d, Eigen::OuterStride<>(d)), count_);
+  return vendi_of(map(moment_), count_);
 }
 
 at::Tensor VendiAccumulator::moment() const {

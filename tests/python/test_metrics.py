@@ -129,3 +129,16 @@ def test_errors_are_value_errors_in_the_house_wording():
     assert error(lambda: metrics.VendiAccumulator(0)) == (
         "[metrics::VendiAccumulator] dimension must be at least 1, got 0"
     )
+
+
+@pytest.mark.peers("vendi_score")
+def test_vendi_is_the_peers_dual_score_to_1e_8():
+    from vendi_score import vendi as peer
+
+    rows = torch.nn.functional.normalize(torch.randn(9000, 130, generator=torch.Generator().manual_seed(3)), dim=1)
+    accumulator = metrics.VendiAccumulator(130)
+    for part in rows.split(700):
+        accumulator.add(part)
+    expected = peer.score_dual(rows.double().numpy())
+    assert metrics.vendi(rows) == pytest.approx(expected, rel=1e-8)
+    assert accumulator.value() == pytest.approx(expected, rel=1e-8)

@@ -7,10 +7,12 @@
 //
 // n equal rows give 1, n orthogonal rows give n; never more than min(n, d). The dual d x d form is used when n >= d, so
 // the cost of the eigenvalues does not grow with n. float64 throughout, rows rescaled to unit length exactly;
-// eigenvalues below 0 are taken for 0 and the rest rescaled to sum 1. n = 0: NaN. One thread: the same rows in the same
-// order give the same bits. The score grows with n: report n with it and compare at equal n. Throws InvalidArgument on
-// another shape or dtype, or a row that is not finite or not of unit length. Source: Friedman and Dieng, arXiv
-// 2210.02410; the paper's "SD" is this score pooled over all questions (DESIGN section 4).
+// eigenvalues below 0 are taken for 0 and the rest rescaled to sum 1. n = 0: NaN. On one machine the same rows in the
+// same order give the same bits for any number of threads: slices of the rows, cut by n and d alone, are summed in
+// order; there are at most 16, and a [d, d] sum is held for each. The score grows with n: report n with it and compare
+// at equal n. Throws InvalidArgument on another shape or dtype, or a row that is not finite or not of unit length.
+// Source: Friedman and Dieng, arXiv 2210.02410; the paper's "SD" is this score pooled over all questions (DESIGN
+// section 4).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,7 +24,8 @@ namespace vlmprobe::metrics {
 double vendi(const at::Tensor& embeddings);
 
 // The same over a stream: keeps sum x x^T [d, d] in float64 and the number of rows. Accumulators of different ranks or
-// batches add up (to rounding: sums are taken in the order of the calls). Not thread-safe.
+// batches add up (to rounding: sums are taken in the order of the calls). Adding few rows and reading the score cost
+// the same at any n, and float32 rows are widened in cache: no copy of them is made. Not thread-safe.
 class VendiAccumulator {
  public:
   // d >= 1.
