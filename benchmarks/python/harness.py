@@ -55,12 +55,12 @@ class Row:
     work: Work
     ratio: float | None = None
     peak_mb: float | None = None
-    peak_share: float | None = None
-    """Of the peer's peak."""
     of_bandwidth: float | None = None
     errors: dict[str, float] = field(default_factory=dict)
     of_limit: float | None = None
     """Times the limit, at most."""
+    peak_share: float | None = None
+    """Of the peer's peak, at most."""
 
 
 def alternate(sides: dict[str, Side], rounds: int) -> dict[str, list[float]]:
