@@ -90,8 +90,9 @@ def test_an_interrupted_run_says_how_far_it_came_and_leaves_a_readable_ledger(tm
     folder = tmp_path / "run"
     words = ["--steps", "1000", "--calls", "30", "--embedder", "hashed", "--run", str(folder)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "vlmprobe", "demo", *words], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
-    )
+        [sys.executable, "-m", "vlmprobe", "demo", *words], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     metrics = folder / "metrics.jsonl"
     while time.monotonic() < deadline and not (metrics.is_file() and metrics.read_text().count("\n") >= 2):
