@@ -1,8 +1,12 @@
-"""The C++ benchmarks (Google Benchmark), run as programmes, and their reports as lines beside those of Python."""
+"""The C++ benchmarks (Google Benchmark), run as programmes, and their reports as lines beside those of Python.
+
+On one thread, but for those whose name says another number (`threads:2`).
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -23,7 +27,7 @@ def lines(binary: Path, *, quick: bool) -> list[dict]:
     """A line per benchmark: median, least and greatest of the repetitions, in seconds."""
     command = [binary, "--benchmark_format=json", f"--benchmark_repetitions={1 if quick else REPETITIONS}"]
     command += ["--benchmark_min_time=0.001"] if quick else ["--benchmark_enable_random_interleaving=true"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     if done.returncode:
         raise SystemExit(f"[bench] {binary.name} ended with {done.returncode}")
     report = json.loads(done.stdout)
@@ -40,7 +44,9 @@ def line(binary: str, name: str, runs: list[dict], context: dict) -> dict:
         return head | {"refused": next(run["error_message"] for run in runs if run.get("error_occurred"))}
     seconds = sorted(run["real_time"] * SECONDS[run["time_unit"]] for run in runs)
     rates = {key: runs[0][key] for key in ("bytes_per_second", "items_per_second") if key in runs[0]}
-    spread = {"spread_s": [seconds[0], seconds[-1]], "repeats": len(seconds), "threads": runs[0]["threads"]}
+    named = re.search(r"threads:(\d+)", name)
+    threads = int(named[1]) if named else 1
+    spread = {"spread_s": [seconds[0], seconds[-1]], "repeats": len(seconds), "threads": threads}
     return head | {"seconds": seconds[len(seconds) // 2]} | spread | rates
 
 

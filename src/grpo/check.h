@@ -45,6 +45,17 @@ inline void expect_temperature(double temperature, std::string_view op) {
   expect(temperature >= 1e-30 && temperature <= 1e30, op, "temperature must be in [1e-30, 1e30], got {}", temperature);
 }
 
+// Hidden states and the weight of the head over them; shapes are checked apart.
+inline void expect_head(const at::Tensor& hidden, const at::Tensor& weight, double temperature, std::string_view op) {
+  const at::ScalarType dtype = hidden.scalar_type();
+  expect(dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kDouble, op,
+         "hidden: expected float32, bfloat16, float16 or float64, got {}", c10::toString(dtype));
+  expect(weight.scalar_type() == dtype, op, "weight: expected {} as hidden, got {}", c10::toString(dtype),
+         c10::toString(weight.scalar_type()));
+  expect(weight.numel() > 0, op, "weight: expected V >= 1 and H >= 1, got [{}]", fmt::join(weight.sizes(), ", "));
+  expect_temperature(temperature, op);
+}
+
 // `tokens` are those of unmasked rows, or 0.
 inline void expect_tokens(const at::Tensor& tokens, std::int64_t vocabulary, std::string_view op) {
   const at::Tensor on_cpu = tokens.to(at::kCPU).contiguous();

@@ -7,6 +7,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "kernels.h"
@@ -55,5 +56,11 @@ class Head {
 // nullptr where this machine, device, dtype or shape is not for it.
 std::unique_ptr<Head> tiled_head(const HeadProblem& problem);
 std::unique_ptr<Head> composed_head(const HeadProblem& problem);
+
+// The first where it can be had, else the second.
+inline std::unique_ptr<Head> make_head(const HeadProblem& problem) {
+  std::unique_ptr<Head> head = tiled_head(problem);
+  return head != nullptr ? std::move(head) : composed_head(problem);
+}
 
 }  // namespace vlmprobe::grpo

@@ -15,18 +15,11 @@ constexpr std::string_view kOp = "grpo::linear_draw";
 constexpr std::int64_t kBytes = 128 << 20;  // of logits at a time
 
 void check_arguments(const at::Tensor& hidden, const at::Tensor& weight, double temperature) {
-  const at::ScalarType dtype = hidden.scalar_type();
-  expect(dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kDouble, kOp,
-         "hidden: expected float32, bfloat16, float16 or float64, got {}", c10::toString(dtype));
-  expect(weight.scalar_type() == dtype, kOp, "weight: expected {} as hidden, got {}", c10::toString(dtype),
-         c10::toString(weight.scalar_type()));
+  expect_head(hidden, weight, temperature, kOp);
   Shapes shapes(kOp);
   shapes.require("hidden", hidden.sizes(), {"N", "H"});
   shapes.require("weight", weight.sizes(), {"V", "H"});
-  expect(weight.size(0) >= 1 && weight.size(1) >= 1, kOp, "weight: expected V >= 1 and H >= 1, got [{}, {}]",
-         weight.size(0), weight.size(1));
   expect_device(weight, hidden, kOp, "weight", "hidden");
-  expect_temperature(temperature, kOp);
 }
 
 }  // namespace
@@ -50,8 +43,7 @@ Drawn linear_draw(const at::Tensor& hidden, const at::Tensor& weight, const at::
                             .hidden_gradient = false,
                             .weight_gradient = false,
                             .most_rows = most};
-  std::unique_ptr<Head> head = tiled_head(problem);
-  if (head == nullptr) head = composed_head(problem);
+  const std::unique_ptr<Head> head = make_head(problem);
   for (std::int64_t begin = 0; begin < count; begin += most) {
     const std::int64_t end = std::min(begin + most, count);
     const ChunkNumbers found = head->statistics(begin, end);

@@ -23,21 +23,14 @@ constexpr std::int64_t kLeastRows = 16;
 
 void check_arguments(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& tokens,
                      const at::Tensor& mask, double temperature, std::optional<std::int64_t> logits_bytes) {
-  const at::ScalarType dtype = hidden.scalar_type();
-  expect(dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf || dtype == at::kDouble, kOp,
-         "hidden: expected float32, bfloat16, float16 or float64, got {}", c10::toString(dtype));
-  expect(weight.scalar_type() == dtype, kOp, "weight: expected {} as hidden, got {}", c10::toString(dtype),
-         c10::toString(weight.scalar_type()));
+  expect_head(hidden, weight, temperature, kOp);
   Shapes shapes(kOp);
   shapes.require("hidden", hidden.sizes(), {"B", "T", "H"});
   shapes.require("weight", weight.sizes(), {"V", "H"});
   shapes.require("tokens", tokens.sizes(), {"B", "T"});
   shapes.require("mask", mask.sizes(), {"B", "T"});
-  expect(weight.size(0) >= 1 && weight.size(1) >= 1, kOp, "weight: expected V >= 1 and H >= 1, got [{}, {}]",
-         weight.size(0), weight.size(1));
   expect_dtype(tokens, at::kLong, kOp, "tokens");
   expect_dtype(mask, at::kBool, kOp, "mask");
-  expect_temperature(temperature, kOp);
   expect(logits_bytes.value_or(1) > 0, kOp, "logits_bytes must be positive, got {}", logits_bytes.value_or(1));
 }
 
@@ -161,8 +154,7 @@ Six run(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& to
                             .hidden_gradient = hidden_gradient,
                             .weight_gradient = weight_gradient,
                             .most_rows = most_rows};
-  std::unique_ptr<Head> head = tiled_head(problem);
-  if (head == nullptr) head = composed_head(problem);
+  const std::unique_ptr<Head> head = make_head(problem);
 
   Batch batch(terms, dtype);
   for (const Chunk& part : parts) {
