@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import allocator
+import environment
 
 
 def main() -> int:
@@ -32,11 +32,11 @@ def main() -> int:
     parser.add_argument("--cases", default="", metavar="REGEX", help="only the cases whose name this is found in")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the lines go here as well")
     parser.add_argument("--all", action="store_true", help="every shape and thread count")
-    parser.add_argument("--malloc", choices=allocator.CHOICES, default="default", help="see allocator.py")
+    parser.add_argument("--malloc", choices=environment.CHOICES, default="default", help="see environment.py")
     parser.add_argument("--tiny", action="store_true", help="tiny shapes, to try the programme")
     parser.add_argument("--cpp", type=Path, metavar="DIR", help="folder of the C++ benchmarks")
     arguments = parser.parse_args()
-    allocator.restart(arguments.malloc)
+    environment.restart(arguments.malloc)
 
     import google_benchmark
     from cases import CASES
@@ -92,7 +92,7 @@ def measured(case, shape: dict, machines: list, arguments) -> list[dict]:
 
     rows = case.rows(shape)
     if arguments.malloc == "kept":
-        allocator.reserve(5 * case.input_bytes(shape))  # the inputs, and what the hungriest peer adds to them
+        environment.reserve(5 * case.input_bytes(shape))  # the inputs, and what the hungriest peer adds to them
     peers, times, errors, wrong = timed(case, shape, machines, everywhere=arguments.all)
     right = sound(rows, wrong)
     compared = {harness.side_of(name) for name in fastest(right, times)}

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from machine import Machine
 
+QUIET_S = 0.05
+"""Between two calls: BLAS and OpenMP threads of the call before spin for up to 25 ms and take a core of the next."""
 PHASE = ": "  # between the name of a side and that of its phase
 REPEATED_WITHIN = 1.5
 """A peer slower than this many times the fastest peer is timed once: it is not the one compared with."""
@@ -98,6 +100,7 @@ def side_of(name: str) -> str:
 def timed(side: Side) -> tuple[float, dict[str, float]]:
     """Seconds per call, and of the phases that the result tells of."""
     side.prepare()
+    time.sleep(QUIET_S)
     start = time.perf_counter()
     for _ in range(side.calls):
         result = side.run()

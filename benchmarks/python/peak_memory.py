@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import allocator
+import environment
 
 STATUS = Path("/proc/self/status")
 
@@ -25,7 +25,7 @@ def peak_mb(case: str, shape: dict[str, int], side: str, threads: int) -> float 
     if not STATUS.exists():
         return None
     command = [sys.executable, __file__, case, json.dumps(shape), side, str(threads)]
-    done = subprocess.run(command, env=allocator.environment("default"), stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=environment.variables("default"), stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise RuntimeError(f"[bench] memory of {case}, {side}: the process ended with {done.returncode}")
     return json.loads(done.stdout.splitlines()[-1]) / 1e6

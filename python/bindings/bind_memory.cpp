@@ -2,6 +2,7 @@
 
 #include "bindings.h"
 #include "columns.h"
+#include "texts.h"
 #include "vlmprobe/memory/approximate_bank.h"
 #include "vlmprobe/memory/embedding_bank.h"
 #include "vlmprobe/memory/lexical.h"
@@ -16,7 +17,6 @@ void bind_memory(pybind11::module_& module) {
   using memory::EmbeddingBank;
   using memory::PrefixCounts;
   using memory::QuestionMemory;
-  using Texts = std::vector<std::string_view>;
   using Release = py::call_guard<py::gil_scoped_release>;
 
   py::enum_<memory::Backend>(module, "Backend")
@@ -78,7 +78,7 @@ void bind_memory(pybind11::module_& module) {
       .def(
           "counts_of",
           [](const PrefixCounts& counts, const Texts& texts) {
-            return column_tensor(memory::counts_of<std::string_view>(counts, texts), at::kLong);
+            return column_tensor(memory::counts_of<std::string_view>(counts, texts.views), at::kLong);
           },
           py::arg("texts"), Release())
       .def(
@@ -90,14 +90,15 @@ void bind_memory(pybind11::module_& module) {
       .def(
           "lexical_novelty",
           [](const PrefixCounts& counts, const Texts& texts) {
-            return column_tensor(memory::lexical_novelty<std::string_view>(counts, texts), at::kDouble);
+            return column_tensor(memory::lexical_novelty<std::string_view>(counts, texts.views), at::kDouble);
           },
           py::arg("texts"), Release())
       .def(
           "add_all", [](PrefixCounts& counts, const Questions& questions) { memory::add_all(counts, questions); },
           py::arg("questions"), Release())
       .def(
-          "add_all", [](PrefixCounts& counts, const Texts& texts) { memory::add_all<std::string_view>(counts, texts); },
+          "add_all",
+          [](PrefixCounts& counts, const Texts& texts) { memory::add_all<std::string_view>(counts, texts.views); },
           py::arg("texts"), Release())
       .def("merge", &PrefixCounts::merge, py::arg("other"))
       .def_property_readonly("counts", &PrefixCounts::counts)

@@ -2,6 +2,7 @@
 
 #include "bindings.h"
 #include "columns.h"
+#include "texts.h"
 #include "vlmprobe/text/delimiters.h"
 #include "vlmprobe/text/prefix.h"
 #include "vlmprobe/text/responses.h"
@@ -13,7 +14,9 @@ void bind_text(pybind11::module_& module) {
   py::class_<Questions>(module, "Questions")
       .def_readonly("k", &Questions::k)
       .def("__len__", &Questions::size)
-      .def_readonly("text", &Questions::text)
+      .def_readonly("prefix_length", &Questions::prefix_length)
+      .def_property_readonly("text", [](const Questions& q) { return q.text.strings(); })
+      .def_property_readonly("prefix", [](const Questions& q) { return q.prefix.strings(); })
       .def_property_readonly("sequence", [](const Questions& q) { return column_tensor(q.sequence, at::kLong); })
       .def_property_readonly("slot", [](const Questions& q) { return column_tensor(q.slot, at::kLong); })
       .def_property_readonly("status", [](const Questions& q) { return column_tensor(q.status, at::kChar); })
@@ -24,17 +27,17 @@ void bind_text(pybind11::module_& module) {
   module.attr("DEFAULT_PREFIX_LENGTH") = text::kPrefixLength;
   module.def(
       "parse_responses",
-      [](const std::vector<std::string_view>& completions, std::int64_t k,
-         const std::vector<std::vector<std::int64_t>>& token_ends, std::int64_t max_bytes) {
-        return text::parse_responses(completions, k, token_ends, {.max_bytes = max_bytes});
+      [](const Texts& completions, std::int64_t k, const std::vector<std::vector<std::int64_t>>& token_ends,
+         std::int64_t max_bytes, std::int64_t prefix_length) {
+        return text::parse_responses(completions.views, k, token_ends, {max_bytes, prefix_length});
       },
-      py::arg("completions"), py::arg("k"), py::arg("token_ends"), py::arg("max_bytes"),
+      py::arg("completions"), py::arg("k"), py::arg("token_ends"), py::arg("max_bytes"), py::arg("prefix_length"),
       py::call_guard<py::gil_scoped_release>());
   module.def("prefix", &text::prefix, py::arg("question"), py::arg("length"));
   module.def(
       "prefixes",
-      [](const std::vector<std::string_view>& questions, std::int64_t length) {
-        return text::prefixes<std::string_view>(questions, length);
+      [](const Texts& questions, std::int64_t length) {
+        return text::prefixes<std::string_view>(questions.views, length);
       },
       py::arg("questions"), py::arg("length"), py::call_guard<py::gil_scoped_release>());
   module.def("neutralise", &text::neutralise, py::arg("quoted"));

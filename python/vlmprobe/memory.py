@@ -50,7 +50,9 @@ def lexical_novelty(counts: _core.PrefixCounts, questions: Questions | Sequence[
     """
     if not isinstance(questions, Questions):
         return counts.lexical_novelty(list(questions))
-    return counts.lexical_novelty(questions.native).masked_fill(~questions.ok, float("nan"))
+    native = questions.native
+    novelty = counts.lexical_novelty(native)
+    return novelty.masked_fill(~questions.ok, float("nan")) if isinstance(native, list) else novelty
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from vlmprobe import _core
 
 def _column(name: str, values: Any, dtype: torch.dtype) -> torch.Tensor:
     if isinstance(values, torch.Tensor) and values.dtype == dtype:
-        return values.detach().cpu()
+        return values.detach().cpu() if values.requires_grad or not values.is_cpu else values
     # A list of floats becomes float64 at once: by way of the default dtype it would lose half of its digits.
     given = torch.as_tensor(values, dtype=dtype if dtype.is_floating_point else None).detach().cpu()
     column = given.to(dtype)

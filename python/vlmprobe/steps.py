@@ -27,7 +27,7 @@ from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.protocols import Embedder, Picture
 from vlmprobe.models.replies import Reply
 from vlmprobe.rollout import Rollouts
-from vlmprobe.text import Questions, SlotStatus, prefixes
+from vlmprobe.text import Questions, SlotStatus
 
 Annotator = Callable[[Picture, str, Reply | None], Mapping[str, Any]]
 """(picture, question, reply or None) to what is known besides, for the ledger."""
@@ -164,10 +164,8 @@ def step_record(
     rewards: reward.Rewards | None = None,
     advantages: Tensor | None = None,
     annotate: Annotator | None = None,
-    prefix_length: int = 2,
 ) -> StepRecord:
     """Everything about the step, as rows for the ledger."""
-    cut = prefixes(questions.text, length=prefix_length)
 
     def sequence(i: int) -> SequenceRecord:
         return SequenceRecord(
@@ -190,7 +188,7 @@ def step_record(
             slot=int(questions.slot[i]),
             status=SlotStatus(int(questions.status[i])).name,
             text=text,
-            prefix=cut[i],
+            prefix=questions.prefix[i],
             verdict=None if verdict is None else VerdictRecord.of(verdict, judge=judge),
             answer=None if reply is None else AnswerRecord.of(reply, answerer=answerer),
             rewards=terms,

@@ -46,33 +46,36 @@ class Questions:
     status: torch.Tensor
     """[Q] int8: a SlotStatus."""
     text: list[str] = field(repr=False)
-    """[Q]: the question; empty unless the status is ok. Made when it is first read."""
+    """[Q]: the question; empty unless the status is ok."""
     token_begin: torch.Tensor
     """[Q] int64: first token of the slot's span, tags included; -1 without a span."""
     token_end: torch.Tensor
     """[Q] int64: one past the span's last token; -1 without a span."""
+    prefix: list[str] = field(repr=False)
+    """[Q]: the question's first words, as `prefix` cuts them."""
+    prefix_length: int
+    """Words of a prefix."""
 
     @classmethod
     def _of(cls, table: _core.Questions) -> Questions:
         questions = cls.__new__(cls)
-        for name in ("k", "sequence", "slot", "status", "token_begin", "token_end"):
-            object.__setattr__(questions, name, getattr(table, name))
         object.__setattr__(questions, "_table", table)
         return questions
 
-    def __getattr__(self, name: str) -> list[str]:
-        if name != "text" or "_table" not in self.__dict__:
+    def __getattr__(self, name: str) -> Any:
+        """A column of the table, made when it is first read."""
+        if name not in self.__dataclass_fields__ or "_table" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        made: list[str] = self.__dict__["_table"].text
-        object.__setattr__(self, "text", made)
-        return made
+        column = getattr(self.__dict__["_table"], name)
+        object.__setattr__(self, name, column)
+        return column
 
     def __getstate__(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def native(self) -> _core.Questions | list[str]:
-        """What the core takes for these questions without making a text: its table, or the texts of a copy."""
+        """What the core takes for these questions without making a text: its table; the texts of a copy."""
         table: _core.Questions | None = self.__dict__.get("_table")
         return self.text if table is None else table
 
@@ -98,6 +101,7 @@ def parse_responses(
     k: int,
     token_ends: Sequence[Sequence[int] | np.ndarray] | torch.Tensor | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
+    prefix_length: int = DEFAULT_PREFIX_LENGTH,
 ) -> Questions:
     """Find ``<response_i> ... </response_i>``, i = 1..k, in each completion.
 
@@ -107,12 +111,13 @@ def parse_responses(
         token_ends: [B] rows of the *byte* offset (of the UTF-8 text) at which each token ends; non-decreasing, the last
             one is the text's length in bytes. Without it there are no spans.
         max_bytes: Longest question, in bytes of cleaned text.
+        prefix_length: Words of a question's prefix, the paper's L.
 
     Returns:
         Questions with B * k rows.
 
     Raises:
-        ValueError: k or max_bytes below 1, or token_ends that do not match; never because of a text.
+        ValueError: k, max_bytes or prefix_length below 1, or token_ends that do not match; never because of a text.
 
     Example:
         >>> parse_responses(["<response_1> How many? </response_1>"], k=2).text
@@ -126,9 +131,9 @@ def parse_responses(
             f"[text::parse_responses] token_ends: expected one row per completion ({len(completions)}), got {len(rows)}"
         )
     try:
-        table = _core.parse_responses(list(completions), k, rows, max_bytes)
+        table = _core.parse_responses(list(completions), k, rows, max_bytes, prefix_length)
     except TypeError:  # a lone surrogate, which has no UTF-8, or something that is no text
-        table = _core.parse_responses([_bytes(text) for text in completions], k, rows, max_bytes)
+        table = _core.parse_responses([_bytes(text) for text in completions], k, rows, max_bytes, prefix_length)
     return Questions._of(table)
 
 

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cctype>
 #include <cmath>
+#include <cstring>
 
 #include "vlmprobe/core/error.h"
 
@@ -90,34 +92,103 @@ std::string_view Formula::name(const Part& part) const {
   return part.kind == Kind::term ? kTermNames[part.index] : std::string_view(names_[part.index]);
 }
 
-Value Formula::read(const Part& part, const Columns& columns, std::size_t q) {
-  if (part.kind == Kind::number) return constant(part.number);
-  if (part.kind == Kind::term) return reward::read(static_cast<TermId>(part.index), columns, q);
-  return measured(columns.custom[part.index][q]);
+// A few questions side by side, so that one look at a part serves them all: value.h's Value in columns, with a mask of
+// all bits for `certain`.
+struct Formula::Block {
+  using Doubles [[gnu::vector_size(16)]] = double;
+  using Masks [[gnu::vector_size(16)]] = std::int64_t;
+  static constexpr std::size_t kSize = 64, kLanes = sizeof(Doubles) / sizeof(double), kVectors = kSize / kLanes;
+
+  std::array<Doubles, kVectors> value{};
+  std::array<Masks, kVectors> certain{};
+
+  void set(std::size_t count, const double* values, bool are_certain) {
+    std::memcpy(value.data(), values, count * sizeof(double));
+    certain.fill(Masks{} - static_cast<std::int64_t>(are_certain));
+  }
+  void negate() {
+    for (Doubles& each : value) each = -each;
+  }
+  void add(const Block& right, double sign) {
+    for (std::size_t i = 0; i < kVectors; ++i) {
+      value[i] += sign * right.value[i];
+      certain[i] &= right.certain[i];
+    }
+  }
+  void multiply(const Block& right) {
+    for (std::size_t i = 0; i < kVectors; ++i) {
+      const Masks zero = (certain[i] & (value[i] == 0)) | (right.certain[i] & (right.value[i] == 0));
+      value[i] = std::bit_cast<Doubles>(std::bit_cast<Masks>(value[i] * right.value[i]) & ~zero);
+      certain[i] = (certain[i] & right.certain[i]) | zero;
+    }
+  }
+};
+
+void Formula::read(const Part& part, const Columns& columns, std::size_t begin, std::size_t count, Block& block) {
+  const auto measured = [&](std::span<const double> column) { block.set(count, column.data() + begin, false); };
+  // A mask of `certain` at unknown ones, too: NaN is no zero, so nothing can tell.
+  const auto indicator = [&](std::span<const std::int8_t> column, Value (*of)(std::int8_t)) {
+    const std::array values = {of(-1).value, of(0).value, of(1).value};
+    std::array<double, Block::kSize> found;
+    for (std::size_t i = 0; i < count; ++i) found[i] = values[static_cast<std::size_t>(column[begin + i] + 1)];
+    block.set(count, found.data(), true);
+  };
+  if (part.kind == Kind::number) {
+    std::array<double, Block::kSize> same;
+    same.fill(part.number);
+    return block.set(Block::kSize, same.data(), true);
+  }
+  if (part.kind == Kind::custom) return measured(columns.custom[part.index]);
+  switch (static_cast<TermId>(part.index)) {
+    case TermId::semantic:
+      return measured(columns.semantic);
+    case TermId::lexical:
+      return measured(columns.lexical);
+    case TermId::valid:
+      return indicator(columns.valid, reward::indicator);
+    case TermId::wrong:
+      return indicator(columns.correct, opposite);
+    case TermId::invalid:
+      return indicator(columns.valid, opposite);
+  }
 }
 
-Value Formula::at(const Columns& columns, std::size_t q) const {
-  std::array<Value, kMaxDepth> stack;
-  std::size_t top = 0;  // values on the stack
+void Formula::combine(const Columns& columns, std::size_t begin, std::size_t count, std::vector<Block>& stack) const {
+  std::size_t top = 0;  // blocks on the stack
   for (const Part& part : parts_) {
     switch (part.kind) {
       case Kind::negate:
-        stack[top - 1] = -stack[top - 1];
+        stack[top - 1].negate();
         break;
       case Kind::add:
-        --top, stack[top - 1] = stack[top - 1] + stack[top];
-        break;
       case Kind::subtract:
-        --top, stack[top - 1] = stack[top - 1] - stack[top];
+        --top, stack[top - 1].add(stack[top], part.kind == Kind::add ? 1.0 : -1.0);
         break;
       case Kind::multiply:
-        --top, stack[top - 1] = stack[top - 1] * stack[top];
+        --top, stack[top - 1].multiply(stack[top]);
         break;
       default:
-        stack[top++] = read(part, columns, q);
+        read(part, columns, begin, count, stack[top++]);
     }
   }
-  return stack[0];
+}
+
+void Formula::evaluate(const Columns& columns, std::span<double> out) const {
+  std::vector<Block> stack(depth_);
+  for (std::size_t begin = 0; begin < out.size(); begin += Block::kSize) {
+    const std::size_t count = std::min(Block::kSize, out.size() - begin);
+    combine(columns, begin, count, stack);
+    std::memcpy(out.data() + begin, stack[0].value.data(), count * sizeof(double));
+  }
+}
+
+void Formula::Leaf::evaluate(const Columns& columns, std::span<double> out) const {
+  Block block;
+  for (std::size_t begin = 0; begin < out.size(); begin += Block::kSize) {
+    const std::size_t count = std::min(Block::kSize, out.size() - begin);
+    read(part, columns, begin, count, block);
+    std::memcpy(out.data() + begin, block.value.data(), count * sizeof(double));
+  }
 }
 
 std::string Formula::text() const {

@@ -22,11 +22,11 @@ class Checked {
     columns.num_sequences = batch.num_sequences;
     expect(batch.num_sequences >= 0, kOp, "num_sequences: expected at least 0, got {}", batch.num_sequences);
     columns.sequence = column<std::int64_t>("sequence", batch.sequence, at::kLong, "an index below num_sequences",
-                                            [&](auto b) { return b >= 0 && b < batch.num_sequences; });
-    const auto tri = [](std::int8_t value) { return value >= -1 && value <= 1; };
+                                            [&](auto b) { return (b >= 0) & (b < batch.num_sequences); });
+    const auto tri = [](std::int8_t value) { return (value >= -1) & (value <= 1); };
     columns.valid = column<std::int8_t>("valid", batch.valid, at::kChar, "1, 0 or -1", tri);
     columns.correct = column<std::int8_t>("correct", batch.correct, at::kChar, "1, 0 or -1", tri);
-    const auto novelty = [](double value) { return std::isnan(value) || (value >= 0 && value <= 1); };
+    const auto novelty = [](double value) { return (value != value) | ((value >= 0) & (value <= 1)); };
     columns.semantic = column<double>("semantic", batch.semantic, at::kDouble, "a value in [0, 1] or NaN", novelty);
     columns.lexical = column<double>("lexical", batch.lexical, at::kDouble, "a value in [0, 1] or NaN", novelty);
   }
@@ -50,9 +50,10 @@ class Checked {
     kept_.push_back(tensor.detach().contiguous());
     const std::span<const T> values(kept_.back().template const_data_ptr<T>(),
                                     static_cast<std::size_t>(tensor.numel()));
-    const auto bad = std::find_if_not(values.begin(), values.end(), check);
-    expect(bad == values.end(), kOp, "{}: row {}: expected {}, got {}", name, bad - values.begin(), allowed,
-           bad == values.end() ? T{} : *bad);
+    bool good = true;
+    for (const T value : values) good &= check(value);  // no branch: compilers make vectors of it
+    const auto bad = good ? values.end() : std::find_if_not(values.begin(), values.end(), check);
+    expect(good, kOp, "{}: row {}: expected {}, got {}", name, bad - values.begin(), allowed, good ? T{} : *bad);
     return values;
   }
 
@@ -60,10 +61,8 @@ class Checked {
   std::vector<at::Tensor> kept_;
 };
 
-at::Tensor tensor(const std::vector<double>& values) {
-  at::Tensor out = at::empty({static_cast<std::int64_t>(values.size())}, at::kDouble);
-  std::copy(values.begin(), values.end(), out.mutable_data_ptr<double>());
-  return out;
+std::span<double> span_of(const at::Tensor& column) {
+  return {column.mutable_data_ptr<double>(), static_cast<std::size_t>(column.numel())};
 }
 
 }  // namespace
@@ -72,10 +71,13 @@ Rewards score(const Formula& formula, const Batch& batch) {
   Checked checked(batch);
   for (const std::string& name : formula.custom_names()) checked.add_custom(name, batch.custom);
 
-  const Scores scores = score(formula, checked.columns);
-
-  Rewards rewards{tensor(scores.question), tensor(scores.total), {}};
-  for (const auto& [name, values] : scores.terms) rewards.terms.emplace(name, tensor(values));
+  const auto questions = static_cast<std::int64_t>(checked.columns.size());
+  Rewards rewards{at::empty({questions}, at::kDouble), at::empty({batch.num_sequences}, at::kDouble), {}};
+  score_into(formula, checked.columns, span_of(rewards.question), span_of(rewards.total), [&](std::string_view name) {
+    const auto [term, fresh] = rewards.terms.try_emplace(std::string(name));
+    if (fresh) term->second = at::empty({questions}, at::kDouble);
+    return fresh ? span_of(term->second) : std::span<double>();
+  });
   return rewards;
 }
 

@@ -35,5 +35,6 @@ CASES = (
         ratio=50.0,
         peer="plain Python and NumPy",
         rounds=15,
+        calls=10,
     ),
 )

@@ -7,8 +7,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
+
+#include "vlmprobe/core/text_column.h"
 
 namespace vlmprobe {
 
@@ -26,13 +27,16 @@ inline const char* name(SlotStatus status) {
 
 // The questions of one batch, ordered by (sequence, slot); every sequence has exactly k rows.
 struct Questions {
-  std::int64_t k = 0;                     // slots per sequence
-  std::vector<std::int64_t> sequence;     // [Q] row of the completion in the batch
-  std::vector<std::int64_t> slot;         // [Q] 0 .. k-1
-  std::vector<SlotStatus> status;         // [Q]
-  std::vector<std::string> text;          // [Q] valid UTF-8, trimmed; empty unless status is ok
-  std::vector<std::int64_t> token_begin;  // [Q] first token of the span, tags included; -1 without a span
-  std::vector<std::int64_t> token_end;    // [Q] one past the last token; -1 without a span
+  std::int64_t k = 0;                      // slots per sequence
+  std::vector<std::int64_t> sequence;      // [Q] row of the completion in the batch
+  std::vector<std::int64_t> slot;          // [Q] 0 .. k-1
+  std::vector<SlotStatus> status;          // [Q]
+  TextColumn text;                         // [Q] valid UTF-8, trimmed; empty unless status is ok
+  std::int64_t prefix_length = 2;          // words of a prefix (text/prefix.h)
+  TextColumn prefix;                       // [Q] of the text
+  std::vector<std::uint64_t> prefix_hash;  // [Q] text::prefix_hash
+  std::vector<std::int64_t> token_begin;   // [Q] first token of the span, tags included; -1 without a span
+  std::vector<std::int64_t> token_end;     // [Q] one past the last token; -1 without a span
   std::size_t size() const { return sequence.size(); }
 };
 

@@ -7,15 +7,17 @@
 // time; `counts` sorts. Header-only, no torch. Reading from several threads is safe while nobody writes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <functional>
+#include <cstring>
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "vlmprobe/core/error.h"
+#include "vlmprobe/core/text_column.h"
 #include "vlmprobe/text/prefix.h"
 
 namespace vlmprobe::memory {
@@ -33,21 +35,31 @@ class PrefixCounts {
 
   // Both return the prefix's number, 0, 1, ... in the order in which prefixes came.
   std::int64_t add(std::string_view question) { return add_prefix(text::prefix(question, length_), 1); }
-  std::int64_t add_prefix(const std::string& prefix, std::int64_t times) {
+  std::int64_t add_prefix(std::string_view prefix, std::int64_t times) {
+    return add_prefix(prefix, text::prefix_hash(prefix), times);
+  }
+  // `hash` is text::prefix_hash(prefix), here and below.
+  std::int64_t add_prefix(std::string_view prefix, std::uint64_t hash, std::int64_t times) {
     expect(times >= 1, "memory::PrefixCounts", "times: expected at least 1, got {}", times);
-    const auto number = static_cast<std::int64_t>(times_.size());
-    const auto [entry, fresh] = numbers_.try_emplace(prefix, number);
-    if (fresh) times_.push_back(0);
-    times_[static_cast<std::size_t>(entry->second)] += times;
+    if (2 * (prefixes_.size() + 1) > places_.size()) grow();
+    Place& place = places_[find(prefix, hash)];
+    if (place.number < 0) {
+      place = {hash, static_cast<std::int64_t>(times_.size())};
+      prefixes_.push_back(prefix);
+      times_.push_back(0);
+    }
+    times_[static_cast<std::size_t>(place.number)] += times;
     total_ += times;
-    return entry->second;
+    return place.number;
   }
 
   // How often it was added; 0 if never.
   std::int64_t count(std::string_view question) const { return count_prefix(text::prefix(question, length_)); }
-  std::int64_t count_prefix(std::string_view prefix) const {
-    const auto found = numbers_.find(prefix);
-    return found == numbers_.end() ? 0 : times_[static_cast<std::size_t>(found->second)];
+  std::int64_t count_prefix(std::string_view prefix) const { return count_prefix(prefix, text::prefix_hash(prefix)); }
+  std::int64_t count_prefix(std::string_view prefix, std::uint64_t hash) const {
+    if (places_.empty()) return 0;
+    const std::int64_t number = places_[find(prefix, hash)].number;
+    return number < 0 ? 0 : times_[static_cast<std::size_t>(number)];
   }
 
   // Throws InvalidArgument when the lengths differ.
@@ -59,27 +71,45 @@ class PrefixCounts {
 
   std::map<std::string, std::int64_t> counts() const {
     std::map<std::string, std::int64_t> sorted;
-    for (const auto& [prefix, number] : numbers_) sorted.emplace(prefix, times_[static_cast<std::size_t>(number)]);
+    for (std::size_t number = 0; number < times_.size(); ++number) sorted.emplace(prefixes_[number], times_[number]);
     return sorted;
   }
-  // By number.
-  std::vector<std::string> prefixes() const {
-    std::vector<std::string> out(times_.size());
-    for (const auto& [prefix, number] : numbers_) out[static_cast<std::size_t>(number)] = prefix;
-    return out;
-  }
+  std::vector<std::string> prefixes() const { return prefixes_.strings(); }  // by number
   std::int64_t length() const { return length_; }
   std::int64_t total() const { return total_; }  // questions added
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  // Where a prefix is entered; number -1: free.
+  struct Place {
+    std::uint64_t hash = 0;
+    std::int64_t number = -1;
   };
+
+  // The prefix's place, or the free one where it would be entered: the first fitting one from its hash on.
+  std::size_t find(std::string_view prefix, std::uint64_t hash) const {
+    const std::size_t mask = places_.size() - 1;
+    for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
+      const Place& place = places_[at];
+      if (place.number < 0) return at;
+      if (place.hash == hash && prefixes_[static_cast<std::size_t>(place.number)] == prefix) return at;
+    }
+  }
+  void grow() {
+    const std::vector<Place> old =
+        std::exchange(places_, std::vector<Place>(std::max<std::size_t>(16, 2 * places_.size())));
+    const std::size_t mask = places_.size() - 1;
+    for (const Place& place : old) {
+      if (place.number < 0) continue;
+      std::size_t at = place.hash & mask;
+      while (places_[at].number >= 0) at = (at + 1) & mask;
+      places_[at] = place;
+    }
+  }
 
   std::int64_t length_;
   std::int64_t total_ = 0;
-  std::unordered_map<std::string, std::int64_t, Hash, std::equal_to<>> numbers_;
+  std::vector<Place> places_;        // a power of two of them, at most half in use
+  TextColumn prefixes_;              // by number
   std::vector<std::int64_t> times_;  // by number
 };
 

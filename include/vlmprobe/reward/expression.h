@@ -34,16 +34,27 @@
 namespace vlmprobe::reward {
 
 // Every static expression derives from it. It has at(columns, q) -> Value and visit(f), which calls
-// f(name, term) for each term it is made of, from left to right.
+// f(name, term) for each term it is made of, from left to right. A run-time one has evaluate(columns, out) for at.
 struct Node {};
 
 template <class E>
 concept StaticExpression = std::is_base_of_v<Node, std::remove_cvref_t<E>>;
 template <class E>
 concept Operand = StaticExpression<E> || std::is_arithmetic_v<std::remove_cvref_t<E>>;
+// evaluate(columns, out [Q]): the value of each question, NaN for unknown.
+template <StaticExpression E>
+void evaluate(const E& expression, const Columns& columns, std::span<double> out) {
+  for (std::size_t q = 0; q < out.size(); ++q) out[q] = expression.at(columns, q).value;
+}
 template <class E>
-concept Expression = requires(const E& expression, const Columns& columns, std::size_t q) {
-  { expression.at(columns, q) } -> std::same_as<Value>;
+  requires requires(const E& e, const Columns& columns, std::span<double> out) { e.evaluate(columns, out); }
+void evaluate(const E& expression, const Columns& columns, std::span<double> out) {
+  expression.evaluate(columns, out);
+}
+
+template <class E>
+concept Expression = requires(const E& expression, const Columns& columns, std::span<double> out) {
+  evaluate(expression, columns, out);
   expression.visit([](std::string_view, const auto&) {});
 };
 
@@ -134,36 +145,39 @@ constexpr auto operator-(E operand) {
   return binary<std::multiplies<>>(-1.0, operand);
 }
 
-// The reward of one question; NaN when it cannot be scored.
-template <Expression E>
-constexpr double question_reward(const E& expression, const Columns& columns, std::size_t q) {
-  return columns.valid[q] < 0 ? kUnknown : expression.at(columns, q).value;
+// Where the results go; `question` is [Q], `total` [num_sequences], and term(name) gives the [Q] of a term that is
+// logged, empty for one that is there already.
+template <Expression E, class TermOf>
+void score_into(const E& expression, const Columns& columns, std::span<double> question, std::span<double> total,
+                const TermOf& term_of) {
+  evaluate(expression, columns, question);
+  std::vector<std::int64_t> scorable(total.size(), 0);
+  std::fill(total.begin(), total.end(), 0.0);
+  for (std::size_t q = 0; q < question.size(); ++q) {
+    question[q] = columns.valid[q] < 0 ? kUnknown : question[q];
+    const bool scored = !std::isnan(question[q]);
+    total[columns.sequence[q]] += scored ? question[q] : 0.0;
+    scorable[columns.sequence[q]] += scored;
+  }
+  for (std::size_t b = 0; b < total.size(); ++b)
+    total[b] = scorable[b] > 0 ? total[b] / static_cast<double>(scorable[b]) : kUnknown;
+
+  expression.visit([&](std::string_view name, const auto& term) { evaluate(term, columns, term_of(name)); });
 }
 
 struct Scores {
-  std::vector<double> question;                                    // [Q]
+  std::vector<double> question;                                    // [Q], NaN = cannot be scored
   std::vector<double> total;                                       // [num_sequences], float64 sums in index order
   std::vector<std::pair<std::string, std::vector<double>>> terms;  // each [Q], before weighting
 };
 
 template <Expression E>
 Scores score(const E& expression, const Columns& columns) {
-  Scores scores{std::vector<double>(columns.size()), std::vector<double>(columns.num_sequences, 0.0), {}};
-  std::vector<std::int64_t> scorable(columns.num_sequences, 0);
-  for (std::size_t q = 0; q < columns.size(); ++q) {
-    scores.question[q] = question_reward(expression, columns, q);
-    if (std::isnan(scores.question[q])) continue;
-    scores.total[columns.sequence[q]] += scores.question[q];
-    ++scorable[columns.sequence[q]];
-  }
-  for (std::size_t b = 0; b < scores.total.size(); ++b)
-    scores.total[b] = scorable[b] > 0 ? scores.total[b] / static_cast<double>(scorable[b]) : kUnknown;
-
-  expression.visit([&](std::string_view name, const auto& term) {
+  Scores scores{std::vector<double>(columns.size()), std::vector<double>(columns.num_sequences), {}};
+  score_into(expression, columns, scores.question, scores.total, [&](std::string_view name) -> std::span<double> {
     for (const auto& logged : scores.terms)
-      if (logged.first == name) return;
-    auto& values = scores.terms.emplace_back(std::string(name), std::vector<double>(columns.size())).second;
-    for (std::size_t q = 0; q < columns.size(); ++q) values[q] = term.at(columns, q).value;
+      if (logged.first == name) return {};
+    return scores.terms.emplace_back(std::string(name), std::vector<double>(columns.size())).second;
   });
   return scores;
 }

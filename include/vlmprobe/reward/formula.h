@@ -40,8 +40,9 @@ class Formula {
   std::string text() const;
   const std::vector<std::string>& custom_names() const { return names_; }  // the order of Columns::custom
 
-  // As the static expressions: the value of question q, and f(name, term) for each term.
-  Value at(const Columns& columns, std::size_t q) const;
+  // The value of each question, NaN for unknown, into out [Q]; and f(name, term) for each term, as the static
+  // expressions have it.
+  void evaluate(const Columns& columns, std::span<double> out) const;
   template <class Visitor>
   void visit(Visitor&& visitor) const {
     for (const Part& part : parts_)
@@ -57,17 +58,19 @@ class Formula {
   };
   struct Leaf {
     Part part;
-    Value at(const Columns& columns, std::size_t q) const { return read(part, columns, q); }
+    void evaluate(const Columns& columns, std::span<double> out) const;
   };
   static constexpr std::size_t kMaxDepth = 64, kMaxParts = 4096;
 
-  static Value read(const Part& part, const Columns& columns, std::size_t q);
+  struct Block;
+  static void read(const Part& part, const Columns& columns, std::size_t begin, std::size_t count, Block& block);
+  void combine(const Columns& columns, std::size_t begin, std::size_t count, std::vector<Block>& stack) const;
   std::string_view name(const Part& part) const;
   Formula combined(Kind kind, const Formula& other) const;
 
   std::vector<Part> parts_;
   std::vector<std::string> names_;
-  std::size_t depth_ = 1;  // of the stack that `at` needs
+  std::size_t depth_ = 1;  // of the stack that `combine` needs
 };
 
 struct PaperOptions {

@@ -24,28 +24,34 @@
 // with the text. Spans of one sequence never overlap in bytes (a token that straddles two blocks is in both spans): a
 // slot that begins inside another's block has no span. Missing slots have none, and nobody has without token_ends.
 //
+// Each question's prefix (text/prefix.h) is cut on the way: what counts prefixes, or records them, cuts none again.
+//
 // Linear in the input plus k log k per completion. Never throws on the text's account; throws InvalidArgument for
-// k < 1, max_bytes < 1 and token_ends that do not match the completions.
+// k < 1, max_bytes < 1, prefix_length < 1 and token_ends that do not match the completions.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/tables.h"
+#include "vlmprobe/text/prefix.h"
 #include "vlmprobe/text/utf8.h"
 
 namespace vlmprobe::text {
 
 struct ResponseOptions {
-  std::int64_t max_bytes = 1000;  // longest question, in bytes of cleaned UTF-8
+  std::int64_t max_bytes = 1000;               // longest question, in bytes of cleaned UTF-8
+  std::int64_t prefix_length = kPrefixLength;  // words of a question's prefix
 };
 
 namespace detail {
@@ -63,7 +69,8 @@ inline bool next_tag(std::string_view text, std::size_t from, std::int64_t k, Ta
     std::size_t cursor = at + 1;
     const bool closing = cursor < text.size() && text[cursor] == '/';
     cursor += closing;
-    if (text.substr(cursor, kName.size()) != kName) continue;
+    if (text.size() - cursor < kName.size() || std::memcmp(text.data() + cursor, kName.data(), kName.size()) != 0)
+      continue;
     const std::size_t digits = cursor += kName.size();
     std::int64_t number = 0;
     for (; cursor < text.size() && text[cursor] >= '0' && text[cursor] <= '9'; ++cursor)
@@ -87,7 +94,6 @@ struct Block {
 struct Scratch {
   std::vector<Block> slots;        // [k]
   std::vector<std::size_t> order;  // [k]
-  std::string question;
 };
 
 inline void find_blocks(std::string_view text, std::int64_t k, Scratch& scratch) {
@@ -112,6 +118,8 @@ inline void find_blocks(std::string_view text, std::int64_t k, Scratch& scratch)
     }
   }
 
+  const auto holds_a_tag = [](const Block& slot) { return slot.close_tag > slot.open_tag + 1; };
+  if (std::none_of(slots.begin(), slots.end(), holds_a_tag)) return;
   std::vector<std::size_t>& order = scratch.order;
   order.resize(slots.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -131,12 +139,16 @@ inline SlotStatus structure(const Block& slot) {
   return slot.out_of_order ? SlotStatus::out_of_order : SlotStatus::ok;
 }
 
-// The slot's status; its clean text in `question` when that is ok.
-inline SlotStatus read_slot(std::string_view text, const Block& slot, std::size_t max_bytes, std::string& question) {
-  const SlotStatus status = structure(slot);
-  if (status != SlotStatus::ok) return status;
-  clean_into(question, text.substr(slot.body, slot.body_end - slot.body), max_bytes);
-  return question.empty() ? SlotStatus::empty : question.size() > max_bytes ? SlotStatus::too_long : SlotStatus::ok;
+// The slot's status; its clean text, when that is ok, becomes the next text of the column.
+inline SlotStatus read_slot(std::string_view text, const Block& slot, std::size_t max_bytes, TextColumn& texts) {
+  SlotStatus status = structure(slot);
+  texts.append_with([&](std::string& out) {
+    if (status != SlotStatus::ok) return false;
+    const std::size_t bytes = append_clean(out, text.substr(slot.body, slot.body_end - slot.body), max_bytes);
+    status = bytes == 0 ? SlotStatus::empty : bytes > max_bytes ? SlotStatus::too_long : SlotStatus::ok;
+    return status == SlotStatus::ok;
+  });
+  return status;
 }
 
 // [first, last) token of the slot's span; -1 without one.
@@ -147,10 +159,23 @@ inline std::pair<std::int64_t, std::int64_t> span_of(const Block& slot, const st
   return {first - ends.begin(), last - ends.begin() + 1};
 }
 
-inline void reserve(Questions& questions, std::size_t rows) {
-  rows = std::min(rows, std::size_t{1} << 20);  // a huge k is not paid for before it is filled
-  questions.sequence.reserve(rows), questions.slot.reserve(rows), questions.status.reserve(rows);
-  questions.text.reserve(rows), questions.token_begin.reserve(rows), questions.token_end.reserve(rows);
+// The rows of the completions, as missing slots without a span; the texts are still to come.
+inline Questions blank_rows(std::span<const std::string_view> completions, std::int64_t k) {
+  const std::size_t rows = completions.size() * static_cast<std::size_t>(k);
+  Questions questions;
+  questions.k = k;
+  questions.sequence.resize(rows), questions.slot.resize(rows);
+  for (std::size_t q = 0, b = 0; b < completions.size(); ++b)
+    for (std::int64_t s = 0; s < k; ++s, ++q)
+      questions.sequence[q] = static_cast<std::int64_t>(b), questions.slot[q] = s;
+  questions.status.resize(rows, SlotStatus::missing);
+  questions.token_begin.resize(rows, -1), questions.token_end.resize(rows, -1);
+  std::size_t bytes = 0;
+  for (const std::string_view completion : completions) bytes += completion.size();
+  questions.text.reserve(rows, bytes);
+  questions.prefix.reserve(rows, 16 * rows);
+  questions.prefix_hash.resize(rows);
+  return questions;
 }
 
 inline void require_token_ends(std::span<const std::string_view> completions,
@@ -180,24 +205,20 @@ inline Questions parse_responses(std::span<const std::string_view> completions, 
   expect(options.max_bytes >= 1, kOp, "max_bytes: expected at least 1, got {}", options.max_bytes);
   if (!token_ends.empty()) detail::require_token_ends(completions, token_ends);
 
-  Questions questions;
-  questions.k = k;
-  detail::reserve(questions, completions.size() * static_cast<std::size_t>(k));
+  PrefixCutter cut(options.prefix_length);
+  Questions questions = detail::blank_rows(completions, k);
+  questions.prefix_length = options.prefix_length;
   const auto max_bytes = static_cast<std::size_t>(options.max_bytes);
   detail::Scratch scratch;
-  for (std::size_t b = 0; b < completions.size(); ++b) {
+  for (std::size_t q = 0, b = 0; b < completions.size(); ++b) {
     detail::find_blocks(completions[b], k, scratch);
-    for (std::size_t s = 0; s < scratch.slots.size(); ++s) {
-      const detail::Block& slot = scratch.slots[s];
-      const SlotStatus status = detail::read_slot(completions[b], slot, max_bytes, scratch.question);
-      const auto [begin, end] =
-          token_ends.empty() ? std::pair<std::int64_t, std::int64_t>{-1, -1} : detail::span_of(slot, token_ends[b]);
-      questions.sequence.push_back(static_cast<std::int64_t>(b));
-      questions.slot.push_back(static_cast<std::int64_t>(s));
-      questions.status.push_back(status);
-      questions.text.emplace_back(status == SlotStatus::ok ? std::string_view(scratch.question) : std::string_view());
-      questions.token_begin.push_back(begin);
-      questions.token_end.push_back(end);
+    for (const detail::Block& slot : scratch.slots) {
+      questions.status[q] = detail::read_slot(completions[b], slot, max_bytes, questions.text);
+      questions.prefix.push_back(cut(questions.text[q]));
+      questions.prefix_hash[q] = prefix_hash(questions.prefix[q]);
+      if (!token_ends.empty())
+        std::tie(questions.token_begin[q], questions.token_end[q]) = detail::span_of(slot, token_ends[b]);
+      ++q;
     }
   }
   return questions;

@@ -9,6 +9,8 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -65,32 +67,59 @@ inline constexpr bool is_plain(char character) {  // ASCII that `clean` keeps as
   return character > 0x20 && character < 0x7F;
 }
 
-// Replaces `out` by the clean text.
-inline void clean_into(std::string& out, std::string_view raw, std::size_t max_bytes) {
-  out.clear();
+using Stride [[gnu::vector_size(16)]] = unsigned char;
+inline constexpr std::size_t kStride = sizeof(Stride);
+
+// Whether kStride bytes are printable ASCII with no blank before another; reads the byte after them.
+inline bool stride_is_clean(const char* bytes) {
+  Stride here, next;
+  std::memcpy(&here, bytes, kStride);
+  std::memcpy(&next, bytes + 1, kStride);
+  const auto bad = (here < 0x20) | (here > 0x7E) | ((here == ' ') & (next == ' '));
+  std::uint64_t halves[2];
+  std::memcpy(halves, &bad, kStride);
+  return (halves[0] | halves[1]) == 0;
+}
+
+// Bytes at the start of the text that `clean` keeps as they are: printable ASCII with single blanks, none at the ends.
+inline std::size_t clean_stretch(std::string_view text) {
+  if (text.empty() || !is_plain(text[0])) return 0;
+  std::size_t end = 0;
+  while (end + kStride < text.size() && stride_is_clean(text.data() + end)) end += kStride;
+  const bool cut = end + kStride < text.size();  // a stride that is not clean
+  if (!cut && text.size() > kStride && stride_is_clean(text.data() + text.size() - kStride - 1)) end = text.size() - 1;
+  while (end < text.size() &&
+         (is_plain(text[end]) || (text[end] == ' ' && end + 1 < text.size() && is_plain(text[end + 1]))))
+    ++end;
+  while (text[end - 1] == ' ') --end;
+  return end;
+}
+
+// Appends the clean text to `out`; returns its bytes.
+inline std::size_t append_clean(std::string& out, std::string_view raw, std::size_t max_bytes) {
+  const std::size_t before = out.size();
   bool blank = false;
-  for (std::size_t at = 0; at < raw.size() && out.size() <= max_bytes;) {
-    const std::size_t used = out.size() + blank, left = max_bytes > used ? max_bytes - used : 0;
-    const std::size_t most = left < raw.size() - at ? at + left + 1 : raw.size();
-    std::size_t end = at;
-    while (end < most && is_plain(raw[end])) ++end;
-    const Scalar scalar = end > at ? Scalar{0, end - at} : decode(raw, at);
-    if (end == at && is_space(scalar.value)) {
-      blank = !out.empty();
+  for (std::size_t at = 0; at < raw.size() && out.size() - before <= max_bytes;) {
+    const std::size_t used = out.size() - before + blank, left = max_bytes > used ? max_bytes - used : 0;
+    const std::size_t stretch = clean_stretch(raw.substr(at, left < raw.size() - at ? left + 1 : raw.npos));
+    const Scalar scalar = stretch > 0 ? Scalar{0, stretch} : decode(raw, at);
+    if (stretch == 0 && is_space(scalar.value)) {
+      blank = out.size() > before;
     } else {
       if (blank) out.push_back(' ');
       blank = false;
-      end > at ? void(out.append(raw.substr(at, end - at))) : append(out, scalar.value);
+      stretch > 0 ? void(out.append(raw.data() + at, stretch)) : append(out, scalar.value);
     }
     at += scalar.bytes;
   }
+  return out.size() - before;
 }
 
 }  // namespace detail
 
 inline std::string clean(std::string_view raw, std::size_t max_bytes = std::string::npos) {
   std::string out;
-  detail::clean_into(out, raw, max_bytes);
+  detail::append_clean(out, raw, max_bytes);
   return out;
 }
 

@@ -90,7 +90,7 @@ std::string reference(const std::string& text, std::int64_t k) {
 TEST_CASE("two slots become two questions, with blanks around the words or without") {
   const auto questions = parse("<response_1> how many  red\ncircles ? </response_1> and <response_2>Why?</response_2>");
   CHECK(statuses(questions) == "ok ok");
-  CHECK(questions.text == std::vector<std::string>{"how many red circles ?", "Why?"});
+  CHECK(questions.text.strings() == std::vector<std::string>{"how many red circles ?", "Why?"});
   CHECK(questions.sequence == std::vector<std::int64_t>{0, 0});
   CHECK(questions.slot == std::vector<std::int64_t>{0, 1});
   CHECK(questions.token_begin == std::vector<std::int64_t>{-1, -1});

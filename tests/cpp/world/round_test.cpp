@@ -22,8 +22,8 @@ namespace {
 constexpr std::int64_t kImage = 7;
 
 // A sentence encoder of two dimensions, by hand.
-std::array<float, 2> embedding(const std::string& text) {
-  const std::map<std::string, std::array<float, 2>> known = {{"what color is the cross ?", {0.6F, 0.8F}},
+std::array<float, 2> embedding(std::string_view text) {
+  const std::map<std::string_view, std::array<float, 2>> known = {{"what color is the cross ?", {0.6F, 0.8F}},
                                                              {"what color is the star ?", {1, 0}},
                                                              {"how many red objects are there ?", {0, 1}}};
   const auto found = known.find(text);
@@ -38,7 +38,7 @@ struct Rows {
     float* out = embeddings.mutable_data_ptr<float>();
     for (const std::size_t q : wanted) {
       image.push_back(kImage), sequence.push_back(table.sequence[q]), slot.push_back(table.slot[q]);
-      texts.push_back(table.text[q]);
+      texts.emplace_back(table.text[q]);
       for (const float value : embedding(table.text[q])) *out++ = value;
     }
     rows = {column(image), embeddings, texts, column(sequence), column(slot)};
