@@ -24,8 +24,8 @@ constexpr std::int64_t kImage = 7;
 // A sentence encoder of two dimensions, by hand.
 std::array<float, 2> embedding(std::string_view text) {
   const std::map<std::string_view, std::array<float, 2>> known = {{"what color is the cross ?", {0.6F, 0.8F}},
-                                                             {"what color is the star ?", {1, 0}},
-                                                             {"how many red objects are there ?", {0, 1}}};
+                                                                  {"what color is the star ?", {1, 0}},
+                                                                  {"how many red objects are there ?", {0, 1}}};
   const auto found = known.find(text);
   return found == known.end() ? std::array<float, 2>{0.6F, -0.8F} : found->second;
 }
