@@ -66,6 +66,22 @@ if(VLMPROBE_WITH_FAISS)
   endif()
 endif()
 
+# libcurl, shared and the system's: what is exported finds it again on the machine that uses it.
+add_library(vlmprobe_curl INTERFACE)
+set(VLMPROBE_CURL_STATUS "off")
+set(VLMPROBE_HAS_CURL OFF)
+if(VLMPROBE_WITH_CURL)
+  find_package(CURL 7.85 QUIET)
+  if(CURL_FOUND)
+    target_link_libraries(vlmprobe_curl INTERFACE "$<BUILD_INTERFACE:CURL::libcurl>")
+    target_compile_definitions(vlmprobe_curl INTERFACE "$<BUILD_INTERFACE:VLMPROBE_WITH_CURL=1>")
+    set(VLMPROBE_CURL_STATUS "${CURL_VERSION_STRING}")
+    set(VLMPROBE_HAS_CURL ON)
+  else()
+    set(VLMPROBE_CURL_STATUS "not found, no chat client")
+  endif()
+endif()
+
 # Google Highway, headers only: the loops over the vocabulary, once per instruction set. Without it ATen's operators do
 # the same more slowly. Its library is not linked: we choose among the instruction sets ourselves.
 add_library(vlmprobe_highway INTERFACE)

@@ -8,8 +8,9 @@ set(_package "${CMAKE_INSTALL_LIBDIR}/cmake/vlmprobe")
 set_target_properties(vlmprobe_torch PROPERTIES EXPORT_NAME torch)
 set_target_properties(vlmprobe_fmt PROPERTIES EXPORT_NAME fmt)
 set_target_properties(vlmprobe_faiss PROPERTIES EXPORT_NAME faiss)
+set_target_properties(vlmprobe_curl PROPERTIES EXPORT_NAME curl)
 install(TARGETS vlmprobe_headers vlmprobe_fmt EXPORT vlmprobeHeaders COMPONENT cpp)
-install(TARGETS vlmprobe vlmprobe_torch vlmprobe_faiss EXPORT vlmprobeLibrary
+install(TARGETS vlmprobe vlmprobe_torch vlmprobe_faiss vlmprobe_curl EXPORT vlmprobeLibrary
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT cpp)
 install(DIRECTORY include/vlmprobe DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT cpp FILES_MATCHING PATTERN "*.h")
 foreach(_set Headers Library)

@@ -11,6 +11,7 @@ void bind_memory(pybind11::module_& module);
 void bind_reward(pybind11::module_& module);
 void bind_grpo(pybind11::module_& module);
 void bind_metrics(pybind11::module_& module);
+void bind_models(pybind11::module_& module);
 void bind_world(pybind11::module_& module);
 
 }  // namespace vlmprobe::python

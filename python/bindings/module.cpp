@@ -16,5 +16,6 @@ PYBIND11_MODULE(_core, module) {
   vlmprobe::python::bind_reward(module);
   vlmprobe::python::bind_grpo(module);
   vlmprobe::python::bind_metrics(module);
+  vlmprobe::python::bind_models(module);
   vlmprobe::python::bind_world(module);
 }

@@ -56,7 +56,7 @@ def _core_facts(problems: list[str]) -> dict[str, Any]:
         info = importlib.import_module("vlmprobe._build_info")
         facts = {
             name: getattr(info, name)
-            for name in ("torch", "faiss", "highway", "compiler", "build_type", "architecture")
+            for name in ("torch", "faiss", "highway", "curl", "compiler", "build_type", "architecture")
         }
     except ModuleNotFoundError:
         facts = {}
@@ -111,6 +111,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
             )
         )
         rows.append(("FAISS", core["faiss"]))
+        rows.append(("libcurl", core["curl"]))
         rows.append(("Highway", f"{core['highway']}; kernels: {', '.join(core.get('simd', ['none']))}"))
     if torch["version"] is None:
         rows.append(("torch", "missing"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import torch
@@ -86,7 +86,16 @@ class Questioner:
         """What is trained."""
         return [weight for weight in self.model.model.parameters() if weight.requires_grad]
 
-    def ask(self, images: Sequence[Picture], *, k: int, group_size: int = 1, seed: int, step: int) -> Rollouts:
+    def ask(
+        self,
+        images: Sequence[Picture],
+        *,
+        k: int,
+        group_size: int = 1,
+        seed: int,
+        step: int,
+        on_group: Callable[[int, list[str]], None] | None = None,
+    ) -> Rollouts:
         """Samples G sequences of k questions about each image.
 
         Args:
@@ -94,6 +103,8 @@ class Questioner:
             k: questions per sequence, at least 1.
             group_size: sequences per image, G.
             seed, step: name the random numbers; equal names, equal draws.
+            on_group: gets the place of an image and its G completions as soon as they are drawn, images in any order;
+                the others are still being drawn. See `vlmprobe.overlap`.
 
         Returns:
             Rollouts of B = I x G sequences, ordered by image.
@@ -115,6 +126,7 @@ class Questioner:
             seed=seed,
             step=step,
             packed=self.packs(prompt=prompts.ids.shape[1], group_size=group_size),
+            on_group=on_group and (lambda group, *drawn: on_group(group, decode(self.model, *drawn)[0])),
         )
         texts, ends = decode(self.model, tokens, mask)
         group = torch.arange(len(images)).repeat_interleave(group_size)

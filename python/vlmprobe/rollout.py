@@ -10,6 +10,7 @@ Two ways give the same numbers to rounding: *packed*, where the G completions of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,11 +104,12 @@ def sample(
     seed: int,
     step: int,
     packed: bool,
+    on_group: Callable[[int, Tensor, Tensor], None] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Draws G completions of each prompt. A completion that has ended costs nothing any more.
 
     Token t of sequence s is drawn with the number that belongs to (seed, step, s, t), so a sequence's draws do not
-    depend on the others.
+    depend on the others. `on_group` gets a group's number, its tokens [G, T] and mask as soon as all of them are drawn.
 
     Returns:
         tokens, log-probabilities and mask, each [B, T] with B = prompts x G.
@@ -119,6 +121,7 @@ def sample(
     mask = torch.zeros(rows, max_new_tokens, dtype=torch.bool, device=model.device)
     eos = torch.tensor(model.eos_ids, device=model.device)
     running = torch.arange(rows, device=model.device)
+    left = [group_size] * (rows // group_size)  # sequences that go on
     for at in range(max_new_tokens):
         sequence = decoder.sequence[running]
         numbers = core.uniform(seed, core.Stream.sampling, step, sequence.cpu().numpy(), at)
@@ -126,14 +129,28 @@ def sample(
             hidden, model.head, torch.from_numpy(numbers), temperature=temperature, banned=model.banned_tokens
         )
         tokens[sequence, at], logps[sequence, at], mask[sequence, at] = token, logp.float(), True
-        going_on = ~torch.isin(token, eos)
+        going_on = ~torch.isin(token, eos) if at + 1 < max_new_tokens else torch.zeros_like(token, dtype=torch.bool)
+        if on_group is not None:
+            for group in _finished(sequence[~going_on].tolist(), group_size, left):
+                rows_of = slice(group * group_size, (group + 1) * group_size)
+                on_group(group, tokens[rows_of, : at + 1], mask[rows_of, : at + 1])
         if not going_on.all():
             running, token = running[going_on], token[going_on]
-        if not len(running) or at + 1 == max_new_tokens:
+        if not len(running):
             break
         hidden = decoder.advance(token, running, at)
     length = at + 1
     return tokens[:, :length], logps[:, :length], mask[:, :length]
+
+
+def _finished(ended: list[int], group_size: int, left: list[int]) -> list[int]:
+    """The groups whose last sequences are among `ended`; `left` counts down."""
+    found = []
+    for group in (sequence // group_size for sequence in ended):
+        left[group] -= 1
+        if left[group] == 0:
+            found.append(group)
+    return found
 
 
 def completion_states(model: VisionLanguageModel, rollouts: Rollouts, *, packed: bool) -> Tensor:

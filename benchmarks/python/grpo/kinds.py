@@ -117,7 +117,7 @@ class LossFromLogitsCase(Case):
 class LinearLossCase(Case):
     frozen: bool = False
     rounds: int = 3
-    shapes = ({"B": 1, "T": 256, "H": WIDTH, "V": VOCABULARY}, {"B": 4, "T": 256, "H": WIDTH, "V": VOCABULARY})
+    shapes = tuple({"B": b, "T": t, "H": WIDTH, "V": VOCABULARY} for b, t in ((1, 128), (1, 256), (4, 256)))
     tiny: ClassVar = {"B": 2, "T": 8, "H": 256, "V": 4096}
     reference = LinearReference
 

@@ -3,6 +3,7 @@
 //   decode(text, at)      the scalar value at byte `at` and its length; ill-formed bytes give U+FFFD, one for each
 //                         maximal subpart, as the Unicode Standard 15, section 3.9 recommends and Python does
 //   is_space(value)       white space (Unicode's White_Space) or a control character (C0, DEL, C1)
+//   well_formed(raw)      the same scalar values, those of ill-formed bytes as U+FFFD
 //   clean(raw, max_bytes) well-formed, trimmed, each run of is_space one blank; gives up soon after max_bytes, so
 //                         that its result is longer than max_bytes exactly when the whole text would be
 #pragma once
@@ -116,6 +117,17 @@ inline std::size_t append_clean(std::string& out, std::string_view raw, std::siz
 }
 
 }  // namespace detail
+
+inline std::string well_formed(std::string_view raw) {
+  std::string out;
+  out.reserve(raw.size());
+  for (std::size_t at = 0; at < raw.size();) {
+    const Scalar scalar = decode(raw, at);
+    append(out, scalar.value);
+    at += scalar.bytes;
+  }
+  return out;
+}
 
 inline std::string clean(std::string_view raw, std::size_t max_bytes = std::string::npos) {
   std::string out;

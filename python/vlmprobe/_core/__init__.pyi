@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from . import grpo as grpo
 from . import metrics as metrics
+from . import models as models
 from . import world as world
 
 __version__: str

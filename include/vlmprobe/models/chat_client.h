@@ -1,0 +1,94 @@
+// A client of the OpenAI chat-completions protocol (vLLM, SGLang, llama.cpp, Ollama, transformers serve, vendors).
+//
+// Every request ends in one reply: the right one, or a typed failure. Several batches may be in flight, from several
+// threads; one thread of the client's own serves them all.
+//
+//   routing      among the endpoints of one model: healthy ones first, then the least loaded for its limit
+//   concurrency  a limit per endpoint: starts at `first_limit`, doubles while every request of a window succeeds, times
+//                0.8 once per episode of 429; 5xx and broken connections stop growth for a while
+//   attempts     connection errors, 408, 409, 425, 429, 5xx, cut, oversized or unreadable bodies are tried again after
+//                a pause that doubles (Retry-After is honoured); 429 costs no attempt, only time; 400, 401, 403, 404,
+//                413, 422 are not tried again
+//   deadlines    per attempt, and per request from its first attempt on; at the end the status is `timeout`
+//   identical    requests that are equal in everything but `id` are sent once while one of them is in flight
+//   images       are encoded as base64 once each, and held up to `max_image_bytes`
+//   budgets      hard: what would exceed one is not sent. Calls count attempts that a server may have charged for;
+//                tokens and cost count usage, with the request's own max_tokens held back while it is in flight
+//
+// Keys: sent to their endpoint only (no redirect is followed) and cut out of every error. The thinking is split from
+// the answer: `reasoning` or `reasoning_content` of the message, or what stands before the last `</think>`.
+// Throws InvalidArgument for options and requests outside what is said here; InvalidState in a build without libcurl.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vlmprobe/models/model.h"
+
+namespace vlmprobe::models {
+
+struct Endpoint {
+  std::string url;       // up to and with the version: http://127.0.0.1:8000/v1
+  std::string key = {};  // bearer key; empty: none
+};
+
+struct ChatOptions {
+  std::string model;               // as the server names it
+  std::string revision = {};       // of the weights, for `identity`
+  double attempt_timeout_s = 120;  // > 0
+  double deadline_s = 600;         // > 0, of a request with all its attempts
+  double batch_deadline_s = 0;     // of a whole batch, from the call on; 0: none
+  std::int64_t max_attempts = 6;   // at least 1
+  double first_pause_s = 0.5;      // > 0; doubles up to 30 s
+  std::int64_t first_limit = 20;   // at least 1; requests in flight per endpoint
+  std::int64_t max_limit = 512;    // at least first_limit
+  std::int64_t max_response_bytes = 8 << 20;
+  std::int64_t max_image_bytes = 256 << 20;       // of encoded images that are kept
+  std::int64_t max_calls = 0, max_tokens = 0;     // budgets; 0: none
+  double max_cost = 0;                            // in the prices' unit; 0: none
+  double prompt_price = 0, completion_price = 0;  // per million tokens
+  bool schema = true;                             // send the requests' schemas as response_format
+  std::string extra = {};                         // a JSON object merged into each body
+  std::string proxy = {};                         // empty: none, whatever the environment says
+};
+
+struct Spent {
+  std::int64_t calls = 0, prompt_tokens = 0, completion_tokens = 0;
+  double cost = 0;
+};
+
+// Something that changed an endpoint's concurrency or health.
+struct ClientEvent {
+  double time_s = 0;     // since the client was made
+  std::string endpoint;  // its URL
+  std::string kind;      // grew, throttled, failing, healthy
+  std::int64_t limit = 0, in_flight = 0;
+  std::string detail;
+};
+
+bool has_chat_client();  // whether this build has libcurl
+
+class ChatClient : public Model {
+ public:
+  ChatClient(std::vector<Endpoint> endpoints, ChatOptions options);
+  ~ChatClient() override;  // ends what is in flight
+  ChatClient(const ChatClient&) = delete;
+  ChatClient& operator=(const ChatClient&) = delete;
+
+  std::string identity() const override;
+  std::vector<Reply> reply(std::span<const Request> requests) override;
+  // The same; `meanwhile` is called every 50 ms by the waiting thread, and what it throws cancels the batch.
+  std::vector<Reply> reply(std::span<const Request> requests, const std::function<void()>& meanwhile);
+
+  Spent spent() const;
+  std::vector<ClientEvent> take_events();  // those since the last call, in order; at most 100000 are held
+
+ private:
+  class Worker;
+  std::unique_ptr<Worker> worker_;
+};
+
+}  // namespace vlmprobe::models

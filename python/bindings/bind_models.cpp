@@ -1,0 +1,173 @@
+#include <pybind11/functional.h>
+#include <pybind11/stl.h>
+
+#include "bindings.h"
+#include "vlmprobe/models/chat_client.h"
+#include "vlmprobe/models/scripted_model.h"
+
+namespace vlmprobe::python {
+namespace {
+
+namespace py = pybind11;
+using namespace vlmprobe::models;
+
+// Requests and replies as rows of plain values; `vlmprobe.models.model` makes and reads them.
+using Image = std::shared_ptr<EncodedImage>;
+using MessageRow = std::tuple<std::string, std::string, std::vector<Image>>;
+using RequestRow = std::tuple<std::vector<MessageRow>, double, double, std::int64_t, std::optional<std::int64_t>,
+                              std::string, std::string, std::int64_t>;
+using ReplyRow = std::tuple<std::string, std::string, std::string, std::string, std::int64_t, std::int64_t, double,
+                            std::int64_t, std::string, std::string>;
+
+Request request_of(const RequestRow& row) {
+  const auto& [messages, temperature, top_p, max_tokens, seed, schema, id, vote] = row;
+  Request request{{}, {temperature, top_p, max_tokens, seed}, schema, id, vote};
+  for (const auto& [role, text, images] : messages)
+    request.messages.push_back({role, text, {images.begin(), images.end()}});
+  return request;
+}
+
+std::vector<Request> requests_of(const std::vector<RequestRow>& rows) {
+  std::vector<Request> requests;
+  for (const RequestRow& row : rows) requests.push_back(request_of(row));
+  return requests;
+}
+
+RequestRow row_of(const Request& request) {
+  std::vector<MessageRow> messages;
+  for (const Message& message : request.messages) {
+    std::vector<Image> images;
+    for (const auto& image : message.images) images.push_back(std::const_pointer_cast<EncodedImage>(image));
+    messages.emplace_back(message.role, message.text, std::move(images));
+  }
+  const Sampling& sampling = request.sampling;
+  return {std::move(messages), sampling.temperature, sampling.top_p, sampling.max_tokens,
+          sampling.seed,       request.schema,       request.id,     request.vote};
+}
+
+std::vector<ReplyRow> rows_of(const std::vector<Reply>& replies) {
+  std::vector<ReplyRow> rows;
+  for (const Reply& reply : replies)
+    rows.emplace_back(name(reply.status), reply.text, reply.reasoning, reply.finish_reason, reply.usage.prompt_tokens,
+                      reply.usage.completion_tokens, reply.latency_s, reply.attempts, reply.endpoint, reply.error);
+  return rows;
+}
+
+Reply reply_of(const ReplyRow& row) {
+  const auto& [status, text, reasoning, finish_reason, prompt, completion, latency, attempts, endpoint, error] = row;
+  return {status_of(status), text, reasoning, finish_reason, {prompt, completion}, latency, attempts, endpoint, error};
+}
+
+// A Python function as a model: any C++ code can ask it, and what it raises comes out with its traceback.
+class PythonModel : public Model {
+ public:
+  using Call = std::function<std::vector<ReplyRow>(const std::vector<RequestRow>&)>;
+  PythonModel(std::string identity, Call call) : identity_(std::move(identity)), call_(std::move(call)) {}
+
+  std::string identity() const override { return identity_; }
+  std::vector<Reply> reply(std::span<const Request> requests) override {
+    std::vector<RequestRow> rows;
+    for (const Request& request : requests) rows.push_back(row_of(request));
+    std::vector<Reply> replies;
+    for (const ReplyRow& row : call_(rows)) replies.push_back(reply_of(row));
+    check_replies(requests.size(), replies.size());
+    return replies;
+  }
+
+ private:
+  std::string identity_;
+  Call call_;
+};
+
+void raise_signals() {
+  const py::gil_scoped_acquire acquire;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+}  // namespace
+
+void bind_models(py::module_& parent) {
+  using Release = py::call_guard<py::gil_scoped_release>;
+  py::module_ module = parent.def_submodule("models");
+
+  py::class_<EncodedImage, Image>(module, "EncodedImage")
+      .def(py::init([](const std::string& data, const std::string& media_type, const std::string& sha256) {
+             return std::make_shared<EncodedImage>(EncodedImage{data, media_type, sha256});
+           }),
+           py::arg("data"), py::arg("media_type"), py::arg("sha256"))
+      .def_property_readonly("data", [](const EncodedImage& image) { return py::bytes(image.data); })
+      .def_readonly("media_type", &EncodedImage::media_type)
+      .def_readonly("sha256", &EncodedImage::sha256);
+
+  py::class_<Model, std::shared_ptr<Model>>(module, "Model")
+      .def_property_readonly("identity", &Model::identity)
+      .def(
+          "reply",
+          [](Model& model, const std::vector<RequestRow>& rows) { return rows_of(model.reply(requests_of(rows))); },
+          py::arg("requests"), Release());
+  py::class_<PythonModel, Model, std::shared_ptr<PythonModel>>(module, "PythonModel")
+      .def(py::init<std::string, PythonModel::Call>(), py::arg("identity"), py::arg("call"));
+  py::class_<ScriptedModel, Model, std::shared_ptr<ScriptedModel>>(module, "ScriptedModel")
+      .def(py::init<std::map<std::string, std::string, std::less<>>, std::string>(), py::arg("replies"),
+           py::arg("identity"));
+
+  py::class_<ChatOptions>(module, "ChatOptions")
+      .def(py::init([](const std::string& model, const std::string& revision, double attempt_timeout_s,
+                       double deadline_s, double batch_deadline_s, std::int64_t max_attempts, double first_pause_s,
+                       std::int64_t first_limit, std::int64_t max_limit, std::int64_t max_response_bytes,
+                       std::int64_t max_calls, std::int64_t max_tokens, double max_cost, double prompt_price,
+                       double completion_price, bool schema, const std::string& extra, const std::string& proxy) {
+             ChatOptions options;
+             options.model = model;
+             options.revision = revision;
+             options.attempt_timeout_s = attempt_timeout_s;
+             options.deadline_s = deadline_s;
+             options.batch_deadline_s = batch_deadline_s;
+             options.max_attempts = max_attempts;
+             options.first_pause_s = first_pause_s;
+             options.first_limit = first_limit;
+             options.max_limit = max_limit;
+             options.max_response_bytes = max_response_bytes;
+             options.max_calls = max_calls;
+             options.max_tokens = max_tokens;
+             options.max_cost = max_cost;
+             options.prompt_price = prompt_price;
+             options.completion_price = completion_price;
+             options.schema = schema;
+             options.extra = extra;
+             options.proxy = proxy;
+             return options;
+           }),
+           py::kw_only(), py::arg("model"), py::arg("revision"), py::arg("attempt_timeout_s"), py::arg("deadline_s"),
+           py::arg("batch_deadline_s"), py::arg("max_attempts"), py::arg("first_pause_s"), py::arg("first_limit"),
+           py::arg("max_limit"), py::arg("max_response_bytes"), py::arg("max_calls"), py::arg("max_tokens"),
+           py::arg("max_cost"), py::arg("prompt_price"), py::arg("completion_price"), py::arg("schema"),
+           py::arg("extra"), py::arg("proxy"));
+  module.def("has_chat_client", &has_chat_client);
+  py::class_<ChatClient, Model, std::shared_ptr<ChatClient>>(module, "ChatClient")
+      .def(py::init([](const std::vector<std::pair<std::string, std::string>>& endpoints, const ChatOptions& options) {
+             std::vector<Endpoint> made;
+             for (const auto& [url, key] : endpoints) made.push_back({url, key});
+             return std::make_shared<ChatClient>(std::move(made), options);
+           }),
+           py::arg("endpoints"), py::arg("options"))
+      .def(
+          "reply",
+          [](ChatClient& client, const std::vector<RequestRow>& rows) {
+            return rows_of(client.reply(requests_of(rows), raise_signals));
+          },
+          py::arg("requests"), Release())
+      .def("spent",
+           [](const ChatClient& client) {
+             const Spent spent = client.spent();
+             return std::tuple(spent.calls, spent.prompt_tokens, spent.completion_tokens, spent.cost);
+           })
+      .def("take_events", [](ChatClient& client) {
+        std::vector<std::tuple<double, std::string, std::string, std::int64_t, std::int64_t, std::string>> rows;
+        for (const ClientEvent& event : client.take_events())
+          rows.emplace_back(event.time_s, event.endpoint, event.kind, event.limit, event.in_flight, event.detail);
+        return rows;
+      });
+}
+
+}  // namespace vlmprobe::python

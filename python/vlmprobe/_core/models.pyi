@@ -1,0 +1,105 @@
+# The types of vlmprobe._core.models (bind_models.cpp). Rows are made and read by vlmprobe.models.native.
+
+from collections.abc import Callable, Mapping, Sequence
+
+from . import _Object
+
+class EncodedImage(_Object):
+    def __init__(self, data: str | bytes, media_type: str, sha256: str) -> None: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+
+class Model(_Object):
+    @property
+    def identity(self) -> str: ...
+    def reply(
+        self,
+        requests: Sequence[
+            tuple[
+                Sequence[tuple[str | bytes, str | bytes, Sequence[EncodedImage]]],
+                float,
+                float,
+                int,
+                int | None,
+                str,
+                str,
+                int,
+            ]
+        ],
+    ) -> list[tuple[str, str, str, str, int, int, float, int, str, str]]: ...
+
+class PythonModel(Model):
+    def __init__(
+        self,
+        identity: str,
+        call: Callable[
+            [
+                Sequence[
+                    tuple[
+                        Sequence[tuple[str | bytes, str | bytes, Sequence[EncodedImage]]],
+                        float,
+                        float,
+                        int,
+                        int | None,
+                        str,
+                        str,
+                        int,
+                    ]
+                ]
+            ],
+            list[tuple[str, str, str, str, int, int, float, int, str, str]],
+        ],
+    ) -> None: ...
+
+class ScriptedModel(Model):
+    def __init__(self, replies: Mapping[str, str], identity: str) -> None: ...
+
+class ChatOptions(_Object):
+    def __init__(
+        self,
+        *,
+        model: str,
+        revision: str,
+        attempt_timeout_s: float,
+        deadline_s: float,
+        batch_deadline_s: float,
+        max_attempts: int,
+        first_pause_s: float,
+        first_limit: int,
+        max_limit: int,
+        max_response_bytes: int,
+        max_calls: int,
+        max_tokens: int,
+        max_cost: float,
+        prompt_price: float,
+        completion_price: float,
+        schema: bool,
+        extra: str,
+        proxy: str,
+    ) -> None: ...
+
+def has_chat_client() -> bool: ...
+
+class ChatClient(Model):
+    def __init__(self, endpoints: Sequence[tuple[str, str]], options: ChatOptions) -> None: ...
+    def reply(
+        self,
+        requests: Sequence[
+            tuple[
+                Sequence[tuple[str | bytes, str | bytes, Sequence[EncodedImage]]],
+                float,
+                float,
+                int,
+                int | None,
+                str,
+                str,
+                int,
+            ]
+        ],
+    ) -> list[tuple[str, str, str, str, int, int, float, int, str, str]]: ...
+    def spent(self) -> tuple[int, int, int, float]: ...
+    def take_events(self) -> list[tuple[float, str, str, int, int, str]]: ...

@@ -1,0 +1,119 @@
+"""A model that is asked by message: batches of requests in, batches of replies out, in the same order.
+
+`Model` is the interface; `ChatClient` (any server of the OpenAI chat-completions protocol), `ScriptedModel` and any
+Python object with these two members are models. Judges and answerers (`vlmprobe.models.judges`) are built on it.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+
+class Status(str, enum.Enum):
+    """What became of a request. Only `ok` has an answer; no other says anything about the model under test."""
+
+    OK = "ok"
+    TIMEOUT = "timeout"  # no whole reply before the deadline
+    TRANSPORT = "transport"  # connection, 408, 409, 429, 5xx, or a body that is no reply, after all retries
+    REJECTED = "rejected"  # 400, 401, 403, 404, 413, 422: the same request would fail again
+    REFUSAL = "refusal"  # the model declined, or a filter did
+    EMPTY = "empty"  # a reply without text
+    TRUNCATED = "truncated"  # the token budget ended first
+    BUDGET = "budget"  # not sent: a budget of calls, tokens or cost is spent
+
+    __str__ = str.__str__
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedImage:
+    """An image as it is sent: a file's bytes."""
+
+    data: bytes = field(repr=False)
+    """PNG or JPEG."""
+    media_type: str = "image/png"
+    sha256: str = ""
+    """Of the data, hexadecimal; computed when empty."""
+
+    def __post_init__(self) -> None:
+        if not self.sha256:
+            object.__setattr__(self, "sha256", hashlib.sha256(self.data).hexdigest())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One turn."""
+
+    role: str
+    """`system`, `user` or `assistant`."""
+    text: str
+    images: Sequence[EncodedImage] = ()
+    """Shown before the text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a reply is drawn."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 512
+    """Of the reply, thinking included."""
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One thing asked of a model."""
+
+    messages: Sequence[Message]
+    sampling: Sampling = Sampling()
+    schema: str = ""
+    """JSON schema of the reply's text, for servers that support one; empty: free text."""
+    id: str = ""
+    """Name in ledgers and logs; changes nothing else."""
+    vote: int = 0
+    """Equal requests with different votes are asked and cached apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Tokens, as the server counts them; 0 where it does not say."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReply:
+    """What came back."""
+
+    status: Status
+    text: str = ""
+    """The answer after the thinking; empty unless the status is `ok` or `truncated`."""
+    reasoning: str = ""
+    """The thinking, where the model shows it."""
+    finish_reason: str = ""
+    """As the server says it: `stop`, `length`, ..."""
+    usage: Usage = Usage()
+    latency_s: float = 0.0
+    attempts: int = 1
+    endpoint: str = ""
+    """Where it came from."""
+    error: str = ""
+    """What went wrong, without secrets."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Anything that answers requests."""
+
+    @property
+    def identity(self) -> str:
+        """Model and revision, the same string in every run."""
+
+    def reply(self, requests: Sequence[Request]) -> list[ModelReply]:
+        """[N] replies in the order of the requests; what failed is a reply with its status, not an exception."""

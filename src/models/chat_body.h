@@ -1,0 +1,28 @@
+// The protocol: a request as the body of `POST <url>/chat/completions`, and a body that came back as a reply.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "vlmprobe/models/chat_client.h"
+
+namespace vlmprobe::models {
+
+// Throws InvalidArgument for roles, numbers, schemas or images that the protocol has no place for; `place` is the
+// request's in its batch.
+void check_request(const Request& request, std::size_t place);
+void check_extra(const std::string& extra);
+
+using ImageText = std::function<std::string_view(const EncodedImage&)>;
+
+// `image` gives the base64 of an image.
+std::string body_of(const Request& request, const ChatOptions& options, const ImageText& image);
+
+// What makes two requests the same: the body with hashes in place of images, and the vote.
+std::string key_of(const Request& request, const ChatOptions& options);
+
+// Any bytes. Status `transport` with an error when they are no reply; the other fields of the reply are the caller's.
+Reply read_reply(std::string_view body);
+
+}  // namespace vlmprobe::models

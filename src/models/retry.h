@@ -1,0 +1,30 @@
+// Which HTTP answers are tried again, and when.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+namespace vlmprobe::models {
+
+enum class Outcome : std::uint8_t { reply, again, throttled, rejected };
+
+inline Outcome outcome_of(long http) {
+  if (http >= 200 && http < 300) return Outcome::reply;
+  if (http == 429) return Outcome::throttled;
+  return http == 408 || http == 409 || http == 425 || http >= 500 ? Outcome::again : Outcome::rejected;
+}
+
+// Seconds before attempt number `attempts` + 1: doubles from `first` up to 30, and differs by a quarter either way
+// among requests, so that they do not come back together.
+inline double pause_after(std::int64_t attempts, double first, std::uint64_t request) {
+  const double doubled = first * std::exp2(static_cast<double>(std::min<std::int64_t>(attempts - 1, 16)));
+  const double spread =
+      0.75 + 0.5 *
+                 static_cast<double>(
+                     (request * 0x9E3779B97F4A7C15 + static_cast<std::uint64_t>(attempts) * 0xBF58476D1CE4E5B9) >> 40) /
+                 (1 << 24);
+  return std::min(doubled, 30.0) * spread;
+}
+
+}  // namespace vlmprobe::models

@@ -1,0 +1,114 @@
+// The thread behind a ChatClient: takes jobs in, keeps transfers going, hands replies out.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "budget.h"
+#include "concurrency.h"
+#include "image_texts.h"
+#include "vlmprobe/models/chat_client.h"
+
+namespace vlmprobe::models {
+
+// A batch that somebody waits for.
+struct Batch {
+  std::vector<Reply> replies;
+  std::size_t left = 0;    // guarded by the worker's mutex
+  bool abandoned = false;  // nobody waits any more
+};
+
+// A request on its way, and everybody who asked for it.
+struct Job {
+  Request request;
+  std::string key;
+  std::vector<std::pair<std::shared_ptr<Batch>, std::size_t>> askers;  // guarded by the worker's mutex
+  std::uint64_t number = 0;
+  std::int64_t attempts = 0;
+  double expires = 0;     // from the first attempt on
+  double not_before = 0;  // of the next attempt
+  std::string last_error = {};
+  bool started = false;
+  bool timed_out = false;  // the last attempt
+};
+using JobPtr = std::shared_ptr<Job>;
+
+// One server.
+struct Server {
+  Endpoint endpoint;
+  ConcurrencyLimit limit;
+  std::int64_t in_flight = 0;
+  double paused_until = 0;
+  int failures = 0;  // one after the other
+  double failing_until = 0;
+};
+
+struct Transfer;  // an attempt in flight; defined where curl is
+
+class ChatClient::Worker {
+ public:
+  Worker(std::vector<Endpoint> endpoints, ChatOptions options);
+  ~Worker();
+
+  const ChatOptions& options() const { return options_; }
+  std::vector<Reply> reply(std::span<const Request> requests, const std::function<void()>& meanwhile);
+  Spent spent() const;
+  std::vector<ClientEvent> take_events();
+
+ private:
+  struct Curl;  // the multi handle and what else needs curl's header
+
+  void run();
+  double now() const;
+  void take_incoming();
+  void start_what_fits();
+  bool start_or_drop(const JobPtr& job);
+  Server* best_server();
+  void start(JobPtr job, Server& server);
+  void collect();
+  void finished(Transfer& transfer, int code);
+  void over(Transfer& transfer, Reply reply, bool charged);
+  void again(Transfer& transfer, const std::string& error, bool costs_attempt, double pause, bool charged);
+  void deliver(const JobPtr& job, Reply reply);
+  bool wanted(const Job& job) const;
+  bool ends(const JobPtr& job);
+  void expire();
+  void event(const Server& server, const char* kind, const std::string& detail);
+  std::string redacted(std::string text) const;
+  double next_due() const;
+
+  const ChatOptions options_;
+  std::list<Server> servers_;
+  ImageTexts images_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable delivered_;
+  std::deque<JobPtr> incoming_;                        // guarded
+  std::unordered_map<std::string, JobPtr> in_flight_;  // guarded: jobs that still want a reply, by key
+  Budget budget_;                                      // guarded
+  std::vector<ClientEvent> events_;                    // guarded
+  std::uint64_t jobs_ = 0;                             // guarded
+
+  // Of the worker's thread alone.
+  std::deque<JobPtr> fresh_;   // not attempted yet, in the order in which they came
+  std::list<JobPtr> delayed_;  // between two attempts
+  std::list<std::unique_ptr<Transfer>> transfers_;
+
+  std::atomic<bool> stop_ = false;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::unique_ptr<Curl> curl_;
+  std::thread thread_;
+};
+
+}  // namespace vlmprobe::models
