@@ -163,6 +163,14 @@ std::string key_of(const Request& request, const ChatOptions& options) {
          std::to_string(request.vote);
 }
 
+std::string complaint(std::string_view body) {
+  const Json json = parsed(body);
+  for (const char* const name : {"error", "detail"})
+    if (const auto found = json.is_object() ? json.find(name) : json.end(); found != json.end())
+      if (const std::string text = said(*found); !text.empty()) return text;
+  return shortened(text::well_formed(body.substr(0, 300)));
+}
+
 Reply read_reply(std::string_view body) {
   Json json = parsed(body);
   if (json.is_discarded()) json = parsed(text::well_formed(body));

@@ -25,4 +25,7 @@ std::string key_of(const Request& request, const ChatOptions& options);
 // Any bytes. Status `transport` with an error when they are no reply; the other fields of the reply are the caller's.
 Reply read_reply(std::string_view body);
 
+// What a server says in a body that is no reply: the error's message or detail, or the body's beginning.
+std::string complaint(std::string_view body);
+
 }  // namespace vlmprobe::models

@@ -389,9 +389,9 @@ void ChatClient::Worker::finished(Transfer& transfer, int code) {
 
   Reply reply = read_reply(transfer.received);
   if (outcome_of(http) == Outcome::rejected) {
+    reply = {};
     reply.status = Status::rejected;
-    reply.text.clear(), reply.reasoning.clear();
-    reply.error = "HTTP " + std::to_string(http) + ": " + (reply.error.empty() ? "" : reply.error);
+    reply.error = "HTTP " + std::to_string(http) + ": " + complaint(transfer.received);
     return over(transfer, std::move(reply), false);
   }
   if (reply.status == Status::transport) return again(transfer, reply.error, true, 0, true);

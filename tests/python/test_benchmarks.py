@@ -33,7 +33,7 @@ def names() -> set[str]:
     return set(listed.split(", "))
 
 
-@pytest.mark.peers("trl", "liger_kernel", "faiss")
+@pytest.mark.peers("trl", "liger_kernel", "faiss", "openai")
 def test_every_case_checks_its_result_and_is_timed(tmp_path):
     out = tmp_path / "lines.jsonl"
     lines = run("--out", str(out))

@@ -23,11 +23,11 @@ def cpu_seconds() -> float:
 @dataclass(frozen=True)
 class ChatCase:
     name: str = "chat_5000"
-    rounds: int = 3
+    rounds: int = 2
     dtype = torch.uint8
     needs = ("openai",)
     tolerance: ClassVar = {"replies wrong": 0}
-    shapes: ClassVar = ({"requests": 5000},)
+    shapes: ClassVar = ({"requests": 2000}, {"requests": 5000})
     tiny: ClassVar = {"requests": 50}
 
     def input_bytes(self, shape: dict) -> int:

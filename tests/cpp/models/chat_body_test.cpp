@@ -117,6 +117,15 @@ TEST_CASE("what is no answer has a status that says so, and no text") {
   CHECK(read_reply(R"({"choices":[{"message":{"content":"x","refusal":"I may not."}}]})").text.empty());
 }
 
+TEST_CASE("a server's complaint is found where it stands") {
+  CHECK(models::complaint(R"({"error":{"message":"no such model"}})") == "no such model");
+  CHECK(models::complaint(R"({"error":"no"})") == "no");
+  CHECK(models::complaint(R"({"detail":"Not Found"})") == "Not Found");
+  CHECK(models::complaint("<html>\xFF") == "<html>\xEF\xBF\xBD");
+  CHECK(models::complaint("").empty());
+  CHECK(models::complaint(std::string(1000, 'x')).size() == 300);
+}
+
 TEST_CASE("requests that the protocol has no place for are refused by name") {
   const auto said = [](const models::Request& request) { return thrown([&] { models::check_request(request, 3); }); };
   models::Request request = question("Hi");
