@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The C++ tests under AddressSanitizer and UBSan, the memory's tests under ThreadSanitizer, then the fuzzers, each for a
-# fixed number of inputs. Arguments choose: tools/sanitize.sh asan tsan fuzz. Installs Clang with libFuzzer when missing.
+# The C++ tests under AddressSanitizer and UBSan, those of memory and models under ThreadSanitizer, then the fuzzers, each
+# for a fixed number of inputs. Arguments choose: tools/sanitize.sh asan tsan fuzz. Installs Clang with libFuzzer.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 

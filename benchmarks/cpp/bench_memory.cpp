@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -71,10 +72,30 @@ void fill(memory::QuestionMemory& memory, std::int64_t images) {
   }
 }
 
+// What a benchmark reads and never changes is made once for all of its repetitions.
+template <class Made, class Make>
+const Made& kept(const std::vector<std::int64_t>& key, const Make& make) {
+  static std::map<std::vector<std::int64_t>, Made> made;
+  const auto found = made.find(key);
+  return found != made.end() ? found->second : made.emplace(key, make()).first->second;
+}
+
+const memory::QuestionMemory& filled(std::int64_t images, memory::Backend backend = memory::Backend::automatic) {
+  return kept<memory::QuestionMemory>({images, static_cast<std::int64_t>(backend)}, [&] {
+    memory::QuestionMemory memory(kDim, 2, backend);
+    fill(memory, images);
+    return memory;
+  });
+}
+
+// The rows of a bank, and 1024 more like them.
+const at::Tensor& clustered(std::int64_t rows) {
+  return kept<at::Tensor>({rows}, [&] { return unit_rows(rows + 1024, 4, rows / 100); });
+}
+
 void neighbours(benchmark::State& state) {
   at::set_num_threads(static_cast<int>(state.range(1)));
-  memory::QuestionMemory memory(kDim, 2, static_cast<memory::Backend>(state.range(0)));
-  fill(memory, 260);
+  const memory::QuestionMemory& memory = filled(260, static_cast<memory::Backend>(state.range(0)));
   const Step step(4096, 16, 0, 2);
   for (auto _ : state) benchmark::DoNotOptimize(memory.novelty(step.rows));
 }
@@ -92,8 +113,7 @@ void commit_score(benchmark::State& state) {
 }
 
 void save_load(benchmark::State& state) {
-  memory::QuestionMemory memory(kDim);
-  fill(memory, state.range(0));
+  const memory::QuestionMemory& memory = filled(state.range(0));
   const auto folder = std::filesystem::temp_directory_path() / ("bench-memory-" + std::to_string(::getpid()));
   for (auto _ : state) {
     memory.save(folder.string());
@@ -105,18 +125,22 @@ void save_load(benchmark::State& state) {
 void approximate(benchmark::State& state) {
   at::set_num_threads(1);
   const std::int64_t k = state.range(2);
-  const at::Tensor all = unit_rows(state.range(0) + 1024, 4, state.range(0) / 100);
+  const at::Tensor& all = clustered(state.range(0));
   const at::Tensor rows = all.slice(0, 0, state.range(0)), queries = all.slice(0, state.range(0));
-  const memory::ApproximateBank bank(rows, {0, state.range(1)});
+  const auto& bank = kept<memory::ApproximateBank>({state.range(0), state.range(1)},
+                                                   [&] { return memory::ApproximateBank(rows, {0, state.range(1)}); });
   for (auto _ : state) benchmark::DoNotOptimize(bank.nearest(queries, k));
-  state.counters["recall"] = bank.recall(queries, k);
+  state.counters["recall"] = kept<double>({state.range(0), state.range(1), k}, [&] { return bank.recall(queries, k); });
 }
 
 void exact(benchmark::State& state) {
   at::set_num_threads(1);
-  const at::Tensor all = unit_rows(state.range(0) + 1024, 4, state.range(0) / 100);
-  memory::EmbeddingBank bank(kDim);
-  bank.add(all.slice(0, 0, state.range(0)));
+  const at::Tensor& all = clustered(state.range(0));
+  const auto& bank = kept<memory::EmbeddingBank>({state.range(0)}, [&] {
+    memory::EmbeddingBank made(kDim);
+    made.add(all.slice(0, 0, state.range(0)));
+    return made;
+  });
   for (auto _ : state) benchmark::DoNotOptimize(bank.nearest(all.slice(0, state.range(0)), state.range(1)));
 }
 

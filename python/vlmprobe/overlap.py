@@ -92,9 +92,8 @@ class Overlap:
                 self._error = error
 
     def _finish(self) -> None:
-        for thread in self._threads:
-            if thread.is_alive():
-                self._queue.put(None)
+        for _ in self._threads:  # each thread takes one and ends
+            self._queue.put(None)
         for thread in self._threads:
             thread.join()
         self._threads = []

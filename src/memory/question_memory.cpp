@@ -13,6 +13,7 @@
 #include "question_state.h"
 
 #include "vlmprobe/core/error.h"
+#include "vlmprobe/memory/lexical.h"
 
 namespace vlmprobe::memory {
 namespace {
@@ -175,7 +176,8 @@ Novelty QuestionMemory::novelty(const QuestionRows& rows, Within within) const {
     search_image(batch, members, bank, 1, state_->backend, semantic, id.data());
     for (const std::size_t q : members) semantic[q] = clamped(1.0 - semantic[q]);
   });
-  for (std::size_t q = 0; q < batch.size(); ++q) lexical[q] = lexical_novelty(state_->prefixes.count(batch.texts[q]));
+  const std::vector<double> found = lexical_novelty<std::string>(state_->prefixes, batch.texts);
+  std::copy(found.begin(), found.end(), lexical);
   if (within != Within::none)
     add_earlier(batch, by_key(batch), within, state_->prefixes, state_->dim, semantic, lexical);
   return out;

@@ -21,6 +21,7 @@ bool has_chat_client() {
   return false;
 }
 struct Transfer {};
+struct ChatClient::Worker::Setback {};
 struct ChatClient::Worker::Curl {};
 ChatClient::Worker::Worker(std::vector<Endpoint>, ChatOptions options)
     : options_(std::move(options)), images_(0), budget_(options_) {
@@ -90,6 +91,15 @@ struct Transfer {
   }
 };
 
+// Why an attempt brought no reply.
+struct ChatClient::Worker::Setback {
+  std::string error;
+  Status status = Status::transport;  // if it was the last
+  double pause = 0;                   // that the server asks for
+  bool counts = true;                 // against max_attempts
+  bool charged = true;                // the server may have worked on it
+};
+
 struct ChatClient::Worker::Curl {
   CURLM* multi = nullptr;
   std::vector<CURL*> idle;  // handles that can be used again; connections are the multi handle's
@@ -157,6 +167,7 @@ std::vector<Reply> ChatClient::Worker::reply(std::span<const Request> requests,
   for (const Request& request : requests) keys.push_back(key_of(request, options_));
   {
     const std::lock_guard lock(mutex_);
+    expect_state(broken_.empty(), "models::ChatClient", "its thread has ended: {}", broken_);
     for (std::size_t i = 0; i < requests.size(); ++i) {
       JobPtr& job = in_flight_[keys[i]];
       if (!job) {
@@ -196,19 +207,39 @@ std::vector<ClientEvent> ChatClient::Worker::take_events() {
 }
 
 void ChatClient::Worker::run() {
-  while (!stop_) {
-    take_incoming();
-    expire();
-    start_what_fits();
-    int running = 0;
-    curl_multi_perform(curl_->multi, &running);
-    collect();
-    const double wait = std::clamp(next_due() - now(), 0.0, 1.0);
-    const bool idle = [&] {
-      const std::lock_guard lock(mutex_);
-      return incoming_.empty();
-    }();
-    if (idle) curl_multi_poll(curl_->multi, nullptr, 0, static_cast<int>(std::ceil(wait * 1000)), nullptr);
+  try {
+    while (!stop_) turn();
+  } catch (const std::exception& error) {  // out of memory, say: nobody may wait for ever
+    fail_all(error.what());
+  }
+}
+
+void ChatClient::Worker::turn() {
+  take_incoming();
+  expire();
+  start_what_fits();
+  int running = 0;
+  curl_multi_perform(curl_->multi, &running);
+  collect();
+  {
+    const std::lock_guard lock(mutex_);
+    if (!incoming_.empty()) return;
+  }
+  const double wait = std::clamp(next_due() - now(), 0.0, 1.0);
+  curl_multi_poll(curl_->multi, nullptr, 0, static_cast<int>(std::ceil(wait * 1000)), nullptr);
+}
+
+void ChatClient::Worker::fail_all(const std::string& error) {
+  std::vector<JobPtr> jobs;
+  {
+    const std::lock_guard lock(mutex_);
+    broken_ = error;
+    for (const auto& [key, job] : in_flight_) jobs.push_back(job);
+  }
+  for (const JobPtr& job : jobs) {
+    Reply reply;
+    reply.error = "the client's thread has ended: " + error;
+    deliver(job, std::move(reply));
   }
 }
 
@@ -228,18 +259,19 @@ double ChatClient::Worker::next_due() const {
   return due;
 }
 
-bool ChatClient::Worker::wanted(const Job& job) const {
-  const std::lock_guard lock(mutex_);
-  return std::any_of(job.askers.begin(), job.askers.end(), [](const auto& asker) { return !asker.first->abandoned; });
-}
-
-// Gives a reply to a job that waits for an attempt which comes too late, or for which nobody waits; true if so.
+// Whether a job that waits for an attempt gets none: it would come too late, or nobody waits for it any more.
 bool ChatClient::Worker::ends(const JobPtr& job) {
-  if (job->expires > now() && job->not_before < job->expires && wanted(*job)) return false;
-  Reply reply;
-  reply.status = Status::timeout, reply.attempts = job->attempts;
-  reply.error = "no reply before the deadline; last: " + (job->last_error.empty() ? "not sent" : job->last_error);
-  deliver(job, std::move(reply));
+  if (job->expires <= now() || job->not_before >= job->expires) {
+    Reply reply;
+    reply.status = job->ends_as, reply.attempts = job->attempts;
+    reply.error = "no reply before the deadline; last: " + (job->last_error.empty() ? "not sent" : job->last_error);
+    deliver(job, std::move(reply));
+    return true;
+  }
+  const std::lock_guard lock(mutex_);
+  const auto waits = [](const auto& asker) { return !asker.first->abandoned; };
+  if (std::any_of(job->askers.begin(), job->askers.end(), waits)) return false;
+  in_flight_.erase(job->key);
   return true;
 }
 
@@ -359,7 +391,6 @@ void ChatClient::Worker::finished(Transfer& transfer, int code) {
   Server& server = *transfer.server;
   const double time = now();
   --server.in_flight;
-  transfer.job->timed_out = code == CURLE_OPERATION_TIMEDOUT;
   long http = 0;
   curl_easy_getinfo(transfer.easy, CURLINFO_RESPONSE_CODE, &http);
   const bool throttled = http == 429 || (http == 503 && transfer.retry_after > 0);
@@ -373,28 +404,31 @@ void ChatClient::Worker::finished(Transfer& transfer, int code) {
     server.failures = 0, server.failing_until = 0;
   }
 
+  const std::string answer = "HTTP " + std::to_string(http);
   if (transfer.oversized)
-    return again(transfer, "the body has more than " + std::to_string(transfer.most) + " bytes", true, 0, true);
+    return again(transfer, {"the body has more than " + std::to_string(transfer.most) + " bytes"});
   if (throttled) {
-    if (server.limit.throttled(time, transfer.retry_after)) event(server, "throttled", std::to_string(http));
-    if (transfer.retry_after > 0) server.paused_until = std::max(server.paused_until, time + transfer.retry_after);
-    return again(transfer, "HTTP " + std::to_string(http), false, transfer.retry_after, false);
+    const double pause = std::min(transfer.retry_after, options_.deadline_s);
+    if (server.limit.throttled(time, pause)) event(server, "throttled", answer);
+    server.paused_until = std::max(server.paused_until, time + pause);
+    return again(transfer, {answer, Status::timeout, transfer.retry_after, /*counts=*/false, /*charged=*/false});
   }
+  if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY)
+    return again(transfer, {transfer.error, Status::transport, 0, /*counts=*/false, /*charged=*/false});
   if (code != CURLE_OK) {
     const std::string error = transfer.error[0] != 0 ? transfer.error : curl_easy_strerror(static_cast<CURLcode>(code));
-    return again(transfer, error, true, 0, code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_HOST);
+    return again(transfer, {error, code == CURLE_OPERATION_TIMEDOUT ? Status::timeout : Status::transport});
   }
-  if (outcome_of(http) == Outcome::again)
-    return again(transfer, "HTTP " + std::to_string(http), true, transfer.retry_after, true);
+  if (outcome_of(http) == Outcome::again) return again(transfer, {answer, Status::transport, transfer.retry_after});
 
   Reply reply = read_reply(transfer.received);
   if (outcome_of(http) == Outcome::rejected) {
     reply = {};
     reply.status = Status::rejected;
-    reply.error = "HTTP " + std::to_string(http) + ": " + complaint(transfer.received);
+    reply.error = answer + ": " + complaint(transfer.received);
     return over(transfer, std::move(reply), false);
   }
-  if (reply.status == Status::transport) return again(transfer, reply.error, true, 0, true);
+  if (reply.status == Status::transport) return again(transfer, {reply.error});
   if (server.limit.succeeded(time)) event(server, "grew", "");
   over(transfer, std::move(reply), true);
 }
@@ -412,23 +446,20 @@ void ChatClient::Worker::over(Transfer& transfer, Reply reply, bool charged) {
 }
 
 // The job gets another attempt after a pause, or, when it had them all, a failure.
-void ChatClient::Worker::again(Transfer& transfer, const std::string& error, bool costs_attempt, double pause,
-                               bool charged) {
+void ChatClient::Worker::again(Transfer& transfer, const Setback& setback) {
   Job& job = *transfer.job;
-  job.last_error = redacted(error);
-  if (costs_attempt && job.attempts >= options_.max_attempts) {
+  job.last_error = redacted(setback.error), job.ends_as = setback.status;
+  if (!setback.counts) --job.attempts;
+  if (job.attempts >= options_.max_attempts) {
     Reply reply;
-    reply.status = job.timed_out ? Status::timeout : Status::transport;
-    reply.error = job.last_error;
-    return over(transfer, std::move(reply), charged);
+    reply.status = setback.status, reply.error = job.last_error;
+    return over(transfer, std::move(reply), setback.charged);
   }
   {
     const std::lock_guard lock(mutex_);
-    budget_.release(transfer.held, charged, {});
+    budget_.release(transfer.held, setback.charged, {});
   }
-  const double wait = pause_after(std::max<std::int64_t>(1, job.attempts), options_.first_pause_s, job.number);
-  if (!costs_attempt) --job.attempts;
-  job.not_before = now() + std::max(pause, wait);
+  job.not_before = now() + std::max(setback.pause, pause_after(++job.pauses, options_.first_pause_s, job.number));
   delayed_.push_back(transfer.job);
 }
 

@@ -35,12 +35,13 @@ struct Job {
   std::string key;
   std::vector<std::pair<std::shared_ptr<Batch>, std::size_t>> askers;  // guarded by the worker's mutex
   std::uint64_t number = 0;
-  std::int64_t attempts = 0;
-  double expires = 0;     // from the first attempt on
-  double not_before = 0;  // of the next attempt
+  std::int64_t attempts = 0;  // that counted
+  std::int64_t pauses = 0;    // between attempts, whether they counted or not
+  double expires = 0;         // from the first attempt on
+  double not_before = 0;      // of the next attempt
   std::string last_error = {};
   bool started = false;
-  bool timed_out = false;  // the last attempt
+  Status ends_as = Status::timeout;  // where the deadline comes now
 };
 using JobPtr = std::shared_ptr<Job>;
 
@@ -70,6 +71,7 @@ class ChatClient::Worker {
   struct Curl;  // the multi handle and what else needs curl's header
 
   void run();
+  void turn();
   double now() const;
   void take_incoming();
   void start_what_fits();
@@ -79,10 +81,11 @@ class ChatClient::Worker {
   void collect();
   void finished(Transfer& transfer, int code);
   void over(Transfer& transfer, Reply reply, bool charged);
-  void again(Transfer& transfer, const std::string& error, bool costs_attempt, double pause, bool charged);
+  struct Setback;
+  void again(Transfer& transfer, const Setback& setback);
   void deliver(const JobPtr& job, Reply reply);
-  bool wanted(const Job& job) const;
   bool ends(const JobPtr& job);
+  void fail_all(const std::string& error);
   void expire();
   void event(const Server& server, const char* kind, const std::string& detail);
   std::string redacted(std::string text) const;
@@ -99,6 +102,7 @@ class ChatClient::Worker {
   Budget budget_;                                      // guarded
   std::vector<ClientEvent> events_;                    // guarded
   std::uint64_t jobs_ = 0;                             // guarded
+  std::string broken_;                                 // guarded: why the thread has ended
 
   // Of the worker's thread alone.
   std::deque<JobPtr> fresh_;   // not attempted yet, in the order in which they came

@@ -1,6 +1,6 @@
 """A server of the chat-completions protocol that misbehaves as its requests ask, in a process of its own.
 
-    python chat_server.py          prints its port
+    python chat_server.py [PORT]     prints its port
 
 A request's last text is `<faults> | <text>`, where faults are names of FAULTS joined by blanks: the first attempt at
 that text meets the first one, the second the next; after the last one, or at once without any, the reply is
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import Counter
 
 BIG = 50 << 20
@@ -113,7 +114,7 @@ async def answer(answering: Answering, headers: dict[str, str], request: dict) -
 
 
 async def main() -> None:
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 26)
+    server = await asyncio.start_server(serve, "127.0.0.1", int((sys.argv[1:] or [0])[0]), limit=1 << 26)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

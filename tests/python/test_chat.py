@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -119,7 +120,9 @@ def test_what_stays_is_a_typed_failure_without_text(server, fault, status, said,
 
 def test_an_endpoint_that_is_not_there_is_a_failure_and_another_one_serves(server):
     nowhere = "http://127.0.0.1:9/v1"
-    assert client(nowhere, max_attempts=2).reply([ask("a")])[0].status == Status.TRANSPORT
+    lost = client(nowhere, deadline_s=0.3).reply([ask("a")])[0]
+    assert (lost.status, lost.attempts, lost.text) == (Status.TRANSPORT, 0, "")
+    assert "no reply before the deadline; last: Failed to connect" in lost.error
     replies = client([nowhere, server], first_limit=1, max_limit=1).reply([ask(f"q{i}") for i in range(20)])
     assert [reply.text for reply in replies] == [f"answer to q{i}" for i in range(20)]
     assert {reply.endpoint for reply in replies} == {server}
@@ -303,3 +306,22 @@ def test_a_model_that_loses_a_reply_is_caught():
     model.reply = lambda requests: []
     with pytest.raises(ValueError, match=r"\[models::reply\] replies: expected 1, one for each request, got 0"):
         to_core(model).reply([request_row(ask("a"))])
+
+
+def test_a_server_that_restarts_loses_nothing():
+    with socket.socket() as held:  # a port that nobody listens on
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        chat = client(f"http://127.0.0.1:{port}/v1", max_attempts=1)
+        found: list[ModelReply] = []
+        thread = threading.Thread(target=lambda: found.extend(chat.reply([ask(f"q{i}") for i in range(30)])))
+        thread.start()
+        while not any(event.kind == "failing" for event in chat.take_events()):
+            time.sleep(0.01)
+    process = subprocess.Popen([sys.executable, str(SERVER), str(port)], stdout=subprocess.PIPE, text=True)
+    try:
+        thread.join(20)
+        assert [reply.text for reply in found] == [f"answer to q{i}" for i in range(30)]
+    finally:
+        process.kill()
+        process.wait()

@@ -82,6 +82,7 @@ class TokenLogpCase(Case):
 
 @dataclass(frozen=True)
 class LossFromLogitsCase(Case):
+    rounds: int = 3
     shapes = ({"B": 4, "T": 256, "V": VOCABULARY},)
     tiny: ClassVar = {"B": 2, "T": 8, "V": 4096}
     reference = LogitsReference

@@ -65,10 +65,10 @@ class UpdateCase:
     tolerance: ClassVar = {"logp": 1e-4, "tokens missing": 0}
     reference = Reference
     shapes: ClassVar = (
+        {"I": 2, "G": 8, "P": 400, "T": 64},
         {"I": 2, "G": 8, "P": 1000, "T": 64},
         {"I": 2, "G": 4, "P": 1000, "T": 64},
         {"I": 2, "G": 16, "P": 1000, "T": 64},
-        {"I": 2, "G": 8, "P": 400, "T": 64},
         {"I": 2, "G": 8, "P": 2000, "T": 64},
     )
     tiny: ClassVar = {"I": 2, "G": 2, "P": 40, "T": 6}

@@ -91,7 +91,7 @@ class ChatClient:
         revision: of its weights, for the identity.
         attempt_timeout_s, deadline_s: of an attempt, and of a request with all its attempts.
         batch_deadline_s: of a whole batch; None: none.
-        max_attempts: of a request; 429 costs none.
+        max_attempts: of a request; 429 and a server that cannot be reached cost none.
         first_limit, max_limit: requests in flight per endpoint, at first and at most.
         max_response_bytes: a longer body is a failed attempt.
         max_calls, max_tokens, max_cost: hard budgets; None: none. What would exceed one comes back as `budget`.
