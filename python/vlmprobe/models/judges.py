@@ -1,0 +1,228 @@
+"""An answerer and a verifier made of any model that is asked by message.
+
+    ModelAnswerer   one request for each question; what fails stays a failure
+    ModelVerifier   thinking first, then a verdict (`vlmprobe.verdict`); asked again where that cannot be read
+
+Nothing here has a default verdict: what is not known is None, with a typed failure or a reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from vlmprobe._checks import check_count, check_rows
+from vlmprobe.models.asking import Asking, schema_of
+from vlmprobe.models.encoded_images import EncodedImages
+from vlmprobe.models.model import EncodedImage, Message, Model, ModelReply, Request, Sampling, Status
+from vlmprobe.models.prompt_files import PromptFiles
+from vlmprobe.models.protocols import Answerer, Picture, Verifier
+from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
+from vlmprobe.models.votes import Quota, Vote, poll
+
+CRITERIA = ("grammatical", "atomic", "grounded", "objective")
+CORRECTNESS = ("correct",)
+ANSWERING = Sampling(temperature=0.0, max_tokens=256)
+JUDGING = Sampling(temperature=0.6, top_p=0.95, max_tokens=4096)
+
+
+class ModelAnswerer:
+    """The model under test, behind `Model`. No question is asked twice.
+
+    Args:
+        model: what is asked.
+        prompts: `answerer` is used; by default the package's.
+        sampling: greedy by default.
+        images: pictures already encoded, to share with a verifier.
+
+    Example:
+        >>> ModelAnswerer(client).answer(images, ["How many circles are there?"])  # doctest: +SKIP
+        [Reply(text='two', failure=None)]
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        prompts: PromptFiles | None = None,
+        sampling: Sampling = ANSWERING,
+        images: EncodedImages | None = None,
+    ):
+        self._model, self._sampling = model, sampling
+        self._prompts, self._images = prompts or PromptFiles.load(), images or EncodedImages()
+
+    @property
+    def identity(self) -> str:
+        """The model's, with prompt and sampling."""
+        return _identity(self._model, self._prompts, ("answerer",), self._sampling)
+
+    def answer(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
+        """See `vlmprobe.models.protocols.Answerer`. The answer is the text of the reply, as it is."""
+        check_rows("ModelAnswerer.answer", "questions", len(images), questions)
+        requests = [
+            Request(
+                messages=[_turn(self._prompts.render("answerer", question=question), self._images(image))],
+                sampling=self._sampling,
+                id=f"answer-{i}",
+            )
+            for i, (image, question) in enumerate(zip(images, questions, strict=True))
+        ]
+        return [_answer_of(reply) for reply in _replies(self._model, requests)]
+
+    def __repr__(self) -> str:
+        return f"ModelAnswerer({self.identity})"
+
+
+class ModelVerifier:
+    """The judge, behind `Model`.
+
+    Args:
+        model: what is asked.
+        prompts: `validity` and `correctness` are used; by default the package's.
+        sampling: by default as reasoning models are usually sampled.
+        schema: whether to ask the server for a JSON object. Only for models whose thinking comes apart from their text.
+        votes: of each question and each answer; truth is what more than half of them say (`vlmprobe.models.votes`).
+        confirm: further votes on an answer that the first one calls wrong, and on nothing else; for training.
+        again: how often a verdict that cannot be read is asked for again.
+        more_tokens: a reply that is empty or cut is asked for once more, with this many times the tokens.
+        images: pictures already encoded, to share with an answerer.
+
+    Raises:
+        ValueError: both votes and confirm; several votes at temperature 0, which would all be the same.
+
+    Example:
+        >>> ModelVerifier(client, confirm=2).correctness(images, questions, answers)  # doctest: +SKIP
+        [Judgement(correct=False, reason='[2 of 2 votes agree] there are three', failure=None)]
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        prompts: PromptFiles | None = None,
+        sampling: Sampling = JUDGING,
+        schema: bool = False,
+        votes: int = 1,
+        confirm: int = 0,
+        again: int = 1,
+        more_tokens: int = 4,
+        images: EncodedImages | None = None,
+    ):
+        check_count("ModelVerifier", "votes", votes)
+        check_count("ModelVerifier", "more_tokens", more_tokens)
+        for name, number in (("confirm", confirm), ("again", again)):
+            if number < 0:
+                raise ValueError(f"[ModelVerifier] {name}: expected at least 0, got {number}")
+        if votes > 1 and confirm:
+            raise ValueError(f"[ModelVerifier] confirm: expected 0 with votes={votes}, got {confirm}")
+        if (votes > 1 or confirm) and sampling.temperature == 0:
+            raise ValueError("[ModelVerifier] sampling: expected a temperature above 0 with several votes, got 0")
+        self._model, self._sampling, self._schema = model, sampling, schema
+        self._votes, self._confirm, self._again, self._more_tokens = votes, confirm, again, more_tokens
+        self._prompts, self._images = prompts or PromptFiles.load(), images or EncodedImages()
+
+    @property
+    def identity(self) -> str:
+        """The model's, with prompts, sampling and votes."""
+        votes = f"; votes={self._votes}, confirm={self._confirm}" if self._votes > 1 or self._confirm else ""
+        schema = "; schema" if self._schema else ""
+        return _identity(self._model, self._prompts, ("validity", "correctness"), self._sampling, votes + schema)
+
+    def validity(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Criteria]:
+        """See `vlmprobe.models.protocols.Verifier`."""
+        check_rows("ModelVerifier.validity", "questions", len(images), questions)
+        turns = [
+            _turn(self._prompts.render("validity", question=question), self._images(image))
+            for image, question in zip(images, questions, strict=True)
+        ]
+        votes = self._poll(turns, "validity", CRITERIA, Quota(votes=self._votes))
+        return [Criteria(**_fields(vote)) for vote in votes]
+
+    def correctness(
+        self, images: Sequence[Picture], questions: Sequence[str], answers: Sequence[str]
+    ) -> list[Judgement]:
+        """See `vlmprobe.models.protocols.Verifier`."""
+        check_rows("ModelVerifier.correctness", "questions", len(images), questions)
+        check_rows("ModelVerifier.correctness", "answers", len(images), answers)
+        turns = [
+            _turn(self._prompts.render("correctness", question=question, answer=answer), self._images(image))
+            for image, question, answer in zip(images, questions, answers, strict=True)
+        ]
+        votes = self._poll(turns, "correctness", CORRECTNESS, Quota(votes=self._votes, confirm=self._confirm))
+        return [Judgement(**_fields(vote)) for vote in votes]
+
+    def _poll(self, turns: Sequence[Message], role: str, keys: Sequence[str], quota: Quota) -> list[Vote]:
+        def ask(places: list[int], number: int) -> list[Vote]:
+            tries = [Asking(request=self._request(turns[i], f"{role}-{i}", keys, number)) for i in places]
+            return self._readable(tries, keys)
+
+        return poll(ask, len(turns), quota)
+
+    def _request(self, turn: Message, id: str, keys: Sequence[str], vote: int) -> Request:
+        sampling = self._sampling
+        if sampling.seed is not None:
+            sampling = dataclasses.replace(sampling, seed=sampling.seed + vote)
+        return Request(
+            messages=[turn], sampling=sampling, schema=schema_of(keys) if self._schema else "", id=id, vote=vote
+        )
+
+    def _readable(self, tries: Sequence[Asking], keys: Sequence[str]) -> list[Vote]:
+        """Asks until nothing is left that may be asked again."""
+        waiting = list(tries)
+        while waiting:
+            replies = _replies(self._model, [each.request for each in waiting])
+            for each, reply in zip(waiting, replies, strict=True):
+                each.hear(reply, keys, again=self._again, more_tokens=self._more_tokens)
+            waiting = [each for each in waiting if each.open]
+        return [each.vote for each in tries]
+
+    def __repr__(self) -> str:
+        return f"ModelVerifier({self.identity})"
+
+
+def check_other_model(answerer: Answerer, verifier: Verifier, *, allow_same_model: bool = False) -> None:
+    """A model does not grade itself, unless that is wanted. Owners, revisions, prompts and sampling make no other one.
+
+    Raises:
+        ValueError: both have one name.
+    """
+    name = model_name(verifier.identity)
+    if not allow_same_model and name.casefold() == model_name(answerer.identity).casefold():
+        raise ValueError(
+            f"[verifier] expected another model than the answerer, got {name!r} for both; "
+            "allow_same_model=True lets it grade itself"
+        )
+
+
+def model_name(identity: str) -> str:
+    """`name` of `owner/name@revision [prompts; sampling]`."""
+    named = identity.split(" [", 1)[0]
+    return (named.rpartition("@")[0] or named).rpartition("/")[2]
+
+
+def _identity(model: Model, prompts: PromptFiles, names: Sequence[str], sampling: Sampling, more: str = "") -> str:
+    hashes = ", ".join(f"{name} {prompts.sha256(name)[:12]}" for name in names)
+    numbers = f"t={sampling.temperature:g}, top_p={sampling.top_p:g}, n={sampling.max_tokens}"
+    seed = "" if sampling.seed is None else f", seed={sampling.seed}"
+    return f"{model.identity} [{hashes}; {numbers}{seed}{more}]"
+
+
+def _fields(vote: Vote) -> dict[str, Any]:
+    return {**vote.truths, "reason": vote.reason, "failure": vote.failure}
+
+
+def _turn(text: str, image: EncodedImage) -> Message:
+    return Message(role="user", text=text, images=[image])
+
+
+def _replies(model: Model, requests: Sequence[Request]) -> list[ModelReply]:
+    replies = model.reply(requests) if requests else []
+    check_rows("Model.reply", model.identity, len(requests), replies)
+    return list(replies)
+
+
+def _answer_of(reply: ModelReply) -> Reply:
+    if reply.status != Status.OK:
+        return Reply(failure=Failure(reply.status.value))
+    return Reply(text=reply.text) if reply.text.strip() else Reply(failure=Failure.EMPTY)
