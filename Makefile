@@ -4,12 +4,13 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help setup build test test-sanitize bench bench-build bench-record demo format clean
+.PHONY: help setup build test test-kill test-sanitize bench bench-build bench-record demo format clean
 
 help:
 	@echo "make setup    system packages (apt-get), .venv, pinned packages"
 	@echo "make build    the library and the Python module, in place"
 	@echo "make test     C++ build and tests, format, lint, pytest; ARGS='-k name' goes to pytest"
+	@echo "make test-kill  100 training runs killed at random moments and resumed; KILLS=n"
 	@echo "make test-sanitize  the C++ tests under AddressSanitizer, UBSan and ThreadSanitizer, then the fuzzers"
 	@echo "make bench    beside TRL, Liger, FAISS, NumPy, vendi_score, one shape each; CASES=regex OUT=file MALLOC=kept"
 	@echo "make bench-record   every shape and thread count"
@@ -26,6 +27,9 @@ build: setup
 
 test: setup
 	@tools/check.sh $(ARGS)
+
+test-kill: build
+	@VLMPROBE_KILLS=$(or $(KILLS),100) python -m pytest tests/python/test_kill.py -q -s
 
 test-sanitize: setup
 	@tools/sanitize.sh

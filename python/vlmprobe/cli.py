@@ -16,6 +16,7 @@ from vlmprobe._optional import installed
 # name -> (module, one line of help)
 COMMANDS = {
     "demo": ("vlmprobe.demo", "train a small questioner against planted failures and show what it found"),
+    "train": ("vlmprobe.train", "train the embedded world's questioner in a run directory, or go on with one"),
     "doctor": ("vlmprobe.doctor", "say what is installed, what is missing and whether the C++ core works"),
 }
 

@@ -19,7 +19,8 @@ from vlmprobe.ledger import Ledger
 from vlmprobe.ledger.records import QuestionRecord, StepRecord
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
 from vlmprobe.questioner import Questioner
-from vlmprobe.steps import Annotator, pictures_of, step_record
+from vlmprobe.replay import annotator_of, examined_again
+from vlmprobe.steps import Annotator, judges_of, pictures_of, step_record
 from vlmprobe.text import parse_responses
 
 VENDI_N = 1000  # questions that Vendi is taken over, so that it is compared at equal n
@@ -132,6 +133,7 @@ def probe(
     ledger: Ledger | None = None,
     annotate: Annotator | None = None,
     max_slots: int | None = None,
+    resumed: bool = False,
 ) -> Tally:
     """Has a frozen questioner ask until exactly `calls` questions have been answered.
 
@@ -143,6 +145,7 @@ def probe(
         seed: of sampling; the same seed and images give paired runs.
         run, phase, ledger, annotate: what is written down, as in `Trainer`.
         max_slots: an end for a questioner that asks nothing valid; by default 20 slots for each call.
+        resumed: steps that the ledger has already are gone through again with the replies that it has.
 
     Returns:
         The tally; fewer than `calls` answered questions only when `max_slots` was reached.
@@ -156,7 +159,16 @@ def probe(
         rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
         questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
         pictures = pictures_of(images, rollouts, questions)
-        examined = examine(pictures, questions, answerer=answerer, verifier=verifier, max_calls=calls - tally.calls)
+        known = None
+        if ledger is not None:
+            ledger.at(run, phase, step)
+            known = ledger.step(run, phase, step)
+        if known is not None and not resumed:
+            raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
+        if known is None:
+            examined = examine(pictures, questions, answerer=answerer, verifier=verifier, max_calls=calls - tally.calls)
+        else:
+            examined = examined_again(known, questions)
         record = step_record(
             run,
             phase,
@@ -168,10 +180,11 @@ def probe(
             examined,
             answerer=answerer.identity,
             judge=verifier.identity,
-            annotate=annotate,
+            annotate=annotate if known is None else annotator_of(known),
+            judges=judges_of(answerer, verifier),
         )
-        if ledger is not None and not ledger.record(record):
-            raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
+        if ledger is not None:
+            ledger.record(record)
         tally.add(record)
         if tally.calls >= calls or len(tally.rows) >= limit:
             break

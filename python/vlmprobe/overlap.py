@@ -76,7 +76,8 @@ class Overlap:
     def __enter__(self) -> Overlap:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        self._error = self._error or error  # what still waits is not begun
         self._finish()
 
     def _work(self) -> None:

@@ -1,52 +1,66 @@
-"""A run's folder: the ledger, one line of numbers per step, a checkpoint, progress in the terminal."""
+"""A run's folder: settings, the ledger, one line of numbers per step, checkpoints, progress in the terminal."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
+import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from vlmprobe._files import write_text
 from vlmprobe.ledger import Ledger
 from vlmprobe.trainer import StepReport, Trainer
 
+FORMAT = 1  # of run.json
+
 
 class RunDirectory:
-    """A new folder for one run, opened for writing.
+    """A folder for one run, opened for writing by one process at a time.
 
     Args:
-        path: a folder that is not there yet, or is empty.
+        path: a folder that is not there yet, or is empty; with `resume` also one of an earlier run.
         quiet: print no progress.
+        resume: go on with the run that the folder holds.
 
     Raises:
-        ValueError: the folder holds something, or is a file.
+        ValueError: the folder holds something else, is a file, or another process has it.
+        OSError: it cannot be written.
 
     Example:
-        >>> with RunDirectory("runs/first") as folder:  # doctest: +SKIP
+        >>> with RunDirectory("runs/first", resume=True) as folder:  # doctest: +SKIP
         ...     folder.ledger.begin(RunRecord(id="run"))
         ...     trainer = Trainer(questioner, answerer, verifier, embedder, images, ledger=folder.ledger)
-        ...     trainer.train(100, on_step=folder.on_step)
+        ...     folder.load(trainer)
+        ...     trainer.train(100 - trainer.next_step, on_step=folder.on_step)
         ...     folder.save(trainer)
     """
 
-    def __init__(self, path: str | Path, *, quiet: bool = False):
+    def __init__(self, path: str | Path, *, quiet: bool = False, resume: bool = False):
         self.path = Path(path)
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise ValueError(f"[RunDirectory] path: expected a new or empty folder, got {str(path)!r}")
-        try:
+        _check_folder(self.path, resume)
+        with self._writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(f"[RunDirectory] path: cannot make {str(path)!r} ({error.strerror})") from None
-        self.ledger = Ledger(self.path / "ledger.sqlite")
+            self._lock = _locked(self.path)
+        self.resumed = (self.path / "ledger.sqlite").exists()
+        """Whether an earlier process began this run."""
+        try:
+            self.ledger = Ledger(self.path / "ledger.sqlite")
+            with self._writing(self.path / "metrics.jsonl"):
+                self._metrics = (self.path / "metrics.jsonl").open("a")
+        except BaseException:
+            os.close(self._lock)
+            raise
         self.steps: int | None = None
         """Steps that are planned, for the progress line."""
         self.stage = "run"
         """What is going on: named in metrics.jsonl, and when the run is interrupted."""
         self._done = 0
-        self._metrics = (self.path / "metrics.jsonl").open("w")
         self._quiet, self._began = quiet, time.monotonic()
 
     def __enter__(self) -> RunDirectory:
@@ -55,8 +69,10 @@ class RunDirectory:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:  # also when quiet: an interrupted run says how far it came
             self._print(f"{self.stage}: stopped after step {self._done}; the ledger so far: {self.ledger.path}")
-        self._metrics.close()
+        with suppress(OSError):  # every line is in the file already, or its error was raised
+            self._metrics.close()
         self.ledger.close()
+        os.close(self._lock)
 
     def __repr__(self) -> str:
         return f"RunDirectory({str(self.path)!r})"
@@ -68,8 +84,9 @@ class RunDirectory:
 
     def on_step(self, report: StepReport) -> None:
         """Appends the step to metrics.jsonl; every tenth step and the last are printed."""
-        self._metrics.write(json.dumps({"stage": self.stage, **plain(vars(report))}) + "\n")
-        self._metrics.flush()
+        with self._writing(self.path / "metrics.jsonl"):
+            self._metrics.write(json.dumps({"stage": self.stage, **plain(vars(report))}) + "\n")
+            self._metrics.flush()
         done = self._done = report.step + 1
         if done % 10 == 0 or done == self.steps:
             rate = 100 * report.wrong / max(1, report.valid)
@@ -83,8 +100,97 @@ class RunDirectory:
         print(f"[{time.monotonic() - self._began:5.0f} s] {line}", file=sys.stderr, flush=True)
 
     def save(self, trainer: Trainer) -> None:
-        """Writes the checkpoint; see `Trainer.save`."""
-        trainer.save(self.path / "checkpoint")
+        """Writes a checkpoint; see `Trainer.save`."""
+        trainer.save(self.path / "checkpoints")
+
+    def load(self, trainer: Trainer, *, step: int | None = None) -> None:
+        """Takes up the newest checkpoint, or that of a step; without one the run begins at step 0. See `Trainer.load`.
+
+        metrics.jsonl loses the lines of the steps that are gone through again.
+        """
+        trainer.load(self.path / "checkpoints", step=step, missing_ok=True)
+        self._done = trainer.next_step
+        with self._writing(self.path / "metrics.jsonl"):
+            self._metrics.close()
+            lines = (self.path / "metrics.jsonl").read_text().splitlines(keepends=True)
+            write_text(self.path / "metrics.jsonl", "".join(line for line in lines if self._stays(line)))
+            self._metrics = (self.path / "metrics.jsonl").open("a")
+
+    def _stays(self, line: str) -> bool:
+        if not line.endswith("\n"):  # a kill cut it
+            return False
+        known = json.loads(line)
+        return bool(known["stage"] != self.stage or known["step"] < self._done)
+
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        """Keeps what the run was asked for in run.json."""
+        with self._writing(self.path / "run.json"):
+            write_text(
+                self.path / "run.json", json.dumps({"format": FORMAT, "settings": dict(settings)}, indent=1) + "\n"
+            )
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(
+                f"[RunDirectory] {path}: cannot be written ({error.strerror}); what was written before is kept. "
+                "Make room or give permission, or name another folder"
+            ) from error
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The settings in a run's folder; none where there is no run yet.
+
+    Raises:
+        ValueError: run.json cannot be read, or is of another format.
+    """
+    file = Path(path) / "run.json"
+    if not file.is_file():
+        return {}
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        settings = dict(known["settings"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"[RunDirectory] {file}: expected the settings of a run ({error!r})") from None
+    if known.get("format") != FORMAT:
+        raise ValueError(
+            f"[RunDirectory] {file}: expected format {FORMAT}, got {known.get('format')!r}; "
+            "go on with the vlmprobe that began the run"
+        )
+    return settings
+
+
+def _check_folder(path: Path, resume: bool) -> None:
+    if not path.exists():
+        return
+    expected = "a new or empty folder" + (", or that of a run" if resume else "")
+    if not path.is_dir():
+        raise ValueError(f"[RunDirectory] path: expected {expected}, got a file, {str(path)!r}")
+    names = {inside.name for inside in path.iterdir()}
+    if names and not (resume and names & {"lock", "ledger.sqlite"}):
+        raise ValueError(f"[RunDirectory] path: expected {expected}, got {str(path)!r}")
+
+
+def _locked(path: Path) -> int:
+    """A handle that holds the folder's lock; the system lets go of it when the process ends, however it ends."""
+    handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+    except BlockingIOError:
+        process = os.read(handle, 32).decode().strip() or "unknown"
+        os.close(handle)
+        raise ValueError(
+            f"[RunDirectory] path: {str(path)!r} is in use by process {process}: wait until it ends, "
+            "or name another folder"
+        ) from None
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
 
 
 def plain(value: Any) -> Any:

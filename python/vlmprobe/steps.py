@@ -18,13 +18,14 @@ from vlmprobe.examine import Examined
 from vlmprobe.ledger.records import (
     AnswerRecord,
     ImageRecord,
+    JudgeRecord,
     QuestionRecord,
     SequenceRecord,
     StepRecord,
     VerdictRecord,
 )
 from vlmprobe.memory import QuestionMemory
-from vlmprobe.models.protocols import Embedder, Picture
+from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
 from vlmprobe.models.replies import Reply
 from vlmprobe.rollout import Rollouts
 from vlmprobe.text import Questions, SlotStatus
@@ -164,6 +165,7 @@ def step_record(
     rewards: reward.Rewards | None = None,
     advantages: Tensor | None = None,
     annotate: Annotator | None = None,
+    judges: Sequence[JudgeRecord] = (),
 ) -> StepRecord:
     """Everything about the step, as rows for the ledger."""
 
@@ -202,7 +204,13 @@ def step_record(
         images=[ImageRecord.of(image) for image in images],
         sequences=[sequence(i) for i in range(len(rollouts))],
         questions=[question(i) for i in range(len(questions))],
+        judges=judges,
     )
+
+
+def judges_of(answerer: Answerer, verifier: Verifier) -> list[JudgeRecord]:
+    """Who answers and who judges, for the ledger."""
+    return [JudgeRecord.of("answerer", answerer), JudgeRecord.of("verifier", verifier)]
 
 
 def _of_sequence(advantages: Tensor, rollouts: Rollouts) -> Tensor:

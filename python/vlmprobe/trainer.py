@@ -6,13 +6,14 @@ standard deviation gets 1e-4; novelty is clamped to [0, 1]; a verdict that is mi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from vlmprobe import grpo, reward
+from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
 from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import ImageSource
@@ -20,21 +21,25 @@ from vlmprobe.evaluation import Tally, probe, summarise
 from vlmprobe.examine import Examined, examine
 from vlmprobe.ledger import Ledger, RunRecord, StepRecord
 from vlmprobe.memory import QuestionMemory
+from vlmprobe.models.judges import check_other_model
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
+from vlmprobe.overlap import Overlap
 from vlmprobe.questioner import Questioner
+from vlmprobe.replay import annotator_of, examined_again
 from vlmprobe.reward import paper as equation_5
 from vlmprobe.rollout import Rollouts
 from vlmprobe.steps import (
     Annotator,
     assess,
     assign_credit,
+    judges_of,
     pictures_of,
     remember,
     reward_batch,
     step_record,
     update,
 )
-from vlmprobe.text import parse_responses
+from vlmprobe.text import Questions, parse_responses
 
 EVALUATION_SEED = 0x5EED  # added to the run's: an evaluation shares no draw with training
 
@@ -57,6 +62,9 @@ class TrainerOptions:
     """`sequence`: one advantage per sequence; `question`: each question's own on its tokens."""
     within: str = "none"
     """Whether earlier questions of the same `sequence` or `step` count against novelty; `none`: the memory alone."""
+    overlap: bool = False
+    """Judge and answer a group as soon as it is drawn, while others still are: for models on servers. Results are the
+    same as long as a model's reply to a question does not depend on the other questions of its batch."""
     loss: grpo.LossOptions = field(default_factory=lambda: grpo.PAPER)
     """Clip, KL weight, reduction."""
     seed: int = 0
@@ -118,9 +126,11 @@ class Trainer:
         memory: earlier failures; by default empty.
         options: see `TrainerOptions`.
         optimizer: over `questioner.parameters()`; by default AdamW.
+        scheduler: stepped after each step; by default the learning rate stays.
         ledger: where everything is written down; None writes nothing. The run must have begun.
         run: name of the run in the ledger.
         annotate: adds what is known about a question besides, such as the world's truth.
+        allow_same_model: whether the verifier may be the model under test.
 
     Example:
         >>> trainer = Trainer(questioner, answerer, verifier, embedder, images)  # doctest: +SKIP
@@ -139,18 +149,23 @@ class Trainer:
         memory: QuestionMemory | None = None,
         options: TrainerOptions = TrainerOptions(),
         optimizer: torch.optim.Optimizer | None = None,
+        scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
         ledger: Ledger | None = None,
         run: str = "run",
         annotate: Annotator | None = None,
+        allow_same_model: bool = False,
     ):
         self.questioner, self.answerer, self.verifier, self.embedder = questioner, answerer, verifier, embedder
         self.images, self.options, self.ledger, self.run, self.annotate = images, options, ledger, run, annotate
         self.reward = reward if reward is not None else equation_5()
         self.memory = memory if memory is not None else QuestionMemory(embedder.dim)
         self._check()
-        self.optimizer = optimizer or adamw(questioner, options)
+        check_other_model(answerer, verifier, allow_same_model=allow_same_model)
+        self.optimizer, self.scheduler = optimizer or adamw(questioner, options), scheduler
         self.tally = Tally()
         self.next_step = 0
+        self.resumed = False
+        """Whether steps that the ledger has already are gone through again; see `load`."""
 
     def _check(self) -> None:
         """What would only show in the middle of a step, after calls were paid for."""
@@ -168,29 +183,53 @@ class Trainer:
         return f"Trainer(step {self.next_step}, {len(self.images)} images, {self.tally!r}, {self.memory!r})"
 
     def step(self) -> StepReport:
-        """One step: ask, judge, answer, reward, learn, remember, write down."""
+        """One step: ask, judge, answer, reward, learn, remember, write down.
+
+        Of a step that the ledger of a resumed run has already, verdicts and answers are taken from there.
+        """
         options, step = self.options, self.next_step
+        known = self.recorded(step)
         images = self.images_of(step)
-        rollouts = self.questioner.ask(images, k=options.k, group_size=options.group_size, seed=options.seed, step=step)
-        questions = parse_responses(rollouts.texts, k=options.k, token_ends=rollouts.token_ends)
-        pictures = pictures_of(images, rollouts, questions)
-        examined = examine(pictures, questions, answerer=self.answerer, verifier=self.verifier)
+        with self._overlapping(images, known) as overlap:
+            rollouts = self.questioner.ask(
+                images, k=options.k, group_size=options.group_size, seed=options.seed, step=step, on_group=overlap
+            )
+            questions = parse_responses(rollouts.texts, k=options.k, token_ends=rollouts.token_ends)
+            pictures = pictures_of(images, rollouts, questions)
+            if known is not None:
+                examined = examined_again(known, questions)
+            else:
+                examined = overlap.examined() if overlap else self._examine(pictures, questions)
 
         novelties = assess(self.memory, self.embedder, pictures, questions, examined, within=options.within)
         rewards = self.reward(reward_batch(rollouts, questions, pictures, examined, novelties))
         advantages = assign_credit(rewards, rollouts, questions, credit=options.credit)
         loss = self.questioner.loss(rollouts, advantages, options=options.loss)
         grad_norm = update(self.optimizer, loss.loss, max_grad_norm=options.max_grad_norm)
+        if self.scheduler is not None:
+            self.scheduler.step()
 
         remember(self.memory, self.run, step, pictures, questions, examined, novelties)
         record = step_record(
             self.run, "train", step, images, rollouts, questions, pictures, examined,
             answerer=self.answerer.identity, judge=self.verifier.identity,
-            rewards=rewards, advantages=advantages, annotate=self.annotate,
+            rewards=rewards, advantages=advantages,
+            annotate=self.annotate if known is None else annotator_of(known),
+            judges=judges_of(self.answerer, self.verifier),
         )  # fmt: skip
         self.write(record)
         self.next_step += 1
         return step_report(step, rollouts, examined, rewards, loss, grad_norm)
+
+    def _overlapping(
+        self, images: Sequence[Picture], known: StepRecord | None
+    ) -> AbstractContextManager[Overlap | None]:
+        if not self.options.overlap or known is not None:
+            return nullcontext()
+        return Overlap(images, k=self.options.k, answerer=self.answerer, verifier=self.verifier)
+
+    def _examine(self, pictures: Sequence[Picture], questions: Questions) -> Examined:
+        return examine(pictures, questions, answerer=self.answerer, verifier=self.verifier)
 
     def train(self, steps: int, *, on_step: Callable[[StepReport], None] | None = None) -> list[StepReport]:
         """`steps` more steps; `on_step` sees each report as it comes."""
@@ -217,7 +256,7 @@ class Trainer:
         tally = probe(
             self.questioner, self.answerer, self.verifier, in_order(images, 32), calls=n, k=self.options.k,
             seed=self.options.seed + EVALUATION_SEED, run=run, phase=phase,
-            ledger=self.ledger, annotate=self.annotate,
+            ledger=self.ledger, annotate=self.annotate, resumed=self.resumed,
         )  # fmt: skip
         if self.ledger is not None:
             self.ledger.finish(run)
@@ -231,24 +270,102 @@ class Trainer:
         """The images of a step: the source in a new order each epoch, cut into steps."""
         return shuffled(self.images, self.options.images_per_step, seed=self.options.seed)(step)
 
+    def recorded(self, step: int) -> StepRecord | None:
+        """What the ledger has of a step that is yet to be made: something where a resumed run went further than its
+        checkpoint.
+
+        Raises:
+            RuntimeError: it has something, and this run is not a resumed one.
+        """
+        if self.ledger is None:
+            return None
+        self.ledger.at(self.run, "train", step)
+        known = self.ledger.step(self.run, "train", step)
+        if known is not None and not self.resumed:
+            raise RuntimeError(
+                f"[Trainer] step {step} of run {self.run!r} is in the ledger already: resume it with Trainer.load, "
+                "or name another run"
+            )
+        return known
+
     def write(self, record: StepRecord) -> None:
         """Counts the step, and writes it to the ledger if there is one."""
         self.tally.add(record)
-        if self.ledger is not None and not self.ledger.record(record):
-            raise RuntimeError(
-                f"[Trainer] step {record.step} of run {self.run!r} is in the ledger already: name another run"
-            )
+        if self.ledger is not None:
+            self.ledger.record(record)
 
-    def save(self, directory: str | Path) -> None:
-        """A checkpoint: the questioner as a Hugging Face folder, the optimiser, the memory, the step."""
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        self.questioner.model.model.save_pretrained(directory / "questioner")
-        self.questioner.model.processor.save_pretrained(directory / "questioner")
-        self.memory.save(directory / "memory")
-        state = {"optimizer": self.optimizer.state_dict(), "step": self.next_step}
-        torch.save(state, directory / "optimizer.pt.part")
-        (directory / "optimizer.pt.part").rename(directory / "optimizer.pt")
+    def save(self, directory: str | Path) -> Path:
+        """Writes a checkpoint of the steps so far, `step-<n>`, into the directory, and keeps the one before it.
+
+        What is in it: `vlmprobe.checkpoint`.
+
+        Raises:
+            OSError: it could not be written; earlier checkpoints are as they were.
+        """
+        scheduler = {} if self.scheduler is None else {"scheduler": self.scheduler.state_dict()}
+        return checkpoint.save(
+            directory,
+            questioner=self.questioner,
+            optimizer=self.optimizer,
+            memory=self.memory,
+            state={"step": self.next_step, **self._place(), **scheduler},
+        )
+
+    def load(self, directory: str | Path, *, step: int | None = None, missing_ok: bool = False) -> bool:
+        """Takes up a checkpoint of the same run; `step` continues after it.
+
+        Steps that the ledger has beyond it are gone through again with the replies that the ledger has, and must come
+        out the same: no call is paid for twice.
+
+        Args:
+            directory: where `save` put it.
+            step: that of an earlier checkpoint; by default the newest is taken.
+            missing_ok: without a checkpoint, begin at step 0, with the ledger's replies.
+
+        Returns:
+            Whether there was a checkpoint.
+
+        Raises:
+            ValueError: no checkpoint, one that is not whole, or one of other settings; nothing is changed.
+        """
+        self.resumed = True
+        if missing_ok and step is None and not checkpoint.checkpoints(directory):
+            return False
+        folder = checkpoint.find(directory, step=step)
+        state = checkpoint.verify(folder)
+        for name, value in self._place().items():
+            if state[name] != value:
+                raise ValueError(f"[Trainer.load] {folder}: {name}: expected {value}, got {state[name]}")
+        if (self.scheduler is None) == ("scheduler" in state):
+            has = "one" if "scheduler" in state else "none"
+            raise ValueError(f"[Trainer.load] {folder}: scheduler: expected {has}, as when it was saved")
+        earlier = self._earlier(folder, state["step"])
+        memory = QuestionMemory.load(folder / "memory", dim=self.memory.dim, backend=self.memory.backend)
+        weights = checkpoint.read_weights(folder, self.questioner)
+        checkpoint.load_optimizer(folder, self.optimizer, state["optimizer"])
+        checkpoint.assign(weights)
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        self.memory, self.tally, self.next_step = memory, earlier, state["step"]
+        return True
+
+    def _place(self) -> dict[str, int]:
+        """With the step, the place in the images and in the random numbers."""
+        options = self.options
+        return {"seed": options.seed, "images": len(self.images), "images_per_step": options.images_per_step}
+
+    def _earlier(self, folder: Path, step: int) -> Tally:
+        """The questions of the steps before, from the ledger; without a ledger they are not known."""
+        tally = Tally()
+        for number in range(step if self.ledger is not None else 0):
+            known = self.recorded(number)
+            if known is None:
+                raise ValueError(
+                    f"[Trainer.load] {folder}: has seen step {number} of run {self.run!r}, which the ledger has not; "
+                    "give it the ledger that it was saved beside, or an earlier checkpoint"
+                )
+            tally.add(known)
+        return tally
 
 
 def adamw(questioner: Questioner, options: TrainerOptions) -> torch.optim.AdamW:

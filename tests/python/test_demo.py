@@ -74,7 +74,7 @@ def test_the_run_directory_holds_ledger_metrics_and_checkpoint(finished):
         *(("train paper", 0), ("train paper", 1)),
     ]
     assert lines[0]["questions"] == 192
-    assert (folder / "checkpoint" / "questioner" / "model.safetensors").is_file()
+    assert (folder / "checkpoints" / "step-00000002" / "questioner" / "model.safetensors").is_file()
 
 
 def test_equal_seeds_give_equal_ledgers_but_for_times(tmp_path):

@@ -137,7 +137,10 @@ def test_a_step_recorded_twice_counts_once(ledger):
     assert ledger.record(make_step()) is True
     before = list(ledger.dump(times=True))
     assert ledger.record(make_step()) is False
-    assert ledger.record(make_step(questions=[])) is False
+    with pytest.raises(
+        ValueError, match=r"step 0 of 'train' of run 'demo' was recorded with another questions\[0, 0\]:"
+    ):
+        ledger.record(make_step(questions=[]))
     assert list(ledger.dump(times=True)) == before
     assert ledger.record(make_step(phase="after")) is True  # another phase is another step
 
@@ -210,7 +213,7 @@ def test_two_ledgers_of_one_seed_differ_in_times_only(tmp_path):
     assert dumps[0][0] == dumps[1][0]
     assert dumps[0][1] != dumps[1][1]
     tables = ("runs", "images", "steps", "sequences", "questions", "verdicts", "answers", "rewards", "annotations")
-    for table in (*tables, "events"):
+    for table in (*tables, "judges", "events"):
         assert any(f'"table": "{table}"' in line for line in dumps[0][0])
 
 
@@ -230,8 +233,10 @@ def test_every_time_is_in_a_column_that_says_so(ledger):
         columns = [row[1] for table in tables for row in db.execute(f"PRAGMA table_info({table})")]
     assert sorted(name for name in columns if "time" in name or "creat" in name or "date" in name) == [
         "created_time",
+        "created_time",
         "event_time",
         "finished_time",
+        "latency_time",
         "recorded_time",
     ]
 
@@ -390,5 +395,5 @@ def test_files_that_are_no_ledgers(tmp_path):
         Ledger(tmp_path / "other")
     with Ledger(tmp_path / "new"), sqlite3.connect(tmp_path / "new") as db:
         db.execute("PRAGMA user_version = 9")
-    with pytest.raises(ValueError, match=r"^\[Ledger\] .*new: expected schema 1, got 9"):
+    with pytest.raises(ValueError, match=r"^\[Ledger\] .*new: expected schema 2, got 9; a newer vlmprobe wrote it"):
         Ledger(tmp_path / "new", read_only=True)

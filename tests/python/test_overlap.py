@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from vlmprobe.examine import Examined, examine
+from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.models.replies import Criteria, Judgement, Reply
 from vlmprobe.overlap import Overlap, joined
 from vlmprobe.questioner import Questioner
 from vlmprobe.text import parse_responses
+from vlmprobe.trainer import Trainer, TrainerOptions
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.source import WorldImages
@@ -144,6 +147,28 @@ def test_a_missing_group_is_named():
         overlap(0, ["<response_1>Why?</response_1>"])
         with pytest.raises(ValueError, match=r"\[Overlap\] groups: expected 2, got none for 1"):
             overlap.examined()
+
+
+def test_an_overlapping_trainer_is_the_trainer():
+    def trained(overlap: bool):
+        with Ledger(":memory:") as ledger:
+            ledger.begin(RunRecord(id="run"))
+            parts = models()
+            trainer = Trainer(
+                Questioner(tiny.load("questioner"), max_new_tokens=48),
+                parts["answerer"],
+                parts["verifier"],
+                HashedNgramEmbedder(),
+                WorldImages(8, seed=11),
+                options=TrainerOptions(group_size=4, images_per_step=4, learning_rate=3e-4, overlap=overlap),
+                ledger=ledger,
+            )
+            trainer.train(2)
+            return list(ledger.dump()), trainer.questioner.model.model.state_dict()
+
+    (rows, weights), (plain_rows, plain_weights) = trained(True), trained(False)
+    assert rows == plain_rows
+    assert all(torch.equal(weights[name], value) for name, value in plain_weights.items())
 
 
 def test_tables_are_joined_in_order():

@@ -53,6 +53,18 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+class SelfGrading(OracleVerifier):
+    identity = "owner/Tiny-VL@2 [validity 0a, correctness 0b; t=0.6]"
+
+
+def test_a_model_does_not_grade_itself_unless_that_is_wanted():
+    answerer = FaultyAnswerer(ExecutingAnswerer(), load_faults())
+    answerer.identity = "tiny-vl@1"
+    with pytest.raises(ValueError, match=r"\[verifier\] expected another model than the answerer, got 'Tiny-VL'"):
+        make(answerer=answerer, verifier=SelfGrading())
+    make(answerer=answerer, verifier=SelfGrading(), allow_same_model=True)
+
+
 def test_the_unrolled_loop_equals_the_trainer_bit_for_bit():
     sys.path.insert(0, str(EXAMPLES))
     try:
@@ -169,15 +181,13 @@ def test_an_evaluation_of_a_questioner_that_never_ends_stops():
 def test_a_checkpoint_asks_as_the_trainer_does(tmp_path):
     trainer = make()
     trainer.train(2)
-    trainer.save(tmp_path / "checkpoint")
-    loaded = Questioner(VisionLanguageModel.load(tmp_path / "checkpoint" / "questioner"))
+    checkpoint = trainer.save(tmp_path)
+    loaded = Questioner(VisionLanguageModel.load(checkpoint / "questioner"))
     images = [trainer.images[i] for i in range(4)]
     ask = {"k": 3, "group_size": 2, "seed": 9, "step": 9}
     assert loaded.ask(images, **ask).texts == trainer.questioner.ask(images, **ask).texts
-    memory = QuestionMemory.load(tmp_path / "checkpoint" / "memory")
+    memory = QuestionMemory.load(checkpoint / "memory")
     assert len(memory) == len(trainer.memory) > 0
-    state = torch.load(tmp_path / "checkpoint" / "optimizer.pt", weights_only=True)
-    assert state["step"] == 2
 
 
 def test_every_epoch_shows_each_image_once():

@@ -1,25 +1,31 @@
 """The ledger: everything a run asked, was told and scored, in one SQLite file, for ever."""
 
 from vlmprobe.ledger.queries import Counts, FailureRow, PhaseProgress, RunProgress, StepCounts
+from vlmprobe.ledger.recorded_model import RecordedModel
 from vlmprobe.ledger.records import (
     AnswerRecord,
     ImageRecord,
+    JudgeRecord,
     QuestionRecord,
     RunRecord,
     SequenceRecord,
     StepRecord,
     VerdictRecord,
 )
+from vlmprobe.ledger.reply_cache import CachedModel
 from vlmprobe.ledger.store import Ledger
 
 __all__ = [
     "AnswerRecord",
+    "CachedModel",
     "Counts",
     "FailureRow",
     "ImageRecord",
+    "JudgeRecord",
     "Ledger",
     "PhaseProgress",
     "QuestionRecord",
+    "RecordedModel",
     "RunProgress",
     "RunRecord",
     "SequenceRecord",

@@ -101,6 +101,7 @@ _COUNTS = """
 _ORDER = {  # in this order, and each by these columns
     "runs": "run_id",
     "images": "image_id",
+    "judges": "judge_id",
     "steps": "step_id",
     "sequences": "sequence_id",
     "questions": "question_id",
@@ -108,6 +109,11 @@ _ORDER = {  # in this order, and each by these columns
     "answers": "question_id",
     "rewards": "question_id, term",
     "annotations": "question_id, key",
+    "calls": "call_id",
+    "judgings": "judging_id",
+    "judging_verdicts": "judging_id, question_id",
+    "judging_rewards": "judging_id, question_id, term",
+    "judging_sequences": "judging_id, sequence_id",
     "events": "event_id",
 }
 
@@ -119,6 +125,12 @@ def runs(db: sqlite3.Connection) -> list[RunRecord]:
         RunRecord(id=name, config=json.loads(config), versions=json.loads(versions), identities=json.loads(identities))
         for name, config, versions, identities in found
     ]
+
+
+def recorded_steps(db: sqlite3.Connection, run: str) -> list[tuple[str, int]]:
+    """(phase, step) of the run's steps, in the order they were recorded."""
+    query = "SELECT phase, step FROM steps JOIN runs USING (run_id) WHERE runs.id = ? ORDER BY step_id"
+    return [(phase, step) for phase, step in db.execute(query, (run,))]
 
 
 def progress(db: sqlite3.Connection) -> list[RunProgress]:

@@ -73,6 +73,30 @@ class SequenceRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JudgeRecord:
+    """A model that answered or judged, and how it was asked."""
+
+    role: str
+    """`answerer` or `verifier`."""
+    identity: str
+    """Model, as it names itself; what `AnswerRecord.answerer` and `VerdictRecord.judge` hold."""
+    revision: str = ""
+    """Empty: in the identity, or not known."""
+    prompt_sha256: str = ""
+    """Hash of the prompt's text; empty: not known."""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """How replies are drawn; must be representable as JSON."""
+
+    @classmethod
+    def of(cls, role: str, model: _Named) -> JudgeRecord:
+        """From a model: its identity, and where it has them `revision`, `prompt_sha256` and `sampling`."""
+        known = {
+            name: getattr(model, name) for name in ("revision", "prompt_sha256", "sampling") if hasattr(model, name)
+        }
+        return cls(role=role, identity=model.identity, **known)
+
+
+@dataclass(frozen=True, kw_only=True)
 class VerdictRecord:
     """What the verifier said; None is unknown."""
 
@@ -163,6 +187,13 @@ class StepRecord:
     """Images of the sequences; those already recorded may be given again."""
     sequences: Sequence[SequenceRecord] = ()
     questions: Sequence[QuestionRecord] = ()
+    judges: Sequence[JudgeRecord] = ()
+    """More about the models that the answers and verdicts name; one that is not here is known by its name alone."""
+
+
+class _Named(Protocol):
+    @property
+    def identity(self) -> str: ...
 
 
 class _ImageLike(Protocol):

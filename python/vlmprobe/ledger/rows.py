@@ -8,7 +8,7 @@ import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vlmprobe.ledger.records import AnswerRecord, ImageRecord, QuestionRecord, SequenceRecord, StepRecord, VerdictRecord
+from vlmprobe.ledger.records import ImageRecord, JudgeRecord, QuestionRecord, SequenceRecord, StepRecord
 
 Row = tuple[Any, ...]
 
@@ -47,8 +47,29 @@ def question_row(question_id: int, sequence_id: int, record: QuestionRecord) -> 
     )
 
 
-def verdict_row(question_id: int, record: QuestionRecord, verdict: VerdictRecord) -> Row:
+def judge_rows(step: StepRecord) -> list[Row]:
+    """role, identity, revision, prompt_sha256, sampling of the models whose answers and verdicts the step has."""
+    described = {(judge.role, judge.identity): judge for judge in step.judges}
+    used = {("answerer", q.answer.answerer): None for q in step.questions if q.answer is not None}
+    used |= {("verifier", q.verdict.judge): None for q in step.questions if q.verdict is not None}
+    return [_judge_row(described.get(key) or JudgeRecord(role=key[0], identity=key[1])) for key in used]
+
+
+def _judge_row(judge: JudgeRecord) -> Row:
+    where = f"judges[{judge.role}]"
+    names = ("role", "identity", "revision", "prompt_sha256")
+    values = [text(f"{where}.{name}", getattr(judge, name)) for name in names]
+    return *values, as_json(f"{where}.sampling", dict(judge.sampling))
+
+
+Judges = Mapping[tuple[str, str], int | str]
+"""(role, identity) -> what stands for the judge in a row."""
+
+
+def verdict_row(question_id: int, record: QuestionRecord, judges: Judges) -> Row:
     """The columns of `verdicts`, in their order."""
+    verdict = record.verdict
+    assert verdict is not None
     where = f"{_where(record)}.verdict"
     names = ("grammatical", "atomic", "grounded", "objective", "correct")
     return (
@@ -56,12 +77,14 @@ def verdict_row(question_id: int, record: QuestionRecord, verdict: VerdictRecord
         *(truth(f"{where}.{name}", getattr(verdict, name)) for name in names),
         text(f"{where}.reason", verdict.reason),
         optional_text(f"{where}.failure", verdict.failure),
-        text(f"{where}.judge", verdict.judge),
+        judges["verifier", text(f"{where}.judge", verdict.judge)],
     )
 
 
-def answer_row(question_id: int, record: QuestionRecord, answer: AnswerRecord) -> Row:
+def answer_row(question_id: int, record: QuestionRecord, judges: Judges) -> Row:
     """The columns of `answers`, in their order."""
+    answer = record.answer
+    assert answer is not None
     where = f"{_where(record)}.answer"
     if (answer.text is None) == (answer.failure is None):
         raise ValueError(f"[Ledger.record] {where}: expected exactly one of text and failure")
@@ -69,7 +92,7 @@ def answer_row(question_id: int, record: QuestionRecord, answer: AnswerRecord) -
         question_id,
         optional_text(f"{where}.text", answer.text),
         optional_text(f"{where}.failure", answer.failure),
-        text(f"{where}.answerer", answer.answerer),
+        judges["answerer", text(f"{where}.answerer", answer.answerer)],
     )
 
 
@@ -100,6 +123,41 @@ def check_step(step: StepRecord) -> None:
     for record in step.questions:
         if record.sequence not in known:
             raise ValueError(f"[Ledger.record] {_where(record)}: sequence {record.sequence} is not among the sequences")
+
+
+def content(step: StepRecord) -> dict[str, Row | list[Row]]:
+    """What the step says, by place: equal for equal steps, whatever their ids in the file."""
+    used = {record.image for record in step.sequences}
+    found: dict[str, Row | list[Row]] = {f"images[{i.id}]": image_row(0, i) for i in step.images if i.id in used}
+    judges = {(row[0], row[1]): repr(row) for row in judge_rows(step)}
+    for sequence in step.sequences:
+        found[f"sequences[{sequence.sequence}]"] = sequence_row(0, 0, sequence.image, sequence)
+    for question in step.questions:
+        where = _where(question)
+        found[where] = question_row(0, question.sequence, question)
+        if question.verdict is not None:
+            found[f"{where}.verdict"] = verdict_row(0, question, judges)
+        if question.answer is not None:
+            found[f"{where}.answer"] = answer_row(0, question, judges)
+        found[f"{where}.rewards"] = reward_rows(0, question)
+        found[f"{where}.annotations"] = annotation_rows(0, question)
+    return found
+
+
+def check_same(known: StepRecord, step: StepRecord) -> None:
+    """A step that is recorded already says the same.
+
+    Raises:
+        ValueError: it does not; names the first place.
+    """
+    old, new = content(known), content(step)
+    images = {name for name in old if name.startswith("images")} - new.keys()  # may be left out when known
+    for name in [*old, *(name for name in new if name not in old)]:
+        if name not in images and old.get(name) != new.get(name):
+            raise ValueError(
+                f"[Ledger.record] step {step.step} of {step.phase!r} of run {step.run!r} was recorded with another "
+                f"{name}: expected {old.get(name)!r:.200}, got {new.get(name)!r:.200}"
+            )
 
 
 def text(name: str, value: object) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from vlmprobe.ledger import file, queries, rows
+from vlmprobe.ledger import calls_table, file, judgings, queries, reading, rows
+from vlmprobe.ledger.export import export
 from vlmprobe.ledger.records import ImageRecord, RunRecord, StepRecord
+from vlmprobe.models.model import ModelReply
+
+JUDGE = "role, identity, revision, prompt_sha256, sampling"
 
 
 class Ledger:
@@ -23,7 +28,8 @@ class Ledger:
         path: the file; made if it is not there, unless read_only.
         read_only: open an existing ledger and write nothing.
     Raises:
-        ValueError: no such file or folder, not a ledger, or one of another schema.
+        ValueError: no such file or folder, not a ledger, or one of a newer schema; an older one is migrated.
+        OSError: the file cannot be written.
 
     Example:
         >>> with Ledger(":memory:") as ledger:
@@ -37,12 +43,9 @@ class Ledger:
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
         self._read_only = read_only
-        self._db = file.connect(self.path, read_only=read_only)
-        try:
-            file.check_schema(self._db, self.path, create=not read_only)
-        except BaseException:
-            self._db.close()
-            raise
+        self._db = file.open_file(self.path, read_only=read_only)
+        self._lock = threading.RLock()  # models record their calls from threads of their own
+        self._place: tuple[str, str, int] | None = None
 
     def __repr__(self) -> str:
         return f"Ledger({str(self.path)!r})"
@@ -95,10 +98,11 @@ class Ledger:
         """Writes one step in one transaction.
 
         Returns:
-            True; False when (run, phase, step) was there already, and then nothing is written.
+            True; False when (run, phase, step) was there already and says the same; nothing is written then.
         Raises:
             ValueError: a run that was not begun, an image that was not recorded or has changed, a value of a wrong
-                type; nothing is written.
+                type, a step that was recorded and said something else; nothing is written.
+            OSError: the file cannot be written; nothing of the step is.
         """
         rows.check_step(step)
         with self._transaction():
@@ -107,12 +111,61 @@ class Ledger:
             values = (run_id, rows.text("phase", step.phase), rows.whole("step", step.step), _now())
             cursor = self._db.execute(f"INSERT OR IGNORE INTO steps ({columns}) VALUES (?, ?, ?, ?)", values)
             if cursor.rowcount == 0:
+                known = self.step(step.run, step.phase, step.step)
+                assert known is not None, "the row that was in the way"
+                rows.check_same(known, step)
                 return False
             step_id = int(cursor.lastrowid or 0)
             self._add_images(run_id, step.images)
             sequence_ids = self._add_sequences(run_id, step_id, step)
-            self._add_questions(sequence_ids, step)
+            self._add_questions(sequence_ids, step, self._judge_ids(step))
         return True
+
+    def at(self, run: str, phase: str, step: int) -> None:
+        """Says which step the calls that are recorded from now on belong to."""
+        self._place = (run, phase, step)
+
+    def record_calls(self, role: str, calls: Mapping[str, ModelReply]) -> None:
+        """Writes down replies of the step that `at` named, by the key of their requests, in one transaction.
+
+        One that is there already without a reply (a time-out before a kill) is replaced.
+        """
+        run, phase, step = self._here()
+        with self._transaction():
+            run_id = self._run_id(run)
+            values = [calls_table.row(run_id, phase, step, role, key, reply) for key, reply in calls.items()]
+            self._db.executemany(calls_table.INSERT, values)
+
+    def recorded_calls(self, role: str, keys: Iterable[str]) -> dict[str, ModelReply]:
+        """The replies among them that the step that `at` named has already; failed calls are left out."""
+        run, phase, step = self._here()
+        with self._lock:
+            return calls_table.find(self._db, (self._run_id(run), phase, step, role), keys)
+
+    def _here(self) -> tuple[str, str, int]:
+        if self._place is None:
+            raise RuntimeError("[Ledger] calls belong to a step: name it by Ledger.at first")
+        return self._place
+
+    def begin_judging(self, run: str, name: str, *, base: str | None = None, reward: str | None = None) -> None:
+        """Makes room for another view of a run beside the first: another verifier's verdicts, or another reward.
+
+        Args:
+            run: that is seen again.
+            name: of the view.
+            base: the judging whose verdicts a reward is computed from; None for the run's own.
+            reward: the expression; None for another verifier's verdicts.
+        Raises:
+            ValueError: there is a judging of this name already, and it is another; or there is no such base.
+        """
+        with self._transaction():
+            judgings.begin(self._db, self._run_id(run), rows.text("judging.name", name), base, reward, _now())
+
+    def record_judging(self, name: str, step: StepRecord) -> None:
+        """Writes a step's verdicts, or its rewards, into the judging of that name; what is there already stays."""
+        with self._transaction():
+            judges = self._judge_ids(step)
+            judgings.record(self._db, step.run, self._run_id(step.run), name, step, judges)
 
     # Reading
 
@@ -137,6 +190,24 @@ class Ledger:
     ) -> list[queries.FailureRow]:
         """The valid questions answered wrongly, in the order they were recorded, the first `limit` of them."""
         return queries.failures(self._db, phase, run, limit)
+
+    def recorded_steps(self, run: str) -> list[tuple[str, int]]:
+        """(phase, step) of a run's steps, in the order they were recorded."""
+        return queries.recorded_steps(self._db, run)
+
+    def step(self, run: str, phase: str, step: int, *, judging: str | None = None) -> StepRecord | None:
+        """A step as it was recorded, or None; with `judging`, with the verdicts and rewards of that view.
+
+        Images that an earlier step brought are among its images, too.
+        """
+        known = reading.step_record(self._db, run, phase, step)
+        if known is None or judging is None:
+            return known
+        return judgings.seen(self._db, run, self._run_id(run), judging, known)
+
+    def export(self, path: str | Path) -> int:
+        """Writes a row per question to a `.jsonl` or `.parquet` file; the number of rows. See `ledger.export`."""
+        return export(self._db, path)
 
     def dump(self, *, times: bool = False) -> Iterator[str]:
         """All tables as text, one JSON line per row, in an order that depends on what was recorded alone. Without times
@@ -169,11 +240,22 @@ class Ledger:
         )
         return ids
 
-    def _add_questions(self, sequence_ids: dict[int, int], step: StepRecord) -> None:
+    def _judge_ids(self, step: StepRecord) -> dict[tuple[str, str], int]:
+        """(role, identity) -> judge_id, for the models of the step."""
+        ids = {}
+        for row in rows.judge_rows(step):
+            self._db.execute(f"INSERT OR IGNORE INTO judges ({JUDGE}) VALUES (?, ?, ?, ?, ?)", row)
+            query = f"SELECT judge_id FROM judges WHERE ({JUDGE}) = (?, ?, ?, ?, ?)"
+            ids[row[0], row[1]] = int(self._db.execute(query, row).fetchone()[0])
+        return ids
+
+    def _add_questions(
+        self, sequence_ids: dict[int, int], step: StepRecord, judges: dict[tuple[str, str], int]
+    ) -> None:
         numbered = list(enumerate(step.questions, start=self._next_id("questions")))
         self._insert("questions", [rows.question_row(i, sequence_ids[q.sequence], q) for i, q in numbered])
-        self._insert("verdicts", [rows.verdict_row(i, q, q.verdict) for i, q in numbered if q.verdict is not None])
-        self._insert("answers", [rows.answer_row(i, q, q.answer) for i, q in numbered if q.answer is not None])
+        self._insert("verdicts", [rows.verdict_row(i, q, judges) for i, q in numbered if q.verdict is not None])
+        self._insert("answers", [rows.answer_row(i, q, judges) for i, q in numbered if q.answer is not None])
         self._insert("rewards", [row for i, q in numbered for row in rows.reward_rows(i, q)])
         self._insert("annotations", [row for i, q in numbered for row in rows.annotation_rows(i, q)])
 
@@ -195,16 +277,13 @@ class Ledger:
         if self._read_only:
             raise ValueError(f"[Ledger] {self.path}: was opened read_only")
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            with self._lock, file.transaction(self._db):
+                yield
         except sqlite3.OperationalError as error:
-            raise ValueError(f"[Ledger] {self.path}: cannot be written ({error})") from error
-        try:
-            yield
-        except BaseException:
-            if self._db.in_transaction:  # SQLite has ended it itself after an error such as a full disk
-                self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            raise OSError(
+                f"[Ledger] {self.path}: cannot be written ({error}); what was recorded before is kept. "
+                "Make room or give permission, then run the same again"
+            ) from error
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
--- Schema 1 of the ledger. Truth values are 0, 1 or NULL (unknown); a number that is not one (NaN) is NULL.
+-- Schema 1: the tables of a run. Truth values are 0, 1 or NULL (unknown); a number that is not one (NaN) is NULL.
 -- Times stand only in columns that end in _time, so that two runs with one seed differ in nothing else.
 
 CREATE TABLE runs (

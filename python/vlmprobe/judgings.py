@@ -1,0 +1,187 @@
+"""A finished run seen again without asking the answerer: by another verifier, or with another reward.
+
+The result is kept in the ledger under a name of its own, beside what the run saw; `Ledger.step(..., judging=name)`
+reads a step as it looks there. Either function goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vlmprobe.data.source import ImageSource
+from vlmprobe.ledger import JudgeRecord, Ledger, QuestionRecord, StepRecord, VerdictRecord
+from vlmprobe.memory import QuestionMemory
+from vlmprobe.models.protocols import Embedder, Picture, Verifier
+from vlmprobe.models.replies import Verdict
+from vlmprobe.reward import Batch, Expression, Rewards
+from vlmprobe.text import DEFAULT_PREFIX_LENGTH
+
+
+def rejudge(ledger: Ledger, run: str, verifier: Verifier, images: ImageSource, *, name: str) -> int:
+    """Has another verifier judge the questions and the recorded answers of a run.
+
+    A question that only the new verifier holds valid has no answer; whether it would be right stays unknown.
+
+    Args:
+        ledger: of the run, open for writing.
+        run: its name.
+        verifier: the judge.
+        images: the run's own; the ledger has their hashes only.
+        name: of the result.
+
+    Returns:
+        The steps that were judged; those that were judged before are not judged again.
+
+    Raises:
+        ValueError: an image that is not the one that was asked about.
+    """
+    ledger.begin_judging(run, name)
+    judged = 0
+    for step in _steps(ledger, run):
+        seen = ledger.step(run, step.phase, step.step, judging=name)
+        if seen is not None and any(question.verdict is not None for question in seen.questions):
+            continue
+        pictures = {image.id: _picture(images, image.id, image.sha256) for image in step.images}
+        verdicts = _judge(verifier, step, pictures)
+        questions = [
+            replace(question, verdict=verdict) for question, verdict in zip(step.questions, verdicts, strict=True)
+        ]
+        ledger.record_judging(name, replace(step, questions=questions, judges=[JudgeRecord.of("verifier", verifier)]))
+        judged += 1
+    return judged
+
+
+def reweight(
+    ledger: Ledger,
+    run: str,
+    reward: Expression,
+    embedder: Embedder,
+    *,
+    name: str,
+    base: str | None = None,
+    within: str = "none",
+    prefix_length: int = DEFAULT_PREFIX_LENGTH,
+) -> None:
+    """Computes another reward over a run, in the order of its steps, each against the failures of those before it.
+
+    Args:
+        ledger: of the run, open for writing.
+        run: its name; every phase has a memory of its own.
+        reward: the expression.
+        embedder: the run's own, for equal novelties.
+        name: of the result.
+        base: the judging whose verdicts count; None for the run's own.
+        within, prefix_length: the run's own, as in `TrainerOptions` and `QuestionMemory`.
+    """
+    ledger.begin_judging(run, name, base=base, reward=repr(reward))
+    memories: dict[str, QuestionMemory] = {}
+    for step in _steps(ledger, run, base):
+        memory = memories.setdefault(step.phase, QuestionMemory(embedder.dim, prefix_length=prefix_length))
+        batch = _batch(step, embedder, memory, within)
+        ledger.record_judging(name, _rewarded(step, reward(batch)))
+
+
+def _steps(ledger: Ledger, run: str, judging: str | None = None) -> Iterator[StepRecord]:
+    for phase, number in ledger.recorded_steps(run):
+        step = ledger.step(run, phase, number, judging=judging)
+        assert step is not None, "it was listed"
+        yield step
+
+
+def _picture(images: ImageSource, number: int, sha256: str) -> Picture:
+    picture: Picture = images[number]
+    if picture.sha256 != sha256:
+        raise ValueError(f"[rejudge] images[{number}]: expected {sha256:.12} as recorded, got {picture.sha256:.12}")
+    return picture
+
+
+def _judge(verifier: Verifier, step: StepRecord, pictures: dict[int, Picture]) -> list[VerdictRecord | None]:
+    image_of = {sequence.sequence: sequence.image for sequence in step.sequences}
+
+    def shown(rows: Sequence[QuestionRecord]) -> tuple[list[Picture], list[str]]:
+        return [pictures[image_of[row.sequence]] for row in rows], [row.text for row in rows]
+
+    posed = [question for question in step.questions if question.status == "ok"]
+    criteria = verifier.validity(*shown(posed)) if posed else []
+    pairs = list(zip(posed, criteria, strict=True))
+    answers = [(q, q.answer.text) for q, c in pairs if c.valid and q.answer is not None and q.answer.text is not None]
+    scored = verifier.correctness(*shown([q for q, _ in answers]), [text for _, text in answers]) if answers else []
+    judgements = {(q.sequence, q.slot): j for (q, _), j in zip(answers, scored, strict=True)}
+    verdicts = {(q.sequence, q.slot): Verdict.join(c, judgements.get((q.sequence, q.slot))) for q, c in pairs}
+    return [
+        VerdictRecord.of(verdict, judge=verifier.identity) if verdict is not None else None
+        for verdict in (verdicts.get((question.sequence, question.slot)) for question in step.questions)
+    ]
+
+
+def _batch(step: StepRecord, embedder: Embedder, memory: QuestionMemory, within: str) -> Batch:
+    """What a reward sees of the step; its failures are in the memory afterwards."""
+    questions = step.questions
+    image_of = {sequence.sequence: sequence.image for sequence in step.sequences}
+    place = {sequence.sequence: i for i, sequence in enumerate(step.sequences)}
+    images = torch.tensor([image_of[question.sequence] for question in questions], dtype=torch.int64)
+    valid = torch.tensor([_tri(_valid(question)) for question in questions], dtype=torch.int8)
+    correct = torch.tensor([_tri(_correct(question)) for question in questions], dtype=torch.int8)
+    semantic = torch.full((len(questions),), float("nan"), dtype=torch.float64)
+    lexical = semantic.clone()
+
+    rows = (valid == 1).nonzero()[:, 0]
+    if len(rows):
+        known = _columns([questions[i] for i in rows.tolist()], images[rows], embedder)
+        found = memory.novelty(**known, within=within)
+        semantic[rows], lexical[rows] = found.semantic, found.lexical
+    wrong = ((valid == 1) & (correct == 0)).nonzero()[:, 0]
+    if len(wrong):
+        known = _columns([questions[i] for i in wrong.tolist()], images[wrong], embedder)
+        memory.commit(step.run, step=step.step, **known)
+
+    return Batch(
+        sequence=torch.tensor([place[question.sequence] for question in questions], dtype=torch.int64),
+        num_sequences=len(step.sequences),
+        valid=valid,
+        correct=correct,
+        semantic=semantic,
+        lexical=lexical,
+        texts=[question.text for question in questions],
+        images=images,
+    )
+
+
+def _columns(questions: Sequence[QuestionRecord], images: Tensor, embedder: Embedder) -> dict[str, Any]:
+    texts = [question.text for question in questions]
+    return {
+        "image": images,
+        "embeddings": embedder(texts),
+        "texts": texts,
+        "sequence": [question.sequence for question in questions],
+        "slot": [question.slot for question in questions],
+    }
+
+
+def _rewarded(step: StepRecord, rewards: Rewards) -> StepRecord:
+    terms = {**rewards.terms, "total": rewards.question}
+    return replace(
+        step,
+        sequences=[replace(s, reward=float(rewards.total[i])) for i, s in enumerate(step.sequences)],
+        questions=[
+            replace(question, rewards={term: float(values[i]) for term, values in terms.items()})
+            for i, question in enumerate(step.questions)
+        ],
+    )
+
+
+def _valid(question: QuestionRecord) -> bool | None:
+    return False if question.verdict is None else question.verdict.valid
+
+
+def _correct(question: QuestionRecord) -> bool | None:
+    return None if question.verdict is None else question.verdict.correct
+
+
+def _tri(value: bool | None) -> int:
+    return -1 if value is None else int(value)

@@ -1,0 +1,56 @@
+"""Replies of models as rows of the table `calls`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+from vlmprobe.ledger.rows import text
+from vlmprobe.models.model import ModelReply, Status, Usage
+
+FAILED = (Status.TIMEOUT, Status.TRANSPORT, Status.BUDGET)  # nothing came back, so a resumed run asks again
+
+_COLUMNS = (
+    *("run_id", "phase", "step", "role", "request", "status", "text", "reasoning", "finish_reason", "error"),
+    *("attempts", "prompt_tokens", "completion_tokens", "endpoint", "latency_time"),
+)
+INSERT = f"INSERT OR REPLACE INTO calls ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+
+
+def row(run_id: int, phase: str, step: int, role: str, key: str, reply: ModelReply) -> tuple[Any, ...]:
+    """The columns of `calls` but for its id."""
+    words = [text(f"calls.{n}", getattr(reply, n)) for n in ("text", "reasoning", "finish_reason", "error")]
+    usage = reply.usage
+    return (
+        *(run_id, phase, step, role, key, str(reply.status), *words),
+        *(reply.attempts, usage.prompt_tokens, usage.completion_tokens, reply.endpoint, reply.latency_s),
+    )
+
+
+def find(db: sqlite3.Connection, place: tuple[int, str, int, str], keys: Iterable[str]) -> dict[str, ModelReply]:
+    """Replies by key; place is run_id, phase, step and role."""
+    query = f"""
+      SELECT {", ".join(_COLUMNS[5:])} FROM calls
+      WHERE run_id = ? AND phase = ? AND step = ? AND role = ? AND request = ?
+    """
+    found = {key: db.execute(query, (*place, key)).fetchone() for key in dict.fromkeys(keys)}
+    replies = {key: _reply(*columns) for key, columns in found.items() if columns is not None}
+    return {key: reply for key, reply in replies.items() if reply.status not in FAILED}
+
+
+def _reply(
+    status: str, said: str, reasoning: str, finish: str, error: str, attempts: int, prompt: int, completion: int,
+    endpoint: str, latency: float,
+) -> ModelReply:  # fmt: skip
+    return ModelReply(
+        status=Status(status),
+        text=said,
+        reasoning=reasoning,
+        finish_reason=finish,
+        usage=Usage(prompt_tokens=prompt, completion_tokens=completion),
+        latency_s=latency,
+        attempts=attempts,
+        endpoint=endpoint,
+        error=error,
+    )

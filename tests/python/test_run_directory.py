@@ -1,0 +1,135 @@
+"""A run's folder: one process at a time, settings that stay, and errors that name the file and the way out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tiny_runs import make
+from vlmprobe.ledger import RunRecord
+from vlmprobe.run_directory import RunDirectory, read_settings
+from vlmprobe.trainer import StepReport
+
+PYTHON = Path(__file__).parents[2] / "python"
+REPORT = StepReport(
+    step=0, questions=1, valid=1, wrong=0, unscored=0, calls=1, reward=0.0, terms={}, loss=0.0, kl=0.0, entropy=0.0,
+    clip_fraction=0.0, grad_norm=0.0, tokens=1,
+)  # fmt: skip
+
+
+def test_a_second_process_is_told_which_one_has_the_folder(tmp_path):
+    with RunDirectory(tmp_path / "run", quiet=True):
+        code = f"from vlmprobe.run_directory import RunDirectory; RunDirectory({str(tmp_path / 'run')!r}, resume=True)"
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(PYTHON)}
+        )
+    expected = f"[RunDirectory] path: '{tmp_path}/run' is in use by process {os.getpid()}: wait until it ends"
+    assert expected in done.stderr
+    with RunDirectory(tmp_path / "run", quiet=True, resume=True) as folder:  # it has ended
+        assert folder.resumed
+
+
+def test_a_folder_of_something_else_is_not_taken_for_a_run(tmp_path):
+    (tmp_path / "kept").write_text("mine")
+    with pytest.raises(ValueError, match=r"path: expected a new or empty folder, or that of a run, got '"):
+        RunDirectory(tmp_path, resume=True)
+    with pytest.raises(ValueError, match=r"or that of a run, got a file, '.*kept'"):
+        RunDirectory(tmp_path / "kept", resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_run_is_not_gone_on_with_unless_asked_to(tmp_path):
+    with RunDirectory(tmp_path / "run", quiet=True) as folder:
+        assert not folder.resumed
+    with pytest.raises(ValueError, match=r"expected a new or empty folder, got '"):
+        RunDirectory(tmp_path / "run")
+
+
+def test_settings_are_kept(tmp_path):
+    assert read_settings(tmp_path / "run") == {}
+    with RunDirectory(tmp_path / "run", quiet=True) as folder:
+        folder.write_settings({"k": 3, "reward": "paper"})
+    assert read_settings(tmp_path / "run") == {"k": 3, "reward": "paper"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"run\.json: expected the settings of a run"),
+        ("[]", r"run\.json: expected the settings of a run"),
+        ('{"format": 2, "settings": {}}', r"run\.json: expected format 1, got 2; go on with the vlmprobe that began"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_an_error(tmp_path, text, message):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_settings(tmp_path)
+
+
+def test_resuming_drops_the_lines_that_come_again_and_one_that_was_cut(tmp_path):
+    with RunDirectory(tmp_path / "run", quiet=True) as folder:
+        folder.ledger.begin(RunRecord(id="run"))
+        trainer = make(ledger=folder.ledger)
+        for stage in ("before", "run"):
+            folder.stage = stage
+            for step in range(3):
+                folder.on_step(StepReport(**{**vars(REPORT), "step": step}))
+        trainer.step()
+        folder.save(trainer)
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "run", "ste')
+    with RunDirectory(tmp_path / "run", quiet=True, resume=True) as folder:
+        folder.load(make(ledger=folder.ledger))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["stage"], line["step"]) for line in lines] == [
+        ("before", 0),
+        ("before", 1),
+        ("before", 2),
+        ("run", 0),
+    ]
+
+
+@contextmanager
+def nobody():
+    """Without the rights of root, if the tests have them: root may write anywhere."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that everybody can look into."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_read_only_folder_is_named(open_folder):
+    run = open_folder / "run"
+    with RunDirectory(run, quiet=True):
+        pass
+    for path in (*run.iterdir(), run, open_folder):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    way = r": cannot be written \(Permission denied\); what was written before is kept\. Make room or give permission"
+    with nobody():
+        with pytest.raises(OSError, match=rf"^\[RunDirectory\] {run}{way}"):
+            RunDirectory(run, resume=True)
+        with pytest.raises(OSError, match=rf"^\[RunDirectory\] {open_folder}/new{way}"):
+            RunDirectory(open_folder / "new")
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
