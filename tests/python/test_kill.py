@@ -39,10 +39,13 @@ FILE_EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.tru
 
 
 def command(run: str, kill_before: int | None = None) -> None:
-    """What a user types, in a process of its own, which kills itself before its nth file operation in the folder; their
-    number is left beside the folder."""
+    """What a user types, on one thread, in a process of its own, which kills itself before its nth file operation in
+    the folder; their number is left beside the folder."""
+    import torch
+
     from vlmprobe import cli
 
+    torch.set_num_threads(1)
     operations = 0
 
     def count(event: str, args: tuple) -> None:
