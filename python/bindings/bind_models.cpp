@@ -45,11 +45,15 @@ RequestRow row_of(const Request& request) {
           sampling.seed,       request.schema,       request.id,     request.vote};
 }
 
+ReplyRow row_of(const Reply& reply) {
+  return {
+      std::string(name(reply.status)), reply.text,      reply.reasoning, reply.finish_reason, reply.usage.prompt_tokens,
+      reply.usage.completion_tokens,   reply.latency_s, reply.attempts,  reply.endpoint,      reply.error};
+}
+
 std::vector<ReplyRow> rows_of(const std::vector<Reply>& replies) {
   std::vector<ReplyRow> rows;
-  for (const Reply& reply : replies)
-    rows.emplace_back(name(reply.status), reply.text, reply.reasoning, reply.finish_reason, reply.usage.prompt_tokens,
-                      reply.usage.completion_tokens, reply.latency_s, reply.attempts, reply.endpoint, reply.error);
+  for (const Reply& reply : replies) rows.push_back(row_of(reply));
   return rows;
 }
 
@@ -82,6 +86,20 @@ class PythonModel : public Model {
 void raise_signals() {
   const py::gil_scoped_acquire acquire;
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+// Waits for the client with an ear for Ctrl-C; `arrived` gets [(place, reply)] as they come.
+using Arrived = std::function<void(const std::vector<std::pair<std::size_t, ReplyRow>>&)>;
+std::vector<ReplyRow> reply_of_client(ChatClient& client, const std::vector<RequestRow>& rows,
+                                      const std::optional<Arrived>& arrived) {
+  Waiting waiting{raise_signals};
+  if (arrived)
+    waiting.arrived = [&](std::span<const std::size_t> places, std::span<const Reply> replies) {
+      std::vector<std::pair<std::size_t, ReplyRow>> some;
+      for (const std::size_t place : places) some.emplace_back(place, row_of(replies[place]));
+      (*arrived)(some);
+    };
+  return rows_of(client.reply(requests_of(rows), waiting));
 }
 
 }  // namespace
@@ -151,12 +169,7 @@ void bind_models(py::module_& parent) {
              return std::make_shared<ChatClient>(std::move(made), options);
            }),
            py::arg("endpoints"), py::arg("options"))
-      .def(
-          "reply",
-          [](ChatClient& client, const std::vector<RequestRow>& rows) {
-            return rows_of(client.reply(requests_of(rows), raise_signals));
-          },
-          py::arg("requests"), Release())
+      .def("reply", &reply_of_client, py::arg("requests"), py::arg("arrived") = py::none(), Release())
       .def("spent",
            [](const ChatClient& client) {
              const Spent spent = client.spent();

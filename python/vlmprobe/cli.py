@@ -16,8 +16,11 @@ from vlmprobe._optional import installed
 # name -> (module, one line of help)
 COMMANDS = {
     "demo": ("vlmprobe.demo", "train a small questioner against planted failures and show what it found"),
-    "train": ("vlmprobe.train", "train the embedded world's questioner in a run directory, or go on with one"),
-    "doctor": ("vlmprobe.doctor", "say what is installed, what is missing and whether the C++ core works"),
+    "train": ("vlmprobe.commands.train", "train the embedded world's questioner in a run directory, or go on with one"),
+    "rejudge": ("vlmprobe.commands.rejudge", "have another verifier judge a run, without asking the answerer again"),
+    "reweight": ("vlmprobe.commands.reweight", "compute another reward over a run"),
+    "export": ("vlmprobe.commands.export", "write a run's questions to a Parquet or JSONL file"),
+    "doctor": ("vlmprobe.commands.doctor", "say what is installed, what is missing and whether the C++ core works"),
 }
 
 

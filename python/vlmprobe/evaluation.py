@@ -15,7 +15,7 @@ import torch
 
 from vlmprobe import metrics
 from vlmprobe.examine import examine
-from vlmprobe.ledger import Ledger
+from vlmprobe.ledger import Ledger, recorded
 from vlmprobe.ledger.records import QuestionRecord, StepRecord
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
 from vlmprobe.questioner import Questioner
@@ -81,6 +81,19 @@ def _tri(value: bool | None) -> int:
     return -1 if value is None else int(value)
 
 
+def rates(tally: Tally) -> tuple[metrics.Rate, metrics.Rate]:
+    """QVR over all questions, FDR over the valid ones; clustered by image."""
+    valid = [(image, is_valid(question)) for image, question in tally.rows]
+    correct = [(image, is_correct(question)) for image, question in tally.valid()]
+    wrong = [(image, None if truth is None else not truth) for image, truth in correct]
+    return _rate(valid), _rate(wrong)
+
+
+def _rate(rows: Sequence[tuple[int, bool | None]]) -> metrics.Rate:
+    truths = torch.tensor([_tri(truth) for _, truth in rows], dtype=torch.int8)
+    return metrics.rate(truths, cluster=torch.tensor([image for image, _ in rows], dtype=torch.int64))
+
+
 def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
     """The paper's numbers over a tally, as plain values.
 
@@ -89,15 +102,8 @@ def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
         evenly spaced; `vendi_n` says how many there were), prefix_entropy and its normalised form over the valid
         questions, distinct_failure_texts, duplicates (share of valid questions asked before), answerer_calls.
     """
-    valid = [is_valid(question) for _, question in tally.rows]
-    image = torch.tensor([image for image, _ in tally.rows], dtype=torch.int64)
-    kept = [row for row, truth in zip(tally.rows, valid, strict=True) if truth]
-    qvr = metrics.rate(torch.tensor([_tri(truth) for truth in valid], dtype=torch.int8), cluster=image)
-    correct = [is_correct(question) for _, question in kept]
-    wrong = [_tri(None if truth is None else not truth) for truth in correct]
-    fdr = metrics.rate(
-        torch.tensor(wrong, dtype=torch.int8), cluster=torch.tensor([image for image, _ in kept], dtype=torch.int64)
-    )
+    qvr, fdr = rates(tally)
+    kept = tally.valid()
     texts = [question.text for _, question in kept]
     spaced = [texts[i * len(texts) // VENDI_N] for i in range(VENDI_N)] if len(texts) > VENDI_N else texts
     return {
@@ -153,6 +159,8 @@ def probe(
     if calls < 1:
         raise ValueError(f"[probe] calls: expected at least 1, got {calls}")
     limit = 20 * calls if max_slots is None else max_slots
+    answerer = recorded(answerer, ledger, role="answerer")
+    verifier = recorded(verifier, ledger, role="verifier")
     tally = Tally()
     for step in itertools.count():
         images = images_of(step)

@@ -15,10 +15,14 @@ from torch import Tensor
 
 from vlmprobe._checks import check_rows
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
-from vlmprobe.models.replies import Criteria, Judgement, Reply, Verdict
+from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply, Verdict
 from vlmprobe.text import Questions
 
 UNKNOWN = -1
+
+
+class BudgetSpent(RuntimeError):
+    """A model was not asked, because its budget of calls, tokens or cost is spent. The step is not made."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,9 @@ def examine(
 
     Returns:
         Examined tables of Q rows.
+
+    Raises:
+        BudgetSpent: a model's budget did not last. What it replied before is lost, but for what a ledger recorded.
     """
     total = len(questions)
     if len(images) != total:
@@ -71,11 +78,13 @@ def examine(
     posed = questions.ok.nonzero()[:, 0].tolist()
     judged = verifier.validity([images[i] for i in posed], [questions.text[i] for i in posed]) if posed else []
     check_rows("examine", "verifier.validity", len(posed), judged)
+    check_budget(verifier, judged)
     criteria: dict[int, Criteria] = dict(zip(posed, judged, strict=True))
 
     asked = [i for i in posed if criteria[i].valid][:max_calls]
     given = answerer.answer([images[i] for i in asked], [questions.text[i] for i in asked]) if asked else []
     check_rows("examine", "answerer.answer", len(asked), given)
+    check_budget(answerer, given)
     replies: dict[int, Reply] = dict(zip(asked, given, strict=True))
 
     answered = [i for i in asked if replies[i].ok]
@@ -86,6 +95,7 @@ def examine(
         else []
     )
     check_rows("examine", "verifier.correctness", len(answered), scored)
+    check_budget(verifier, scored)
     judgements: dict[int, Judgement] = dict(zip(answered, scored, strict=True))
 
     valid = torch.tensor([_tri(criteria[i].valid) if i in criteria else 0 for i in range(total)], dtype=torch.int8)
@@ -94,6 +104,16 @@ def examine(
     )
     verdicts = [Verdict.join(criteria[i], judgements.get(i)) if i in criteria else None for i in range(total)]
     return Examined(valid, correct, verdicts, [replies.get(i) for i in range(total)])
+
+
+def check_budget(model: Answerer | Verifier, said: Sequence[Reply | Criteria | Judgement]) -> None:
+    """Raises BudgetSpent where something was not asked for want of budget."""
+    short = sum(each.failure is Failure.BUDGET for each in said)
+    if short:
+        raise BudgetSpent(
+            f"[examine] the budget of {model.identity} is spent, {short} of {len(said)} calls were not made: "
+            "raise it, and go on from the last checkpoint; replies in the ledger are not paid for again"
+        )
 
 
 def _tri(value: bool | None) -> int:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from vlmprobe.data.source import ImageSource
-from vlmprobe.ledger import JudgeRecord, Ledger, QuestionRecord, StepRecord, VerdictRecord
+from vlmprobe.examine import check_budget
+from vlmprobe.ledger import JudgeRecord, Ledger, QuestionRecord, StepRecord, VerdictRecord, recorded
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.protocols import Embedder, Picture, Verifier
 from vlmprobe.models.replies import Verdict
@@ -39,14 +40,16 @@ def rejudge(ledger: Ledger, run: str, verifier: Verifier, images: ImageSource, *
 
     Raises:
         ValueError: an image that is not the one that was asked about.
+        BudgetSpent: the verifier's budget did not last; what was judged is kept.
     """
     ledger.begin_judging(run, name)
-    judged = 0
+    verifier, judged = recorded(verifier, ledger, role="verifier"), 0
     for step in _steps(ledger, run):
         seen = ledger.step(run, step.phase, step.step, judging=name)
         if seen is not None and any(question.verdict is not None for question in seen.questions):
             continue
         pictures = {image.id: _picture(images, image.id, image.sha256) for image in step.images}
+        ledger.at(run, f"{step.phase} judged as {name}", step.step)
         verdicts = _judge(verifier, step, pictures)
         questions = [
             replace(question, verdict=verdict) for question, verdict in zip(step.questions, verdicts, strict=True)
@@ -108,9 +111,11 @@ def _judge(verifier: Verifier, step: StepRecord, pictures: dict[int, Picture]) -
 
     posed = [question for question in step.questions if question.status == "ok"]
     criteria = verifier.validity(*shown(posed)) if posed else []
+    check_budget(verifier, criteria)
     pairs = list(zip(posed, criteria, strict=True))
     answers = [(q, q.answer.text) for q, c in pairs if c.valid and q.answer is not None and q.answer.text is not None]
     scored = verifier.correctness(*shown([q for q, _ in answers]), [text for _, text in answers]) if answers else []
+    check_budget(verifier, scored)
     judgements = {(q.sequence, q.slot): j for (q, _), j in zip(answers, scored, strict=True)}
     verdicts = {(q.sequence, q.slot): Verdict.join(c, judgements.get((q.sequence, q.slot))) for q, c in pairs}
     return [

@@ -13,7 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from vlmprobe._checks import check_count
 from vlmprobe._files import write_text
+from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger
 from vlmprobe.trainer import StepReport, Trainer
 
@@ -37,8 +39,7 @@ class RunDirectory:
         ...     folder.ledger.begin(RunRecord(id="run"))
         ...     trainer = Trainer(questioner, answerer, verifier, embedder, images, ledger=folder.ledger)
         ...     folder.load(trainer)
-        ...     trainer.train(100 - trainer.next_step, on_step=folder.on_step)
-        ...     folder.save(trainer)
+        ...     folder.train(trainer, 100)
     """
 
     def __init__(self, path: str | Path, *, quiet: bool = False, resume: bool = False):
@@ -99,6 +100,27 @@ class RunDirectory:
     def _print(self, line: str) -> None:
         print(f"[{time.monotonic() - self._began:5.0f} s] {line}", file=sys.stderr, flush=True)
 
+    def train(self, trainer: Trainer, steps: int, *, checkpoint_every: int = 10) -> None:
+        """Makes the steps that are missing up to `steps`, with a checkpoint every so many and one at the end.
+
+        Raises:
+            BudgetSpent: a model's budget did not last; a checkpoint of the steps so far is there.
+        """
+        check_count("RunDirectory.train", "checkpoint_every", checkpoint_every)
+        self.steps, saved = steps, trainer.next_step
+        try:
+            while trainer.next_step < steps:
+                self.on_step(trainer.step())
+                if trainer.next_step % checkpoint_every == 0:
+                    self.save(trainer)
+                    saved = trainer.next_step
+        except BudgetSpent:
+            if saved != trainer.next_step:
+                self.save(trainer)
+            raise
+        if saved != trainer.next_step:
+            self.save(trainer)
+
     def save(self, trainer: Trainer) -> None:
         """Writes a checkpoint; see `Trainer.save`."""
         trainer.save(self.path / "checkpoints")
@@ -138,6 +160,18 @@ class RunDirectory:
                 f"[RunDirectory] {path}: cannot be written ({error.strerror}); what was written before is kept. "
                 "Make room or give permission, or name another folder"
             ) from error
+
+
+def ledger_of(path: str | Path) -> Path:
+    """The ledger in a run's folder.
+
+    Raises:
+        ValueError: there is none.
+    """
+    file = Path(path) / "ledger.sqlite"
+    if not file.is_file():
+        raise ValueError(f"[RunDirectory] path: expected the folder of a run, got {str(path)!r}")
+    return file
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import Tally, probe, summarise
 from vlmprobe.examine import Examined, examine
-from vlmprobe.ledger import Ledger, RunRecord, StepRecord
+from vlmprobe.ledger import Ledger, RunRecord, StepRecord, recorded
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.judges import check_other_model
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
@@ -127,7 +127,8 @@ class Trainer:
         options: see `TrainerOptions`.
         optimizer: over `questioner.parameters()`; by default AdamW.
         scheduler: stepped after each step; by default the learning rate stays.
-        ledger: where everything is written down; None writes nothing. The run must have begun.
+        ledger: where everything is written down, also each call of a `ModelAnswerer` or `ModelVerifier` as it comes
+            back; None writes nothing. The run must have begun.
         run: name of the run in the ledger.
         annotate: adds what is known about a question besides, such as the world's truth.
         allow_same_model: whether the verifier may be the model under test.
@@ -155,7 +156,9 @@ class Trainer:
         annotate: Annotator | None = None,
         allow_same_model: bool = False,
     ):
-        self.questioner, self.answerer, self.verifier, self.embedder = questioner, answerer, verifier, embedder
+        self.questioner, self.embedder = questioner, embedder
+        self.answerer = recorded(answerer, ledger, role="answerer")
+        self.verifier = recorded(verifier, ledger, role="verifier")
         self.images, self.options, self.ledger, self.run, self.annotate = images, options, ledger, run, annotate
         self.reward = reward if reward is not None else equation_5()
         self.memory = memory if memory is not None else QuestionMemory(embedder.dim)
@@ -186,6 +189,10 @@ class Trainer:
         """One step: ask, judge, answer, reward, learn, remember, write down.
 
         Of a step that the ledger of a resumed run has already, verdicts and answers are taken from there.
+
+        Raises:
+            BudgetSpent: a model's budget did not last; the trainer stands before the step, and `save` is as good as
+                before it.
         """
         options, step = self.options, self.next_step
         known = self.recorded(step)

@@ -62,12 +62,12 @@ std::string ChatClient::identity() const {
 }
 
 std::vector<Reply> ChatClient::reply(std::span<const Request> requests) {
-  return reply(requests, [] {});
+  return reply(requests, Waiting{});
 }
 
-std::vector<Reply> ChatClient::reply(std::span<const Request> requests, const std::function<void()>& meanwhile) {
+std::vector<Reply> ChatClient::reply(std::span<const Request> requests, const Waiting& waiting) {
   for (std::size_t i = 0; i < requests.size(); ++i) check_request(requests[i], i);
-  return worker_->reply(requests, meanwhile);
+  return worker_->reply(requests, waiting);
 }
 
 Spent ChatClient::spent() const {

@@ -18,6 +18,7 @@
 #include "budget.h"
 #include "concurrency.h"
 #include "image_texts.h"
+#include "transfers.h"
 #include "vlmprobe/models/chat_client.h"
 
 namespace vlmprobe::models {
@@ -25,8 +26,10 @@ namespace vlmprobe::models {
 // A batch that somebody waits for.
 struct Batch {
   std::vector<Reply> replies;
-  std::size_t left = 0;    // guarded by the worker's mutex
-  bool abandoned = false;  // nobody waits any more
+  // Guarded by the worker's mutex.
+  std::size_t left = 0;
+  std::vector<std::size_t> arrived = {};  // places that whoever waits has not been told of
+  bool abandoned = false;                 // nobody waits any more
 };
 
 // A request on its way, and everybody who asked for it.
@@ -55,7 +58,22 @@ struct Server {
   double failing_until = 0;
 };
 
-struct Transfer;  // an attempt in flight; defined where curl is
+// In flight.
+struct Attempt {
+  JobPtr job;
+  Server* server = nullptr;
+  Budget::Held held = {};
+  double began = 0;
+};
+
+// Why an attempt brought no reply.
+struct Setback {
+  std::string error;
+  Status status = Status::transport;  // if it was the last
+  double pause = 0;                   // that the server asks for
+  bool counts = true;                 // against max_attempts
+  bool charged = true;                // the server may have worked on it
+};
 
 class ChatClient::Worker {
  public:
@@ -63,13 +81,12 @@ class ChatClient::Worker {
   ~Worker();
 
   const ChatOptions& options() const { return options_; }
-  std::vector<Reply> reply(std::span<const Request> requests, const std::function<void()>& meanwhile);
+  std::vector<Reply> reply(std::span<const Request> requests, const Waiting& waiting);
   Spent spent() const;
   std::vector<ClientEvent> take_events();
 
  private:
-  struct Curl;  // the multi handle and what else needs curl's header
-
+  void wait_for(Batch& batch, const Waiting& waiting);
   void run();
   void turn();
   double now() const;
@@ -78,11 +95,9 @@ class ChatClient::Worker {
   bool start_or_drop(const JobPtr& job);
   Server* best_server();
   void start(JobPtr job, Server& server);
-  void collect();
-  void finished(Transfer& transfer, int code);
-  void over(Transfer& transfer, Reply reply, bool charged);
-  struct Setback;
-  void again(Transfer& transfer, const Setback& setback);
+  void finished(const Attempt& attempt, Posted& posted);
+  void over(const Attempt& attempt, Reply reply, bool charged);
+  void again(const Attempt& attempt, const Setback& setback);
   void deliver(const JobPtr& job, Reply reply);
   bool ends(const JobPtr& job);
   void fail_all(const std::string& error);
@@ -93,6 +108,7 @@ class ChatClient::Worker {
 
   const ChatOptions options_;
   std::list<Server> servers_;
+  Transfers transfers_;
   ImageTexts images_;
 
   mutable std::mutex mutex_;
@@ -105,13 +121,12 @@ class ChatClient::Worker {
   std::string broken_;                                 // guarded: why the thread has ended
 
   // Of the worker's thread alone.
-  std::deque<JobPtr> fresh_;   // not attempted yet, in the order in which they came
-  std::list<JobPtr> delayed_;  // between two attempts
-  std::list<std::unique_ptr<Transfer>> transfers_;
+  std::deque<JobPtr> fresh_;                             // not attempted yet, in the order in which they came
+  std::list<JobPtr> delayed_;                            // between two attempts
+  std::unordered_map<std::uint64_t, Attempt> attempts_;  // by the transfer's number
 
   std::atomic<bool> stop_ = false;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  std::unique_ptr<Curl> curl_;
   std::thread thread_;
 };
 

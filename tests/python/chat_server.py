@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
+import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 BIG = 50 << 20
 attempts: Counter[str] = Counter()
@@ -111,6 +115,24 @@ async def answer(answering: Answering, headers: dict[str, str], request: dict) -
         await answering.fault(forever[0] if forever else planned[attempt], text)
     else:
         await answering.send(200, reply(f"answer to {text}"))
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """The server in a process of its own; its URL."""
+    process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def seen_by(url: str) -> dict:
+    """What came to it."""
+    with urllib.request.urlopen(url.replace("/v1", "/seen")) as answered:
+        return json.load(answered)
 
 
 async def main() -> None:

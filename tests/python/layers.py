@@ -47,7 +47,7 @@ PYTHON_ROWS = (
     {"methods"},
     {"studies"},
     {"report", "integrations"},
-    {"config", "demo", "train", "doctor", "cli", "__main__"},
+    {"config", "demo", "commands", "cli", "__main__"},
 )
 # Within a row nobody sees anybody, but for these.
 PYTHON_SIBLINGS = {
@@ -65,9 +65,9 @@ PYTHON_SIBLINGS = {
     *(("replay", "examine"), ("replay", "steps"), ("evaluation", "replay")),
     *(("trainer", name) for name in ("checkpoint", "evaluation", "examine", "overlap", "replay", "steps")),
     *(("world", name) for name in ("evaluation", "steps", "trainer")),
-    ("run_directory", "trainer"),
-    *(("demo", "config"), ("train", "demo"), ("__main__", "cli")),
-    *(("cli", name) for name in ("config", "demo", "train", "doctor")),
+    *(("run_directory", "trainer"), ("run_directory", "examine"), ("judgings", "examine")),
+    *(("demo", "config"), ("commands", "demo"), ("__main__", "cli")),
+    *(("cli", name) for name in ("config", "demo", "commands")),
 }
 PYTHON_HOMES = {
     "transformers": ("models/hf", "models/processor", "models/shared_prefix", "world/build", "world/tiny"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -10,12 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from chat_server import running, seen_by
 from vlmprobe._native import core
 from vlmprobe.models.chat import ChatClient, Endpoint, Prices, ScriptedModel
 from vlmprobe.models.model import EncodedImage, Message, Model, ModelReply, Request, Sampling, Status
@@ -31,17 +30,8 @@ TRANSIENT = ("429", "429-after", "500", "503", "hang", "drip", "reset", "short",
 
 @pytest.fixture
 def server():
-    process = subprocess.Popen([sys.executable, str(SERVER)], stdout=subprocess.PIPE, text=True)
-    try:
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def seen(url: str) -> dict:
-    with urllib.request.urlopen(url.replace("/v1", "/seen")) as answer:
-        return json.load(answer)
+    with running() as url:
+        yield url
 
 
 def ask(text: str, **more) -> Request:
@@ -73,7 +63,7 @@ def test_a_reply_has_everything_that_the_server_said(server):
     )
     assert (reply.usage.prompt_tokens, reply.usage.completion_tokens, reply.attempts) == (10, 2, 1)
     assert 0 < reply.latency_s < 30
-    came = seen(server)
+    came = seen_by(server)
     assert came["images"] == 2
     body = came["bodies"][0]
     assert (body["model"], body["temperature"], body["max_tokens"], body["seed"], body["top_k"]) == (
@@ -90,7 +80,7 @@ def test_a_reply_has_everything_that_the_server_said(server):
 def test_what_passes_is_tried_again(server, fault):
     reply = client(server).reply([ask(f"{fault} {fault} | a")])[0]
     assert (reply.status, reply.text) == (Status.OK, "answer to a")
-    assert seen(server)["requests"] == 3
+    assert seen_by(server)["requests"] == 3
     assert reply.attempts == (1 if fault.startswith("429") else 3)
 
 
@@ -115,7 +105,7 @@ def test_what_stays_is_a_typed_failure_without_text(server, fault, status, said,
     reply = client(server, max_attempts=3).reply([ask(f"{fault} | a")])[0]
     assert (reply.status, reply.text) == (status, "")
     assert said.lower() in reply.error.lower()
-    assert seen(server)["requests"] == sent
+    assert seen_by(server)["requests"] == sent
 
 
 def test_an_endpoint_that_is_not_there_is_a_failure_and_another_one_serves(server):
@@ -168,7 +158,7 @@ def test_equal_requests_in_flight_are_sent_once(server):
     chat = client(server)
     replies = chat.reply([ask("same", id=str(i)) for i in range(50)] + [ask("same", vote=1)])
     assert {reply.text for reply in replies} == {"answer to same"}
-    assert seen(server)["requests"] == 2
+    assert seen_by(server)["requests"] == 2
     found: list[ModelReply] = []
     threads = [threading.Thread(target=lambda: found.extend(chat.reply([ask("drip | slow")]))) for _ in range(4)]
     for thread in threads:
@@ -176,14 +166,14 @@ def test_equal_requests_in_flight_are_sent_once(server):
     for thread in threads:
         thread.join()
     assert [reply.text for reply in found] == 4 * ["answer to slow"]
-    assert seen(server)["requests"] == 4  # the drip, and the attempt after it
+    assert seen_by(server)["requests"] == 4  # the drip, and the attempt after it
 
 
 def test_budgets_are_not_exceeded(server):
     chat = client(server, max_calls=5)
     replies = chat.reply([ask(f"q{i}") for i in range(8)])
     assert Counter(reply.status for reply in replies) == {Status.OK: 5, Status.BUDGET: 3}
-    assert seen(server)["requests"] == chat.spent.calls == 5
+    assert seen_by(server)["requests"] == chat.spent.calls == 5
     assert all(reply.error == "the budget is spent" for reply in replies if reply.status == Status.BUDGET)
 
     costly = client(server, max_cost=1.0, prices=Prices(prompt=10_000, completion=100_000))  # a call: 0.1 + 0.2
@@ -204,7 +194,7 @@ def test_keys_reach_their_server_and_nothing_else(server, monkeypatch, tmp_path)
         replies = chat.reply([ask("a"), ask("401* | b"), ask(f"400* | {KEY}")])
         said = repr([replies, chat, endpoint, chat.take_events(), chat.identity])
         assert KEY not in said.replace(f"answer to {KEY}", "")
-    assert seen(server)["keys"] == [f"Bearer {KEY}"]
+    assert seen_by(server)["keys"] == [f"Bearer {KEY}"]
 
 
 def test_wrong_options_are_refused_by_name(monkeypatch):
@@ -259,7 +249,7 @@ except KeyboardInterrupt:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout.readline() == "ready\n"
-    while seen(server)["requests"] == 0:
+    while seen_by(server)["requests"] == 0:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)
     assert process.communicate(timeout=20)[0] == "interrupted\n"

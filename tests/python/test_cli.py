@@ -7,7 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from vlmprobe import __version__, _native, cli, doctor
+from vlmprobe import __version__, _native, cli
+from vlmprobe.commands import doctor
 
 
 def test_no_command_prints_the_help_and_is_wrong_input(capsys):

@@ -29,7 +29,7 @@ WORDS = [
     *("--k", "2", "--group-size", "2", "--images-per-step", "2", "--pool", "4"),
 ]
 PRELOADED = [
-    "vlmprobe.train",
+    "vlmprobe.commands.train",
     "transformers.models.qwen3_vl.modeling_qwen3_vl",
     "transformers.models.auto.modeling_auto",
 ]

@@ -212,5 +212,5 @@ def test_a_model_that_returns_too_few_replies_is_named(ledger):
         def reply(self, requests):
             return super().reply(requests)[1:]
 
-    with pytest.raises(ValueError, match=r"^\[RecordedModel\] model\.reply: expected 1 rows, got 0$"):
+    with pytest.raises(ValueError, match=r"^\[Model\.reply\] counting@1: expected 1 rows, got 0$"):
         RecordedModel(Short(), ledger, role="answerer").reply([ask()])

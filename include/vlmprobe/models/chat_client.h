@@ -20,9 +20,11 @@
 // Throws InvalidArgument for options and requests outside what is said here; InvalidState in a build without libcurl.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -69,6 +71,13 @@ struct ClientEvent {
   std::string detail;
 };
 
+// What whoever waits for a batch hears of; called on the waiting thread. What either throws cancels the batch.
+struct Waiting {
+  std::function<void()> meanwhile = {};  // every 50 ms
+  // Places of the batch whose replies have come, each told once, at most 50 ms after it came.
+  std::function<void(std::span<const std::size_t> places, std::span<const Reply> replies)> arrived = {};
+};
+
 bool has_chat_client();  // whether this build has libcurl
 
 class ChatClient : public Model {
@@ -80,8 +89,7 @@ class ChatClient : public Model {
 
   std::string identity() const override;
   std::vector<Reply> reply(std::span<const Request> requests) override;
-  // The same; `meanwhile` is called every 50 ms by the waiting thread, and what it throws cancels the batch.
-  std::vector<Reply> reply(std::span<const Request> requests, const std::function<void()>& meanwhile);
+  std::vector<Reply> reply(std::span<const Request> requests, const Waiting& waiting);
 
   Spent spent() const;
   std::vector<ClientEvent> take_events();  // those since the last call, in order; at most 100000 are held

@@ -1,7 +1,7 @@
 """The ledger: everything a run asked, was told and scored, in one SQLite file, for ever."""
 
-from vlmprobe.ledger.queries import Counts, FailureRow, PhaseProgress, RunProgress, StepCounts
-from vlmprobe.ledger.recorded_model import RecordedModel
+from vlmprobe.ledger.queries import Counts, EventRow, FailureRow, PhaseProgress, RunProgress, StepCounts
+from vlmprobe.ledger.recorded_model import RecordedModel, recorded
 from vlmprobe.ledger.records import (
     AnswerRecord,
     ImageRecord,
@@ -19,6 +19,7 @@ __all__ = [
     "AnswerRecord",
     "CachedModel",
     "Counts",
+    "EventRow",
     "FailureRow",
     "ImageRecord",
     "JudgeRecord",
@@ -32,4 +33,5 @@ __all__ = [
     "StepCounts",
     "StepRecord",
     "VerdictRecord",
+    "recorded",
 ]

@@ -15,7 +15,12 @@ _COLUMNS = (
     *("run_id", "phase", "step", "role", "request", "status", "text", "reasoning", "finish_reason", "error"),
     *("attempts", "prompt_tokens", "completion_tokens", "endpoint", "latency_time"),
 )
-INSERT = f"INSERT OR REPLACE INTO calls ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_ADDED = ("attempts", "prompt_tokens", "completion_tokens")  # a call that is made again has cost twice
+INSERT = f"""
+  INSERT INTO calls ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
+  ON CONFLICT (run_id, phase, step, role, request) DO UPDATE SET
+  {", ".join(f"{c} = calls.{c} + excluded.{c}" if c in _ADDED else f"{c} = excluded.{c}" for c in _COLUMNS[5:])}
+"""
 
 
 def row(run_id: int, phase: str, step: int, role: str, key: str, reply: ModelReply) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlmprobe.ledger.records import RunRecord
+from vlmprobe.models.chat import Spent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,18 @@ class FailureRow:
     annotations: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class EventRow:
+    """Something that happened."""
+
+    kind: str
+    """`resumed`, `endpoint`, ..."""
+    text: str
+    """Of an endpoint's events: JSON, the fields of `vlmprobe.models.chat.ClientEvent` with the role."""
+    time: str
+    """When it was written down, ISO 8601."""
+
+
 _COUNTS = """
   count(*) AS n_questions,
   coalesce(sum(valid = 1), 0) AS n_valid,
@@ -149,6 +162,25 @@ def progress(db: sqlite3.Connection) -> list[RunProgress]:
         )
         for run_id, name, finished in found
     ]
+
+
+def events(db: sqlite3.Connection, run: str, kind: str | None) -> list[EventRow]:
+    """What happened in a run, in order."""
+    query = """
+      SELECT kind, text, event_time AS time FROM events JOIN runs USING (run_id)
+      WHERE runs.id = ? AND kind = coalesce(?, kind) ORDER BY event_id
+    """
+    return [EventRow(**row) for row in _dicts(db, query, (run, kind))]
+
+
+def spent(db: sqlite3.Connection, run: str, role: str) -> Spent:
+    """What a role's calls have used in a run and in the runs within it, such as its evaluations."""
+    query = """
+      SELECT coalesce(sum(attempts), 0) AS calls, coalesce(sum(prompt_tokens), 0) AS prompt_tokens,
+             coalesce(sum(completion_tokens), 0) AS completion_tokens
+      FROM calls JOIN runs USING (run_id) WHERE (id = ? OR substr(id, 1, length(?) + 1) = ? || '/') AND role = ?
+    """
+    return Spent(**next(_dicts(db, query, (run, run, run, role))))
 
 
 def counts(db: sqlite3.Connection, phase: str | None, run: str | None) -> Counts:

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from vlmprobe.ledger.requests import reply_once
 from vlmprobe.ledger.store import Ledger
-from vlmprobe.models.model import Model, ModelReply, Request
+from vlmprobe.models.model import Model, ModelReply, Observed, Request
+
+Judge = TypeVar("Judge")
+
+
+@runtime_checkable
+class AsksModel(Protocol):
+    """An answerer or a verifier that asks a `Model`."""
+
+    @property
+    def model(self) -> Model:
+        """Who is asked."""
+
+    def with_model(self, model: Model) -> Any:
+        """The same, asking another."""
 
 
 class RecordedModel:
-    """Asks a model, and writes every reply into the ledger before it is used.
+    """Asks a model, and writes every reply into the ledger as it comes; and what happened to the model's endpoints.
 
     A reply that the ledger has of the present step is taken from there; what failed (a time-out, an outage) is asked
-    again. Equal requests of a batch are asked once. Trainer and `probe` say which step it is.
+    again. Equal requests of a batch are asked once. Trainer and `probe` record the models of their judges by
+    themselves, and say which step it is.
 
     Args:
         model: any model.
@@ -34,11 +52,25 @@ class RecordedModel:
 
     def reply(self, requests: Sequence[Request]) -> list[ModelReply]:
         """See `vlmprobe.models.model.Model`."""
-        return reply_once(
-            "RecordedModel",
-            self.identity,
-            requests,
-            find=partial(self._ledger.recorded_calls, self._role),
-            ask=self._model.reply,
-            keep=partial(self._ledger.record_calls, self._role),
-        )
+        try:
+            return reply_once(
+                self._model,
+                requests,
+                find=partial(self._ledger.recorded_calls, self._role),
+                keep=partial(self._ledger.record_calls, self._role),
+            )
+        finally:
+            self._record_events()
+
+    def _record_events(self) -> None:
+        if isinstance(self._model, Observed):
+            events = [{"role": self._role, **asdict(event)} for event in self._model.take_events()]
+            self._ledger.record_events("endpoint", [json.dumps(event, sort_keys=True) for event in events])
+
+
+def recorded(judge: Judge, ledger: Ledger | None, *, role: str) -> Judge:
+    """The same judge, with its model recorded; as it is where it has none, where that is recorded already, or without
+    a ledger."""
+    if ledger is None or not isinstance(judge, AsksModel) or isinstance(judge.model, RecordedModel):
+        return judge
+    return judge.with_model(RecordedModel(judge.model, ledger, role=role))

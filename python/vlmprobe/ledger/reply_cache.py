@@ -8,10 +8,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 from vlmprobe.ledger.file import transaction
-from vlmprobe.ledger.requests import reply_once
-from vlmprobe.models.model import Model, ModelReply, Request, Status, Usage
+from vlmprobe.ledger.requests import reply_once, request_key
+from vlmprobe.models.model import Arrived, Model, ModelReply, Observed, Request, Status, Usage
 
 SCHEMA = 1
 _APPLICATION_ID = 0x766C6D63  # "vlmc"
@@ -62,17 +63,20 @@ class CachedModel:
 
     def reply(self, requests: Sequence[Request]) -> list[ModelReply]:
         """See `vlmprobe.models.model.Model`."""
-        asked: list[Request] = []
+        return self.stream(requests, lambda _: None)
 
-        def ask(missing: list[Request]) -> list[ModelReply]:
-            asked.extend(missing)
-            return self._model.reply(missing)
+    def stream(self, requests: Sequence[Request], arrived: Arrived) -> list[ModelReply]:
+        """See `vlmprobe.models.model.StreamingModel`."""
+        asked = {request_key(self.identity, request): request for request in requests}
 
         def keep(new: dict[str, ModelReply]) -> None:
-            rows = zip(asked, new.items(), strict=True)
-            self._keep({k: r for request, (k, r) in rows if r.status is Status.OK and self._usable(request, r)})
+            self._keep({k: r for k, r in new.items() if r.status is Status.OK and self._usable(asked[k], r)})
 
-        return reply_once("CachedModel", self.identity, requests, find=self._find, ask=ask, keep=keep)
+        return reply_once(self._model, requests, find=self._find, keep=keep, arrived=arrived)
+
+    def take_events(self) -> Sequence[Any]:
+        """What happened to the model's endpoints since the last call, where it says so."""
+        return self._model.take_events() if isinstance(self._model, Observed) else []
 
     def close(self) -> None:
         """Closes the file."""

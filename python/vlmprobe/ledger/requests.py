@@ -7,8 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
-from vlmprobe._checks import check_rows
-from vlmprobe.models.model import ModelReply, Request
+from vlmprobe.models.model import Arrived, Model, ModelReply, Request, stream
 
 KEY_VERSION = 1
 
@@ -22,32 +21,41 @@ def request_key(identity: str, request: Request) -> str:
 
 
 def reply_once(
-    op: str,
-    identity: str,
+    model: Model,
     requests: Sequence[Request],
     *,
     find: Callable[[Sequence[str]], Mapping[str, ModelReply]],
-    ask: Callable[[list[Request]], list[ModelReply]],
     keep: Callable[[dict[str, ModelReply]], None],
+    arrived: Arrived | None = None,
 ) -> list[ModelReply]:
     """[N] replies in the order of the requests; equal requests are one.
 
     Args:
-        op: who asks, for errors.
-        identity: of the model.
+        model: is asked what is not known.
         requests: [N].
         find: keys to the replies that are known.
-        ask: asks the model.
-        keep: gets what the model replied, by key.
+        keep: gets what the model replied, by key, as it comes.
+        arrived: hears of every reply, known or new, after it was kept.
     """
-    keys = [request_key(identity, request) for request in requests]
-    first = dict(zip(reversed(keys), reversed(requests), strict=True))
-    known = dict(find(list(first)))
-    missing = [key for key in dict.fromkeys(keys) if key not in known]
-    if missing:
-        replies = ask([first[key] for key in missing])
-        check_rows(op, "model.reply", len(missing), replies)
-        new = dict(zip(missing, replies, strict=True))
+    keys = [request_key(model.identity, request) for request in requests]
+    places: dict[str, list[int]] = {}
+    for place, key in enumerate(keys):
+        places.setdefault(key, []).append(place)
+
+    def tell(some: Mapping[str, ModelReply]) -> None:
+        if arrived is not None and some:
+            arrived([(place, reply) for key, reply in some.items() for place in places[key]])
+
+    known = dict(find(list(places)))
+    tell(known)
+    missing = [key for key in places if key not in known]
+
+    def arrive(some: Sequence[tuple[int, ModelReply]]) -> None:
+        new = {missing[i]: reply for i, reply in some}
         keep(new)
-        known |= new
+        known.update(new)
+        tell(new)
+
+    if missing:
+        stream(model, [requests[places[key][0]] for key in missing], arrive)
     return [known[key] for key in keys]

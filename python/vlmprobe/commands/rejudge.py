@@ -1,0 +1,79 @@
+"""`vlmprobe rejudge`: another verifier's verdicts on a run of `vlmprobe train`, beside the first.
+
+The answerer is not asked. The verdicts are kept in the run's ledger under a name; the same command goes on where an
+earlier one stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from vlmprobe.commands.train import RUN, Settings, clients_of
+from vlmprobe.demo.experiment import POOL_SEED
+from vlmprobe.evaluation import Tally, is_correct, is_valid, rates
+from vlmprobe.judgings import rejudge
+from vlmprobe.ledger import Ledger
+from vlmprobe.metrics import Rate
+from vlmprobe.models.protocols import Verifier
+from vlmprobe.models.roles import read_roles
+from vlmprobe.run_directory import RunDirectory, ledger_of, read_settings
+from vlmprobe.world.source import WorldImages
+from vlmprobe.world.verifiers import OracleVerifier
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `vlmprobe rejudge`."""
+    parser.add_argument("--run", metavar="DIR", required=True, help="the run's folder")
+    parser.add_argument("--name", required=True, help="of the verdicts, in the run's ledger")
+    parser.add_argument("--models", metavar="FILE", help="JSON with the verifier; by default the world's truth judges")
+    parser.add_argument("--prompts", metavar="DIR", help="prompts for it, in the place of the package's")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judges what is not judged yet, and prints the rates under both verifiers."""
+    ledger_of(args.run)
+    settings = Settings(**read_settings(args.run))
+    with RunDirectory(args.run, resume=True) as folder:
+        verifier = verifier_of(args.models, args.prompts, folder.ledger)
+        images = WorldImages(settings.pool, seed=POOL_SEED)
+        steps = rejudge(folder.ledger, RUN, verifier, images, name=args.name)
+        print(f"{steps} steps judged by {verifier.identity}")
+        print(compared(folder.ledger, args.name))
+    return 0
+
+
+def verifier_of(models: str | None, prompts: str | None, ledger: Ledger) -> Verifier:
+    """The file's verifier, or the world's oracle."""
+    if models is None:
+        return OracleVerifier()
+    known = read_roles(models)
+    if "verifier" not in known:
+        raise ValueError(f"[rejudge] models: expected a verifier in {models}, got none")
+    return clients_of({"verifier": known["verifier"]}, prompts, ledger)["verifier"]
+
+
+def compared(ledger: Ledger, name: str) -> str:
+    """QVR and FDR as the run saw them and under the judging, and how many verdicts differ."""
+    first, second = tally(ledger), tally(ledger, name)
+    lines = [f"{'':<24}{'QVR':>24}{'FDR':>24}"]
+    for label, each in (("the run's own", first), (name, second)):
+        lines.append(f"{label:<24.24}" + "".join(f"{_rate(rate):>24}" for rate in rates(each)))
+    pairs = list(zip((q for _, q in first.rows), (q for _, q in second.rows), strict=True))
+    valid = sum(is_valid(a) != is_valid(b) for a, b in pairs)
+    correct = sum(is_correct(a) != is_correct(b) for a, b in pairs)
+    lines.append(f"of {len(pairs)} questions, {valid} differ in validity and {correct} in correctness")
+    return "\n".join(lines)
+
+
+def tally(ledger: Ledger, judging: str | None = None) -> Tally:
+    """The run's questions, as they were judged."""
+    found = Tally()
+    for phase, number in ledger.recorded_steps(RUN):
+        step = ledger.step(RUN, phase, number, judging=judging)
+        assert step is not None, "it was listed"
+        found.add(step)
+    return found
+
+
+def _rate(rate: Rate) -> str:
+    return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"

@@ -1,0 +1,44 @@
+"""`vlmprobe reweight`: another reward over a run of `vlmprobe train`, beside the first; no model is asked."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from statistics import fmean
+
+from vlmprobe import reward
+from vlmprobe.commands.train import RUN, Settings
+from vlmprobe.demo.command import pick_embedder
+from vlmprobe.judgings import reweight
+from vlmprobe.ledger import Ledger
+from vlmprobe.run_directory import RunDirectory, ledger_of, read_settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `vlmprobe reweight`."""
+    parser.add_argument("--run", metavar="DIR", required=True, help="the run's folder")
+    parser.add_argument("--name", required=True, help="of the rewards, in the run's ledger")
+    parser.add_argument("--reward", required=True, metavar="EXPRESSION", help="a preset's name or an expression")
+    parser.add_argument("--base", metavar="NAME", help="the judging whose verdicts count; by default the run's own")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Computes the rewards, and prints the mean of the first and of the new ones."""
+    ledger_of(args.run)
+    settings, expression = Settings(**read_settings(args.run)), reward.parse(args.reward)
+    with RunDirectory(args.run, resume=True) as folder:
+        embedder = pick_embedder(settings.embedder)
+        reweight(folder.ledger, RUN, expression, embedder, name=args.name, base=args.base)
+        print(f"reward of a sequence, mean: {mean(folder.ledger):+.4f} as the run was trained")
+        print(f"reward of a sequence, mean: {mean(folder.ledger, args.name):+.4f} as {args.name}: {expression!r}")
+    return 0
+
+
+def mean(ledger: Ledger, judging: str | None = None) -> float:
+    """Over the run's scored sequences."""
+    values = []
+    for phase, number in ledger.recorded_steps(RUN):
+        step = ledger.step(RUN, phase, number, judging=judging)
+        assert step is not None, "it was listed"
+        values += [s.reward for s in step.sequences if s.reward is not None and math.isfinite(s.reward)]
+    return fmean(values) if values else math.nan

@@ -1,0 +1,228 @@
+"""Answerer and verifier as a JSON file describes them: `vlmprobe train --models FILE`.
+
+    {
+      "answerer": {
+        "model": "Qwen/Qwen2.5-VL-3B-Instruct",
+        "revision": "66285546",
+        "endpoints": ["http://10.0.0.1:8000/v1", {"url": "https://api.example.com/v1", "key_env": "EXAMPLE_KEY"}],
+        "sampling": {"temperature": 0, "max_tokens": 256},
+        "prices": {"prompt": 0.10, "completion": 0.40},
+        "budget": {"max_calls": 20000, "max_cost": 25},
+        "tokens": {"prompt": 400, "completion": 20}
+      },
+      "verifier": {"model": "...", "endpoints": ["..."], "judge": {"confirm": 2}}
+    }
+
+A role that is left out is not behind an endpoint. Only `model` and `endpoints` are needed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vlmprobe._checks import check_count
+from vlmprobe.models.chat import ChatClient, Endpoint, Prices, Spent
+from vlmprobe.models.encoded_images import EncodedImages
+from vlmprobe.models.forecast import RoleCost
+from vlmprobe.models.judges import ANSWERING, JUDGING, ModelAnswerer, ModelVerifier
+from vlmprobe.models.model import Model, Sampling
+from vlmprobe.models.prompt_files import PromptFiles
+
+_FIELDS = ("model", "revision", "endpoints", "sampling", "client", "prices", "budget", "tokens")
+_ENDPOINT = ("url", "key_env", "key_file")
+_SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
+_CLIENT = (
+    *("attempt_timeout_s", "deadline_s", "batch_deadline_s", "max_attempts", "first_pause_s", "first_limit"),
+    *("max_limit", "max_response_bytes", "schema", "extra", "proxy"),
+)
+_BUDGET = ("max_calls", "max_tokens", "max_cost")
+_TOKENS = ("prompt", "completion")
+_JUDGE = ("schema", "votes", "confirm", "again", "more_tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """A model behind endpoints, and how it is asked."""
+
+    name: str
+    """`answerer` or `verifier`."""
+    model: str
+    endpoints: tuple[Endpoint, ...]
+    revision: str = ""
+    sampling: Sampling
+    client: Mapping[str, Any] = field(default_factory=dict)
+    """More arguments of `ChatClient`."""
+    prices: Prices | None = None
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    """max_calls, max_tokens, max_cost: of the whole run, however often it is resumed."""
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    """prompt, completion: of a call, for a forecast."""
+    judge: Mapping[str, Any] = field(default_factory=dict)
+    """More arguments of `ModelVerifier`."""
+
+    def connect(self, *, spent: Spent | None = None) -> ChatClient:
+        """The client; nothing is sent yet.
+
+        Args:
+            spent: what the run has used of the budget already.
+
+        Raises:
+            ValueError: the budget is spent, or options that the client does not take.
+        """
+        return ChatClient(
+            list(self.endpoints),
+            model=self.model,
+            revision=self.revision,
+            prices=self.prices,
+            **self._left(spent),
+            **self.client,
+        )
+
+    def _left(self, spent: Spent | None) -> dict[str, Any]:
+        if spent is None:
+            return dict(self.budget)
+        prices = self.prices or Prices(prompt=0.0, completion=0.0)
+        used: dict[str, float] = {
+            "max_calls": spent.calls,
+            "max_tokens": spent.prompt_tokens + spent.completion_tokens,
+            "max_cost": (spent.prompt_tokens * prices.prompt + spent.completion_tokens * prices.completion) / 1e6,
+        }
+        for name, most in self.budget.items():
+            if most <= used[name]:
+                raise ValueError(
+                    f"[models] {self.name}.budget.{name}: expected more than {used[name]:g}, which the run has used, "
+                    f"got {most:g}; raise it to go on"
+                )
+        return {name: most - used[name] for name, most in self.budget.items()}
+
+    def cost(self) -> RoleCost:
+        """What one call takes.
+
+        Raises:
+            ValueError: the role has no `tokens`.
+        """
+        if not self.tokens:
+            raise ValueError(
+                f'[models] {self.name}.tokens: expected {{"prompt": n, "completion": n}} of one call, for a forecast'
+            )
+        return RoleCost(
+            prompt_tokens=self.tokens["prompt"],
+            completion_tokens=self.tokens["completion"],
+            prices=self.prices or Prices(prompt=0.0, completion=0.0),
+        )
+
+    def answerer(self, model: Model, prompts: PromptFiles, images: EncodedImages) -> ModelAnswerer:
+        """The model as an answerer."""
+        return ModelAnswerer(model, prompts=prompts, sampling=self.sampling, images=images)
+
+    def verifier(self, model: Model, prompts: PromptFiles, images: EncodedImages) -> ModelVerifier:
+        """The model as a verifier."""
+        return ModelVerifier(model, prompts=prompts, sampling=self.sampling, images=images, **self.judge)
+
+
+def read_roles(path: str | Path) -> dict[str, Any]:
+    """The file's content, checked; see `roles`.
+
+    Raises:
+        ValueError: no such file, no JSON, or what `roles` refuses.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"[models] {path}: expected a JSON file with the models ({error})") from None
+    roles(content)
+    return dict(content)
+
+
+def roles(content: Mapping[str, Any]) -> dict[str, Role]:
+    """The roles by name, made of what a file holds.
+
+    Raises:
+        ValueError: a field that is unknown, missing or of another kind; names it.
+    """
+    known = _fields("models", content, ("answerer", "verifier"))
+    return {name: _role(name, value) for name, value in known.items()}
+
+
+def _role(name: str, content: Any) -> Role:
+    given = _fields(name, content, (*_FIELDS, *(("judge",) if name == "verifier" else ())))
+    for needed in ("model", "endpoints"):
+        if not given.get(needed):
+            raise ValueError(f"[models] {name}.{needed}: expected one, got none")
+    sampling = ANSWERING if name == "answerer" else JUDGING
+    numbers = _fields(f"{name}.sampling", given.get("sampling", {}), _SAMPLING)
+    prices = _fields(f"{name}.prices", given.get("prices", {}), _TOKENS)
+    return Role(
+        name=name,
+        model=_text(f"{name}.model", given["model"]),
+        revision=_text(f"{name}.revision", given.get("revision", "")),
+        endpoints=tuple(_endpoints(f"{name}.endpoints", given["endpoints"])),
+        sampling=Sampling(**{field: numbers.get(field, getattr(sampling, field)) for field in _SAMPLING}),
+        client=_fields(f"{name}.client", given.get("client", {}), _CLIENT),
+        prices=Prices(**_each(f"{name}.prices", prices, _amount, _TOKENS)) if prices else None,
+        budget=_each(f"{name}.budget", _fields(f"{name}.budget", given.get("budget", {}), _BUDGET), _amount),
+        tokens=_tokens(f"{name}.tokens", given.get("tokens")),
+        judge=_fields(f"{name}.judge", given.get("judge", {}), _JUDGE),
+    )
+
+
+def _endpoints(name: str, given: Any) -> list[Endpoint]:
+    several = [given] if isinstance(given, (str, Mapping)) else given
+    if not isinstance(several, list):
+        raise ValueError(f"[models] {name}: expected a list of URLs, got {given!r:.60}")
+    found = []
+    for i, each in enumerate(several):
+        fields = _fields(f"{name}[{i}]", {"url": each} if isinstance(each, str) else each, _ENDPOINT)
+        words = _each(f"{name}[{i}]", fields, _text)
+        if "url" not in words:
+            raise ValueError(f"[models] {name}[{i}].url: expected one, got none")
+        found.append(Endpoint(words.pop("url"), **words))
+    return found
+
+
+def _tokens(name: str, given: Any) -> dict[str, int]:
+    if given is None:
+        return {}
+    tokens = _each(name, _fields(name, given, _TOKENS), _amount, _TOKENS)
+    for key, value in tokens.items():
+        check_count("models", f"{name}.{key}", value)
+    return tokens
+
+
+def _fields(name: str, content: Any, known: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(content, Mapping):
+        raise ValueError(f"[models] {name}: expected an object, got {type(content).__name__}")
+    for key in content:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            if key in ("key", "api_key"):
+                hint = "; a key comes from the environment (key_env) or a file (key_file)"
+            raise ValueError(f"[models] {name}: expected {', '.join(known)}, got {str(key)[:40]!r}{hint}")
+    return dict(content)
+
+
+def _each(
+    name: str, given: Mapping[str, Any], kind: Callable[[str, Any], Any], needed: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    for key in needed:
+        if key not in given:
+            raise ValueError(f"[models] {name}.{key}: expected a number, got none")
+    return {key: kind(f"{name}.{key}", value) for key, value in given.items()}
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"[models] {name}: expected a text, got {value!r:.60}")
+    return value
+
+
+def _amount(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise ValueError(f"[models] {name}: expected a number of at least 0, got {value!r:.60}")
+    return value
