@@ -30,6 +30,7 @@ import environment
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", default="", metavar="REGEX", help="only the cases whose name this is found in")
+    parser.add_argument("--shapes", default="", metavar="REGEX", help="with --all: only shapes such as 'G8 P400'")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the lines go here as well")
     parser.add_argument("--all", action="store_true", help="every shape and thread count")
     parser.add_argument("--malloc", choices=environment.CHOICES, default="default", help="see environment.py")
@@ -80,10 +81,22 @@ def parts(cases: list, binaries: list[Path], machines: list, arguments) -> Itera
     import google_benchmark
 
     for case in cases:
-        for shape in [case.tiny] if arguments.tiny else case.shapes if arguments.all else case.shapes[:1]:
+        for shape in shapes(case, arguments):
             yield f"{case.name} {shape}", measured(case, shape, machines, arguments)
     for binary in binaries:
         yield binary.name, google_benchmark.lines(binary, quick=arguments.tiny)
+
+
+def shapes(case, arguments) -> list[dict]:
+    if arguments.tiny:
+        return [case.tiny]
+    if not arguments.all:
+        return list(case.shapes[:1])
+    return [shape for shape in case.shapes if re.search(arguments.shapes, shape_text(shape))]
+
+
+def shape_text(shape: dict) -> str:
+    return " ".join(f"{name[0].upper()}{size}" for name, size in shape.items())
 
 
 def measured(case, shape: dict, machines: list, arguments) -> list[dict]:
@@ -162,7 +175,7 @@ def heading(case, shape: dict, row, one) -> dict:
         "name": case.name,
         "variant": row.variant,
         "shape": shape,
-        "shape_text": " ".join(f"{name[0].upper()}{size}" for name, size in shape.items()),
+        "shape_text": shape_text(shape),
         "dtype": str(case.dtype).removeprefix("torch."),
         "threads": one.threads,
         "versions": machine.versions(),

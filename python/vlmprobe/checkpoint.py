@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from vlmprobe.questioner import Questioner
 FORMAT = 1
 KEPT = 2
 _NAME = re.compile(r"step-(\d+)")
+_PAIRS = "pairs of key and value"
 
 
 def save(
@@ -226,6 +228,27 @@ def _json(value: Mapping[str, Any]) -> str:
         return json.dumps(value, indent=1, sort_keys=True) + "\n"
     except TypeError as error:
         raise ValueError(f"[checkpoint] state: expected plain values and tensors ({error})") from None
+
+
+def packed(value: Any) -> Any:
+    """Plain values as JSON keeps them: a mapping whose keys are numbers, such as the milestones of a scheduler, becomes
+    its pairs."""
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) for key in value):
+            return {key: packed(inner) for key, inner in value.items()}
+        kind = "counter" if isinstance(value, Counter) else "mapping"
+        return {_PAIRS: [[key, packed(inner)] for key, inner in value.items()], "kind": kind}
+    return [packed(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def unpacked(value: Any) -> Any:
+    """What `packed` was given; tuples are lists."""
+    if isinstance(value, Mapping):
+        if _PAIRS in value:
+            pairs = {key: unpacked(inner) for key, inner in value[_PAIRS]}
+            return Counter(pairs) if value["kind"] == "counter" else pairs
+        return {key: unpacked(inner) for key, inner in value.items()}
+    return [unpacked(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _check_keys(value: object) -> None:

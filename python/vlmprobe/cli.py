@@ -19,6 +19,7 @@ COMMANDS = {
     "train": ("vlmprobe.commands.train", "train the embedded world's questioner in a run directory, or go on with one"),
     "rejudge": ("vlmprobe.commands.rejudge", "have another verifier judge a run, without asking the answerer again"),
     "reweight": ("vlmprobe.commands.reweight", "compute another reward over a run"),
+    "report": ("vlmprobe.commands.report", "write a demo's page again, from its ledger"),
     "export": ("vlmprobe.commands.export", "write a run's questions to a Parquet or JSONL file"),
     "doctor": ("vlmprobe.commands.doctor", "say what is installed, what is missing and whether the C++ core works"),
 }

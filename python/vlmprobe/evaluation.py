@@ -81,6 +81,16 @@ def _tri(value: bool | None) -> int:
     return -1 if value is None else int(value)
 
 
+def recorded_tally(ledger: Ledger, run: str, *, judging: str | None = None) -> Tally:
+    """A run's questions as the ledger has them, all phases; with `judging`, as that view judged them."""
+    found = Tally()
+    for phase, number in ledger.recorded_steps(run):
+        step = ledger.step(run, phase, number, judging=judging)
+        assert step is not None, "it was listed"
+        found.add(step)
+    return found
+
+
 def rates(tally: Tally) -> tuple[metrics.Rate, metrics.Rate]:
     """QVR over all questions, FDR over the valid ones; clustered by image."""
     valid = [(image, is_valid(question)) for image, question in tally.rows]

@@ -166,6 +166,7 @@ def step_record(
     advantages: Tensor | None = None,
     annotate: Annotator | None = None,
     judges: Sequence[JudgeRecord] = (),
+    numbers: Mapping[str, float] | None = None,
 ) -> StepRecord:
     """Everything about the step, as rows for the ledger."""
 
@@ -205,6 +206,7 @@ def step_record(
         sequences=[sequence(i) for i in range(len(rollouts))],
         questions=[question(i) for i in range(len(questions))],
         judges=judges,
+        numbers=numbers or {},
     )
 
 

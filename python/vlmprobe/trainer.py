@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -223,10 +224,11 @@ class Trainer:
             rewards=rewards, advantages=advantages,
             annotate=self.annotate if known is None else annotator_of(known),
             judges=judges_of(self.answerer, self.verifier),
+            numbers=numbers_of(loss, grad_norm),
         )  # fmt: skip
         self.write(record)
         self.next_step += 1
-        return step_report(step, rollouts, examined, rewards, loss, grad_norm)
+        return step_report(step, rollouts, examined, rewards, record.numbers)
 
     def _overlapping(
         self, images: Sequence[Picture], known: StepRecord | None
@@ -309,7 +311,7 @@ class Trainer:
         Raises:
             OSError: it could not be written; earlier checkpoints are as they were.
         """
-        scheduler = {} if self.scheduler is None else {"scheduler": self.scheduler.state_dict()}
+        scheduler = {} if self.scheduler is None else {"scheduler": checkpoint.packed(self.scheduler.state_dict())}
         return checkpoint.save(
             directory,
             questioner=self.questioner,
@@ -352,7 +354,7 @@ class Trainer:
         checkpoint.load_optimizer(folder, self.optimizer, state["optimizer"])
         checkpoint.assign(weights)
         if self.scheduler is not None:
-            self.scheduler.load_state_dict(state["scheduler"])
+            self.scheduler.load_state_dict(checkpoint.unpacked(state["scheduler"]))
         self.memory, self.tally, self.next_step = memory, earlier, state["step"]
         return True
 
@@ -407,8 +409,19 @@ def in_order(images: ImageSource, per_step: int) -> Callable[[int], list[Picture
     return lambda step: [images[at % len(images)] for at in range(step * per_step, (step + 1) * per_step)]
 
 
+def numbers_of(loss: grpo.Loss, grad_norm: float) -> dict[str, float]:
+    """What the update did."""
+    return {
+        "loss": float(loss.loss.detach()),
+        "kl": loss.kl,
+        "entropy": loss.entropy,
+        "clip_fraction": loss.clip_fraction,
+        "grad_norm": grad_norm,
+    }
+
+
 def step_report(
-    step: int, rollouts: Rollouts, examined: Examined, rewards: reward.Rewards, loss: grpo.Loss, grad_norm: float
+    step: int, rollouts: Rollouts, examined: Examined, rewards: reward.Rewards, numbers: Mapping[str, Any]
 ) -> StepReport:
     """The step's numbers."""
     valid = examined.valid == 1
@@ -421,10 +434,6 @@ def step_report(
         calls=examined.calls,
         reward=float(rewards.total.nanmean()),
         terms={name: float(value.nanmean()) for name, value in rewards.terms.items()},
-        loss=float(loss.loss.detach()),
-        kl=loss.kl,
-        entropy=loss.entropy,
-        clip_fraction=loss.clip_fraction,
-        grad_norm=grad_norm,
         tokens=int(rollouts.mask.sum()),
+        **numbers,
     )

@@ -17,8 +17,8 @@ using Floats = float __attribute__((vector_size(32), aligned(4)));
 using Doubles = double __attribute__((vector_size(64)));
 static_assert(sizeof(Lanes) == kLanes * sizeof(float));
 
-// `kRows` rows of the bank against all queries. The next rows are fetched ahead: they begin where hardware prefetchers,
-// which see `kRows` short streams, have stopped.
+// `kRows` rows of the bank against all queries. Rows to come are fetched ahead, because hardware prefetchers, which see
+// `kRows` short streams, stop where each ends; into the second level, because filling the first delays its loads.
 template <int kRows>
 VLMPROBE_INLINE void scan_tile(const float* bank, std::int64_t dim, const float* packed, float* scores) {
   constexpr std::int64_t kStep = 16;  // floats of a cache line
@@ -27,7 +27,7 @@ VLMPROBE_INLINE void scan_tile(const float* bank, std::int64_t dim, const float*
   std::int64_t d = 0;
   for (; d + kStep <= dim; d += kStep) {
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) __builtin_prefetch(bank + (r + kRows) * dim + d);
+    for (int r = 0; r < kRows; ++r) __builtin_prefetch(bank + (r + 2 * kRows) * dim + d, 0, 2);
 #pragma GCC unroll 16
     for (std::int64_t step = 0; step < kStep; ++step) {
       const Lanes queries = column(d + step);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from vlmprobe import cli
 from vlmprobe.demo.experiment import Settings, reward_name
 from vlmprobe.evaluation import Tally
-from vlmprobe.ledger import AnswerRecord, Ledger, QuestionRecord
+from vlmprobe.ledger import AnswerRecord, Ledger, QuestionRecord, RunRecord
 
 PYTHON = Path(__file__).parents[2] / "python"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(PYTHON)}
@@ -75,6 +77,31 @@ def test_the_run_directory_holds_ledger_metrics_and_checkpoint(finished):
     ]
     assert lines[0]["questions"] == 192
     assert (folder / "checkpoints" / "step-00000002" / "questioner" / "model.safetensors").is_file()
+
+
+def test_everything_that_is_shown_comes_from_the_ledger(finished, tmp_path, capsys):
+    folder, _ = finished
+    files = [folder / name for name in ("report.html", "summary.json")]
+    before = [file.read_bytes() for file in files]
+    again = tmp_path / folder.name
+    again.mkdir()
+    shutil.copy(folder / "ledger.sqlite", again)
+    assert cli.main(["report", "--run", str(again)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(again / "report.html")
+    summaries = [json.loads((path / "summary.json").read_text()) for path in (folder, again)]
+    assert [summary.pop("report") for summary in summaries] == [str(files[0]), str(again / "report.html")]
+    assert summaries[0] == summaries[1]
+    assert (again / "report.html").read_bytes() == before[0]
+    assert cli.main(["report", "--run", str(folder)]) == 0
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_another_runs_ledger_has_no_demo_to_report(tmp_path, capsys):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.begin(RunRecord(id="before"))
+    assert cli.main(["report", "--run", str(tmp_path)]) == 2
+    assert "expected the ledger of a finished demo, got before" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("ledger.sqlite")] == []
 
 
 def test_equal_seeds_give_equal_ledgers_but_for_times(tmp_path):

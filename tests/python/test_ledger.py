@@ -22,6 +22,7 @@ from vlmprobe.ledger import (
     StepRecord,
     VerdictRecord,
 )
+from vlmprobe.ledger.file import SCHEMA
 from vlmprobe.models import Criteria, Failure, Judgement, Reply, Verdict
 
 RUN = RunRecord(id="demo", config={"seed": 7}, versions={"torch": "2.13"}, identities={"answerer": "tiny@1"})
@@ -395,5 +396,5 @@ def test_files_that_are_no_ledgers(tmp_path):
         Ledger(tmp_path / "other")
     with Ledger(tmp_path / "new"), sqlite3.connect(tmp_path / "new") as db:
         db.execute("PRAGMA user_version = 9")
-    with pytest.raises(ValueError, match=r"^\[Ledger\] .*new: expected schema 2, got 9; a newer vlmprobe wrote it"):
+    with pytest.raises(ValueError, match=rf"^\[Ledger\] .*new: expected schema {SCHEMA}, got 9; a newer vlmprobe"):
         Ledger(tmp_path / "new", read_only=True)

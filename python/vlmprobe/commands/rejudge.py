@@ -10,7 +10,7 @@ import argparse
 
 from vlmprobe.commands.train import RUN, Settings, clients_of
 from vlmprobe.demo.experiment import POOL_SEED
-from vlmprobe.evaluation import Tally, is_correct, is_valid, rates
+from vlmprobe.evaluation import is_correct, is_valid, rates, recorded_tally
 from vlmprobe.judgings import rejudge
 from vlmprobe.ledger import Ledger
 from vlmprobe.metrics import Rate
@@ -54,7 +54,7 @@ def verifier_of(models: str | None, prompts: str | None, ledger: Ledger) -> Veri
 
 def compared(ledger: Ledger, name: str) -> str:
     """QVR and FDR as the run saw them and under the judging, and how many verdicts differ."""
-    first, second = tally(ledger), tally(ledger, name)
+    first, second = recorded_tally(ledger, RUN), recorded_tally(ledger, RUN, judging=name)
     lines = [f"{'':<24}{'QVR':>24}{'FDR':>24}"]
     for label, each in (("the run's own", first), (name, second)):
         lines.append(f"{label:<24.24}" + "".join(f"{_rate(rate):>24}" for rate in rates(each)))
@@ -63,16 +63,6 @@ def compared(ledger: Ledger, name: str) -> str:
     correct = sum(is_correct(a) != is_correct(b) for a, b in pairs)
     lines.append(f"of {len(pairs)} questions, {valid} differ in validity and {correct} in correctness")
     return "\n".join(lines)
-
-
-def tally(ledger: Ledger, judging: str | None = None) -> Tally:
-    """The run's questions, as they were judged."""
-    found = Tally()
-    for phase, number in ledger.recorded_steps(RUN):
-        step = ledger.step(RUN, phase, number, judging=judging)
-        assert step is not None, "it was listed"
-        found.add(step)
-    return found
 
 
 def _rate(rate: Rate) -> str:

@@ -7,19 +7,20 @@ import contextlib
 import importlib.util
 import json
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import NoReturn
 
-from vlmprobe.demo.experiment import Experiment, Outcome, Settings, versions
-from vlmprobe.evaluation import Tally
+from vlmprobe._files import write_text
+from vlmprobe.demo.experiment import HELD_OUT_SEED, Experiment, Settings
+from vlmprobe.demo.outcome import Outcome
 from vlmprobe.models.embedder import HashedNgramEmbedder, MiniLMEmbedder
 from vlmprobe.models.hf import quiet
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.report import FailureCard, comparison, write_page
 from vlmprobe.run_directory import RunDirectory, plain
+from vlmprobe.world.source import WorldImages
 
 NOTES = [
     "Everything here is the embedded world: rendered scenes, executable questions, an oracle verifier. Its truth is "
@@ -46,7 +47,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the demo; the last line printed is the page's path (with --json it is in the object, as `report`)."""
-    began = time.monotonic()
     names = {field.name for field in fields(Settings)}
     settings = Settings(**{name: value for name, value in vars(args).items() if name in names})
     embedder = pick_embedder(args.embedder)
@@ -55,31 +55,28 @@ def run(args: argparse.Namespace) -> int:
         folder.steps = settings.steps
         experiment = Experiment(settings, embedder, folder)
         with terminated():
-            outcome = experiment.run()
+            experiment.run()
         folder.save(experiment.trainer)
+        outcome = Outcome(folder.ledger, embedder)
+        text, page = write_report(outcome, folder.path)
+        print(text if args.json else f"\n{comparison(json.loads(text))}\n{page}")
+    return 0
 
-    summary = outcome.summary | {
-        "seconds": round(time.monotonic() - began, 1),
-        "seed": settings.seed,
-        "steps": settings.steps,
-        "reward": settings.reward,
-        "answerer": experiment.answerer.identity,
-        "embedder": embedder.identity,
-        "versions": dict(versions()),
-        "report": str(folder.path / "report.html"),
-    }
+
+def write_report(outcome: Outcome, folder: Path) -> tuple[str, Path]:
+    """Writes summary.json and report.html; the summary's text and the page's path."""
+    summary = outcome.summary() | {"report": str(folder / "report.html")}
     text = json.dumps(plain(summary), indent=1, allow_nan=False)
-    (folder.path / "summary.json").write_text(text + "\n")
+    write_text(folder / "summary.json", text + "\n")
     page = write_page(
-        folder.path / "report.html",
+        folder / "report.html",
         summary=summary,
-        curves=outcome.curves,
-        gallery=gallery(outcome, experiment),
+        curves=outcome.curves(),
+        gallery=gallery(outcome),
         title="vlmprobe demo",
         notes=NOTES,
     )
-    print(text if args.json else f"\n{comparison(summary)}\n{page}")
-    return 0
+    return text, page
 
 
 @contextlib.contextmanager
@@ -111,13 +108,13 @@ def free_folder() -> Path:
     return folder
 
 
-def gallery(outcome: Outcome, experiment: Experiment) -> list[FailureCard]:
+def gallery(outcome: Outcome) -> list[FailureCard]:
     """The failures of the evaluation after training, one per program first, so that kinds come before repeats."""
-    found: Tally = outcome.found
+    held_out = WorldImages(outcome.settings.held_out, seed=HELD_OUT_SEED)
     seen: set[str | None] = set()
     first: list[FailureCard] = []
     again: list[FailureCard] = []
-    for image, question in found.failures():
+    for image, question in outcome.found.failures():
         known, answer, verdict = question.annotations, question.answer, question.verdict
         assert answer is not None and verdict is not None, "a failure was answered and judged"
         card = FailureCard(
@@ -125,7 +122,7 @@ def gallery(outcome: Outcome, experiment: Experiment) -> list[FailureCard]:
             question=question.text,
             answer=answer.text or "",
             truth=known.get("truth"),
-            image=experiment.held_out[image].pixels,
+            image=held_out[image].pixels,
             fault=known.get("triggered"),
             reason=verdict.reason,
             source=f"after training, picture {image}",

@@ -5,25 +5,23 @@ Everything that decides the numbers is in `Settings`; two runs with equal settin
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
 from vlmprobe import grpo, reward
 from vlmprobe._checks import check_count, check_positive
 from vlmprobe._native import core
-from vlmprobe.evaluation import Tally, probe, summarise
+from vlmprobe.evaluation import Tally, probe
 from vlmprobe.ledger import RunRecord
 from vlmprobe.models.hf import HFAnswerer
 from vlmprobe.models.protocols import Embedder, Picture
 from vlmprobe.questioner import Questioner
 from vlmprobe.run_directory import RunDirectory
-from vlmprobe.trainer import EVALUATION_SEED, StepReport, Trainer, TrainerOptions, in_order, shuffled
+from vlmprobe.trainer import EVALUATION_SEED, Trainer, TrainerOptions, in_order, shuffled
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
-from vlmprobe.world.discovery import MASS_QUESTIONS, discovery, effective_families
 from vlmprobe.world.source import WorldImages
 from vlmprobe.world.truth import annotator
 from vlmprobe.world.verifiers import OracleVerifier
@@ -31,7 +29,6 @@ from vlmprobe.world.verifiers import OracleVerifier
 PAPER = "paper"
 ZERO_SHOT = "zero-shot"
 POOL_SEED, HELD_OUT_SEED = 11, 22  # of the scenes; neither was seen when the world's models were built
-WINDOW = 10  # steps that the curves' effective families are taken over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,18 +80,6 @@ class Settings:
 
 
 @dataclass
-class Outcome:
-    """What the experiment gives back."""
-
-    summary: dict[str, Any]
-    """`before`, `after`, `arms`."""
-    curves: list[dict[str, Any]]
-    """A row per training step."""
-    found: Tally
-    """The questions of the evaluation after training."""
-
-
-@dataclass
 class Experiment:
     """The models and pictures of a demo, and its stages.
 
@@ -107,44 +92,33 @@ class Experiment:
     settings: Settings
     embedder: Embedder
     folder: RunDirectory
-    reports: list[StepReport] = field(default_factory=list)
-    """Of the training with the reward that was asked for."""
 
     def __post_init__(self) -> None:
         settings = self.settings
         faults = settings.planted()
         inner = ExecutingAnswerer() if settings.answerer == "executing" else HFAnswerer(tiny.load("answerer"))
         self.answerer = inner if faults is None else FaultyAnswerer(inner, faults)
-        self.faults, self.masses = faults, faults.masses(MASS_QUESTIONS, seed=1) if faults is not None else []
+        self.faults = faults
         self.verifier, self.annotate = OracleVerifier(), annotator(self.answerer)
         self.pool = WorldImages(settings.pool, seed=POOL_SEED)
         self.held_out = WorldImages(settings.held_out, seed=HELD_OUT_SEED)
         self.untrained = Questioner(tiny.load("questioner"))
 
-    def run(self) -> Outcome:
-        """All of it, in order."""
+    def run(self) -> None:
+        """All of it, in order; the ledger has it afterwards."""
         settings = self.settings
-        wanted = reward_name(settings.reward)
-        before = self.evaluate(self.untrained, "before")
+        self.evaluate(self.untrained, "before")
         self.trainer = self.train(settings.reward)
-        after = self.evaluate(self.trainer.questioner, "after")
-
-        tallies = {wanted: self.trainer.tally}
-        if wanted != PAPER:
-            tallies[PAPER] = self.train(PAPER).tally
-        budget = min(tally.calls for tally in tallies.values())
-        arms = {ZERO_SHOT: self.zero_shot(budget)} if budget else {}
-        arms |= {name: tally.first(budget) for name, tally in sorted(tallies.items())}
-        summary = {
-            "before": self.numbers(before),
-            "after": self.numbers(after),
-            "arms": {name: self.numbers(tally) for name, tally in arms.items()},
-        }
-        return Outcome(summary, curves(self.reports, self.trainer.tally), after)
+        self.evaluate(self.trainer.questioner, "after")
+        calls = [self.trainer.tally.calls]
+        if reward_name(settings.reward) != PAPER:
+            calls.append(self.train(PAPER).tally.calls)
+        if min(calls):
+            self.zero_shot(min(calls))
 
     def train(self, formula: str) -> Trainer:
         """A fresh questioner, trained with the given reward."""
-        run = f"train {reward_name(formula)}"
+        run = training(formula)
         self.begin(run, reward=formula)
         trainer = Trainer(
             Questioner(tiny.load("questioner"), reference=self.untrained.model),
@@ -159,8 +133,7 @@ class Experiment:
             annotate=self.annotate,
         )
         self.folder.say(f"{run}: {self.settings.steps} steps with the reward {trainer.reward!r}")
-        reports = trainer.train(self.settings.steps, on_step=self.folder.on_step)
-        self.reports = self.reports or reports
+        trainer.train(self.settings.steps, on_step=self.folder.on_step)
         self.folder.ledger.finish(run)
         return trainer
 
@@ -229,36 +202,15 @@ class Experiment:
         config = {**vars(self.settings), **asdict(self.options()), **what, "faults": planted}
         self.folder.ledger.begin(RunRecord(id=run, config=config, versions=versions(), identities=roles))
 
-    def numbers(self, tally: Tally) -> dict[str, Any]:
-        """The paper's numbers and the world's."""
-        return summarise(tally, self.embedder) | discovery(tally, self.faults, self.masses)
-
 
 def reward_name(formula: str) -> str:
     """`paper` for text that parses to equation 5 as `reward.paper()` writes it, else the text itself."""
     return PAPER if repr(reward.parse(formula)) == repr(reward.paper()) else formula
 
 
-def curves(reports: list[StepReport], tally: Tally) -> list[dict[str, Any]]:
-    """A row per step: rates, reward, novelty, KL, and effective families over the last steps."""
-    per_step, begin = [], 0
-    for report in reports:
-        end = begin + report.questions
-        recent = Tally(rows=tally.rows[max(0, end - WINDOW * report.questions) : end])
-        per_step.append(
-            {
-                "step": report.step,
-                "fdr": report.wrong / report.valid if report.valid else math.nan,
-                "qvr": report.valid / report.questions,
-                "reward": report.reward,
-                **{name: value for name, value in report.terms.items() if name in ("semantic", "lexical")},
-                "effective_families": effective_families([q for _, q in recent.valid()]),
-                "effective_failure_families": effective_families([q for _, q in recent.failures()]),
-                "kl": report.kl,
-            }
-        )
-        begin = end
-    return per_step
+def training(formula: str) -> str:
+    """The run that a questioner is trained in with a reward."""
+    return f"train {reward_name(formula)}"
 
 
 def versions() -> Mapping[str, str]:

@@ -140,6 +140,13 @@ def runs(db: sqlite3.Connection) -> list[RunRecord]:
     ]
 
 
+def times(db: sqlite3.Connection) -> list[tuple[str, str | None]]:
+    """Beginning and end of each run."""
+    return [
+        (began, ended) for began, ended in db.execute("SELECT created_time, finished_time FROM runs ORDER BY run_id")
+    ]
+
+
 def recorded_steps(db: sqlite3.Connection, run: str) -> list[tuple[str, int]]:
     """(phase, step) of the run's steps, in the order they were recorded."""
     query = "SELECT phase, step FROM steps JOIN runs USING (run_id) WHERE runs.id = ? ORDER BY step_id"

@@ -44,6 +44,7 @@ def step_record(db: sqlite3.Connection, run: str, phase: str, step: int) -> Step
         sequences=_sequences(db, found),
         questions=_questions(db, found),
         judges=_judges(db, found),
+        numbers=json.loads(db.execute("SELECT numbers FROM steps WHERE step_id = ?", (found,)).fetchone()[0]),
     )
 
 

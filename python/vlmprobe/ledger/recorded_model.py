@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from vlmprobe.ledger.requests import reply_once
 from vlmprobe.ledger.store import Ledger
@@ -20,8 +20,8 @@ class AsksModel(Protocol):
     """An answerer or a verifier that asks a `Model`."""
 
     @property
-    def model(self) -> Model:
-        """Who is asked."""
+    def model(self) -> Model | None:
+        """Who is asked; None: nobody."""
 
     def with_model(self, model: Model) -> Any:
         """The same, asking another."""
@@ -71,6 +71,8 @@ class RecordedModel:
 def recorded(judge: Judge, ledger: Ledger | None, *, role: str) -> Judge:
     """The same judge, with its model recorded; as it is where it has none, where that is recorded already, or without
     a ledger."""
-    if ledger is None or not isinstance(judge, AsksModel) or isinstance(judge.model, RecordedModel):
+    asking: object = judge
+    model = asking.model if isinstance(asking, AsksModel) else None
+    if ledger is None or model is None or isinstance(model, RecordedModel):
         return judge
-    return judge.with_model(RecordedModel(judge.model, ledger, role=role))
+    return cast(Judge, cast(AsksModel, asking).with_model(RecordedModel(model, ledger, role=role)))

@@ -187,6 +187,8 @@ class StepRecord:
     """Images of the sequences; those already recorded may be given again."""
     sequences: Sequence[SequenceRecord] = ()
     questions: Sequence[QuestionRecord] = ()
+    numbers: Mapping[str, float | None] = field(default_factory=dict)
+    """What the update did: loss, kl, entropy, clip_fraction, grad_norm; empty where nothing was trained."""
     judges: Sequence[JudgeRecord] = ()
     """More about the models that the answers and verdicts name; one that is not here is known by its name alone."""
 

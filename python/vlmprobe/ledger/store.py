@@ -118,9 +118,10 @@ class Ledger:
         rows.check_step(step)
         with self._transaction():
             run_id = self._run_id(step.run)
-            columns = "run_id, phase, step, recorded_time"
-            values = (run_id, rows.text("phase", step.phase), rows.whole("step", step.step), _now())
-            cursor = self._db.execute(f"INSERT OR IGNORE INTO steps ({columns}) VALUES (?, ?, ?, ?)", values)
+            columns = "run_id, phase, step, recorded_time, numbers"
+            place = (run_id, rows.text("phase", step.phase), rows.whole("step", step.step))
+            values = (*place, _now(), rows.as_json("numbers", step.numbers))
+            cursor = self._db.execute(f"INSERT OR IGNORE INTO steps ({columns}) VALUES (?, ?, ?, ?, ?)", values)
             if cursor.rowcount == 0:
                 known = self.step(step.run, step.phase, step.step)
                 assert known is not None, "the row that was in the way"
@@ -183,6 +184,10 @@ class Ledger:
     def runs(self) -> list[RunRecord]:
         """The runs, in the order they were begun."""
         return queries.runs(self._db)
+
+    def times(self) -> list[tuple[str, str | None]]:
+        """When each run was begun, and when it was finished if it was; ISO 8601."""
+        return queries.times(self._db)
 
     def progress(self) -> list[queries.RunProgress]:
         """How far each run came; `str()` of one is a line for the terminal."""
