@@ -30,6 +30,7 @@
 #include "vlmprobe/memory/lexical.h"
 #include "vlmprobe/memory/prefix_counts.h"
 #include "vlmprobe/memory/question_memory.h"
+#include "vlmprobe/metrics/bootstrap.h"
 #include "vlmprobe/metrics/diversity.h"
 #include "vlmprobe/metrics/entropy.h"
 #include "vlmprobe/metrics/rates.h"

@@ -1,6 +1,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings.h"
+#include "vlmprobe/metrics/bootstrap.h"
 #include "vlmprobe/metrics/diversity.h"
 #include "vlmprobe/metrics/entropy.h"
 #include "vlmprobe/metrics/rates.h"
@@ -25,6 +26,22 @@ void bind_metrics(pybind11::module_& parent) {
       .def_readonly("clusters", &Rate::clusters);
   module.def("rate", py::overload_cast<const at::Tensor&, const at::Tensor&, double>(&rate), release(),
              py::arg("successes"), py::arg("cluster"), py::arg("confidence"));
+  py::class_<Difference>(module, "Difference")
+      .def_readonly("value", &Difference::value)
+      .def_readonly("low", &Difference::low)
+      .def_readonly("high", &Difference::high)
+      .def_readonly("p", &Difference::p)
+      .def_readonly("clusters", &Difference::clusters)
+      .def_readonly("draws", &Difference::draws);
+  using Sums = std::vector<double>;
+  module.def(
+      "paired_difference",
+      [](const Sums& successes_a, const Sums& totals_a, const Sums& successes_b, const Sums& totals_b,
+         std::uint64_t seed, std::int64_t draws, double confidence) {
+        return paired_difference({successes_a, totals_a}, {successes_b, totals_b}, seed, draws, confidence);
+      },
+      release(), py::arg("successes_a"), py::arg("totals_a"), py::arg("successes_b"), py::arg("totals_b"),
+      py::arg("seed"), py::arg("draws"), py::arg("confidence"));
   module.def("t_quantile", &t_quantile, py::arg("p"), py::arg("df"));
 
   module.def("entropy", [](const Labels& labels) { return entropy<std::int64_t>(labels); }, release());

@@ -16,6 +16,7 @@ import torch
 
 from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
+from vlmprobe.canaries import Canaried, CanaryWatch
 from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import Tally, probe, summarise
@@ -166,6 +167,7 @@ class Trainer:
         self._check()
         check_other_model(answerer, verifier, allow_same_model=allow_same_model)
         self.optimizer, self.scheduler = optimizer or adamw(questioner, options), scheduler
+        self.watch = CanaryWatch(ledger, run)
         self.tally = Tally()
         self.next_step = 0
         self.resumed = False
@@ -228,7 +230,10 @@ class Trainer:
         )  # fmt: skip
         self.write(record)
         self.next_step += 1
-        return step_report(step, rollouts, examined, rewards, record.numbers)
+        report = step_report(step, rollouts, examined, rewards, record.numbers)
+        if isinstance(self.verifier, Canaried):
+            self.watch.see(step, report.reward, self.verifier.take_canaries())
+        return report
 
     def _overlapping(
         self, images: Sequence[Picture], known: StepRecord | None
@@ -356,6 +361,7 @@ class Trainer:
         if self.scheduler is not None:
             self.scheduler.load_state_dict(checkpoint.unpacked(state["scheduler"]))
         self.memory, self.tally, self.next_step = memory, earlier, state["step"]
+        self.watch.resume()
         return True
 
     def _place(self) -> dict[str, int]:

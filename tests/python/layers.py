@@ -42,7 +42,7 @@ PYTHON_ROWS = (
     {"text", "verdict", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "taxonomy"},
-    {"trainer", "steps", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings"}
+    {"trainer", "steps", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings", "canaries"}
     | {"run_directory", "world"},
     {"methods"},
     {"studies"},
@@ -63,7 +63,7 @@ PYTHON_SIBLINGS = {
         ("evaluation", "steps"),
     ),
     *(("replay", "examine"), ("replay", "steps"), ("evaluation", "replay")),
-    *(("trainer", name) for name in ("checkpoint", "evaluation", "examine", "overlap", "replay", "steps")),
+    *(("trainer", name) for name in ("canaries", "checkpoint", "evaluation", "examine", "overlap", "replay", "steps")),
     *(("world", name) for name in ("evaluation", "steps", "trainer")),
     *(("run_directory", "trainer"), ("run_directory", "examine"), ("judgings", "examine")),
     *(("demo", "config"), ("commands", "demo"), ("__main__", "cli")),

@@ -105,14 +105,19 @@ def test_a_budget_stops_a_run_with_a_checkpoint_and_more_of_it_goes_on_at_no_ext
     monkeypatch.setenv("VLMPROBE_TEST_KEY", KEY)
     assert train(tmp_path / "whole", "--models", models(tmp_path / "whole.json", server)) == 0
     whole, file = sent(server), tmp_path / "models.json"
+    first = 7 * whole // 10
     run = tmp_path / "run"
-    assert train(run, "--models", models(file, server, budget={"max_calls": whole // 2})) == 3
+    assert train(run, "--models", models(file, server, budget={"max_calls": first})) == 3
     assert "the budget of tiny" in capsys.readouterr().err
-    assert sent(server) == whole + whole // 2  # to the last call
+    assert sent(server) == whole + first  # to the last call
     made = int(find(run / "checkpoints").name.removeprefix("step-"))
-    assert 0 < made < 5 and len(dump(run / "ledger.sqlite")) > 0
-    assert train(run, "--models", models(file, server, budget={"max_calls": whole // 2})) == 2
-    assert f"answerer.budget.max_calls: expected more than {whole // 2}" in capsys.readouterr().err
+    with Ledger(run / "ledger.sqlite", read_only=True) as ledger:
+        assert ledger.recorded_steps("train") == [("train", step) for step in range(made)]
+    assert made % 2 == 1  # a step that --checkpoint-every would have passed over
+    assert train(run, "--models", models(file, server, budget={"max_calls": first})) == 2
+    assert f"answerer.budget.max_calls: expected more than {first}" in capsys.readouterr().err
+    assert train(run, "--models", models(file, server, budget={"max_calls": first + 5})) == 3
+    assert sent(server) == whole + first + 5  # the whole run's budget, not this call's
     assert train(run, "--models", models(file, server, budget={"max_calls": whole})) == 0
     assert sent(server) == 2 * whole
     assert whole_state(find(run / "checkpoints")) == whole_state(find(tmp_path / "whole" / "checkpoints"))

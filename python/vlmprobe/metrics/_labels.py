@@ -1,0 +1,11 @@
+"""Labels of any kind as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+
+def codes(labels: Sequence[Hashable]) -> list[int]:
+    """Labels of any kind as numbers, in order of first appearance."""
+    codes: dict[Hashable, int] = {}
+    return [codes.setdefault(label, len(codes)) for label in labels]
