@@ -14,11 +14,11 @@ from typing import Any
 import torch
 
 from vlmprobe import metrics
+from vlmprobe.asked import Asker
 from vlmprobe.examine import examine
 from vlmprobe.ledger import Ledger, recorded
 from vlmprobe.ledger.records import QuestionRecord, StepRecord
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
-from vlmprobe.questioner import Questioner
 from vlmprobe.replay import annotator_of, examined_again
 from vlmprobe.steps import Annotator, judges_of, pictures_of, step_record
 from vlmprobe.text import parse_responses
@@ -135,7 +135,7 @@ def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
 
 
 def probe(
-    questioner: Questioner,
+    questioner: Asker,
     answerer: Answerer,
     verifier: Verifier,
     images_of: Callable[[int], Sequence[Picture]],
@@ -151,7 +151,8 @@ def probe(
     max_slots: int | None = None,
     resumed: bool = False,
 ) -> Tally:
-    """Has a frozen questioner ask until exactly `calls` questions have been answered.
+    """Has a frozen questioner ask until exactly `calls` questions have been answered; calls that asking takes itself
+    (`Asked.calls`) count among them.
 
     Args:
         questioner, answerer, verifier: the models; none of them is changed.
@@ -169,22 +170,24 @@ def probe(
     if calls < 1:
         raise ValueError(f"[probe] calls: expected at least 1, got {calls}")
     limit = 20 * calls if max_slots is None else max_slots
+    questioner = recorded(questioner, ledger, role="questioner")
     answerer = recorded(answerer, ledger, role="answerer")
     verifier = recorded(verifier, ledger, role="verifier")
-    tally = Tally()
+    tally, spent = Tally(), 0
     for step in itertools.count():
         images = images_of(step)
-        rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
-        questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
-        pictures = pictures_of(images, rollouts, questions)
-        known = None
         if ledger is not None:
             ledger.at(run, phase, step)
-            known = ledger.step(run, phase, step)
+        rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
+        spent += rollouts.calls
+        questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
+        pictures = pictures_of(images, rollouts, questions)
+        known = None if ledger is None else ledger.step(run, phase, step)
         if known is not None and not resumed:
             raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
+        left = max(0, calls - tally.calls - spent)
         if known is None:
-            examined = examine(pictures, questions, answerer=answerer, verifier=verifier, max_calls=calls - tally.calls)
+            examined = examine(pictures, questions, answerer=answerer, verifier=verifier, max_calls=left)
         else:
             examined = examined_again(known, questions)
         record = step_record(
@@ -204,6 +207,6 @@ def probe(
         if ledger is not None:
             ledger.record(record)
         tally.add(record)
-        if tally.calls >= calls or len(tally.rows) >= limit:
+        if tally.calls + spent >= calls or len(tally.rows) >= limit:
             break
     return tally.first(calls)

@@ -6,12 +6,13 @@ import copy
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from vlmprobe import grpo
-from vlmprobe._checks import check_count, check_positive
+from vlmprobe._checks import check_count, check_positive, check_rows
 from vlmprobe.models.hf import VisionLanguageModel
 from vlmprobe.models.protocols import Picture
 from vlmprobe.rollout import Rollouts, completion_states, decode, sample
@@ -132,6 +133,38 @@ class Questioner:
         group = torch.arange(len(images)).repeat_interleave(group_size)
         return Rollouts(tokens, logp, mask, group, texts, ends, prompts)
 
+    @torch.no_grad()
+    def say(self, images: Sequence[Picture], texts: Sequence[str], *, k: int) -> Rollouts:
+        """Given completions as if they had been sampled, with their log-probabilities under the present weights.
+
+        Args:
+            images: [I] pictures.
+            texts: [I] a completion about each.
+            k: questions that the prompt asks for.
+
+        Raises:
+            ValueError: unequal lengths; a completion of more than `max_new_tokens` tokens with its end, or with a token
+                that completions may not hold.
+        """
+        check_count("say", "k", k)
+        check_rows("say", "texts", len(images), texts)
+        encode, end = self.model.processor.tokenizer.encode, self.model.eos_ids[0]
+        rows = [[*encode(text, add_special_tokens=False), end] for text in texts]
+        tokens = torch.full((len(rows), max(map(len, rows))), end)
+        mask = torch.zeros_like(tokens, dtype=torch.bool)
+        banned = set(self.model.banned_tokens.tolist())
+        for i, row in enumerate(rows):
+            if len(row) > self.max_new_tokens or banned & set(row):
+                expected = f"at most {self.max_new_tokens} tokens, none of them special"
+                raise ValueError(f"[say] texts[{i}]: expected {expected}, got {len(row)}")
+            tokens[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), True
+        prompts = self.model.prompts(images, [self.prompt.replace("{k}", str(k))] * len(images))
+        said, ends = decode(self.model, tokens, mask)
+        group = torch.arange(len(images))
+        empty = torch.zeros(tokens.shape)
+        rollouts = Rollouts(tokens.to(self.model.device), empty, mask.to(self.model.device), group, said, ends, prompts)
+        return replace(rollouts, logp=self._logp(self.model, rollouts))
+
     def loss(self, rollouts: Rollouts, advantages: Tensor, *, options: grpo.LossOptions) -> grpo.Loss:
         """The GRPO loss of the rollouts under the present weights; `loss.backward()` fills the gradients.
 
@@ -169,14 +202,17 @@ class Questioner:
     def _reference_logp(self, rollouts: Rollouts) -> Tensor:
         model = self.reference
         with model.without_adapters() if model is self.model else nullcontext():
-            return grpo.linear_logp(
-                self._states(model, rollouts),
-                model.head,
-                rollouts.tokens,
-                temperature=self.temperature,
-                mask=rollouts.mask,
-                banned=model.banned_tokens,
-            ).logp
+            return self._logp(model, rollouts)
+
+    def _logp(self, model: VisionLanguageModel, rollouts: Rollouts) -> Tensor:
+        return grpo.linear_logp(
+            self._states(model, rollouts),
+            model.head,
+            rollouts.tokens,
+            temperature=self.temperature,
+            mask=rollouts.mask,
+            banned=model.banned_tokens,
+        ).logp
 
 
 def sharing_pays_in_sampling(prompt: int, group_size: int) -> bool:

@@ -43,6 +43,14 @@ class Rollouts:
     prompts: Prompts
     """The I prompts, one per image."""
 
+    calls: int = 0
+    """Answerer calls that asking took."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """[B] int64 tokens of each completion."""
+        return self.mask.sum(1)
+
     def __len__(self) -> int:
         return len(self.tokens)
 

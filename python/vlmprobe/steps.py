@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from vlmprobe import grpo, reward
+from vlmprobe.asked import Asked
 from vlmprobe.examine import Examined
 from vlmprobe.ledger.records import (
     AnswerRecord,
@@ -34,7 +35,7 @@ Annotator = Callable[[Picture, str, Reply | None], Mapping[str, Any]]
 """(picture, question, reply or None) to what is known besides, for the ledger."""
 
 
-def pictures_of(images: Sequence[Picture], rollouts: Rollouts, questions: Questions) -> list[Picture]:
+def pictures_of(images: Sequence[Picture], rollouts: Asked, questions: Questions) -> list[Picture]:
     """[Q] the picture that each question is about."""
     return [images[int(rollouts.group[sequence])] for sequence in questions.sequence.tolist()]
 
@@ -155,7 +156,7 @@ def step_record(
     phase: str,
     step: int,
     images: Sequence[Picture],
-    rollouts: Rollouts,
+    rollouts: Asked,
     questions: Questions,
     pictures: Sequence[Picture],
     examined: Examined,
@@ -168,7 +169,12 @@ def step_record(
     judges: Sequence[JudgeRecord] = (),
     numbers: Mapping[str, float] | None = None,
 ) -> StepRecord:
-    """Everything about the step, as rows for the ledger."""
+    """Everything about the step, as rows for the ledger.
+
+    Args:
+        advantages: [B], or [B, T] of `Rollouts`.
+    """
+    per_sequence = None if advantages is None else _of_sequence(advantages, cast(Rollouts, rollouts))
 
     def sequence(i: int) -> SequenceRecord:
         return SequenceRecord(
@@ -176,9 +182,9 @@ def step_record(
             image=images[int(rollouts.group[i])].id,
             group=int(rollouts.group[i]),
             text=rollouts.texts[i],
-            tokens=int(rollouts.mask[i].sum()),
+            tokens=int(rollouts.lengths[i]),
             reward=None if rewards is None else float(rewards.total[i]),
-            advantage=None if advantages is None else float(_of_sequence(advantages, rollouts)[i]),
+            advantage=None if per_sequence is None else float(per_sequence[i]),
         )
 
     def question(i: int) -> QuestionRecord:

@@ -41,7 +41,7 @@ PYTHON_ROWS = (
     {"_core", "_native", "_optional", "_build_info", "_checks", "_files"},
     {"text", "verdict", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
-    {"questioner", "rollout", "taxonomy"},
+    {"questioner", "rollout", "asked", "taxonomy"},
     {"trainer", "steps", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings", "canaries"}
     | {"run_directory", "world"},
     {"methods"},

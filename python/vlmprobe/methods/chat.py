@@ -1,0 +1,117 @@
+"""Zero-shot with any model that is asked by message: the prompt `questioner`, nothing trained."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vlmprobe._checks import check_count
+from vlmprobe.asked import Completions
+from vlmprobe.examine import BudgetSpent
+from vlmprobe.models.encoded_images import EncodedImages
+from vlmprobe.models.model import Message, Model, ModelReply, Request, Sampling, Status
+from vlmprobe.models.prompt_files import PromptFiles
+from vlmprobe.models.protocols import Picture
+
+ASKING = Sampling(temperature=1.0, max_tokens=512)
+
+
+class ChatAsker:
+    """A model behind `vlmprobe.models.model.Model` that is told to ask.
+
+    Args:
+        model: who asks.
+        prompts: `questioner` is used; by default the package's.
+        sampling: its seed, if it has one, is the first of a row of seeds, one for each completion.
+        images: pictures already encoded, to share with a judge.
+
+    Example:
+        >>> probe(ChatAsker(client), answerer, verifier, images_of, calls=1000, k=2, seed=0)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        prompts: PromptFiles | None = None,
+        sampling: Sampling = ASKING,
+        images: EncodedImages | None = None,
+    ):
+        self.model, self._sampling = model, sampling
+        self._prompts, self._images = prompts or PromptFiles.load(), images or EncodedImages()
+
+    @property
+    def identity(self) -> str:
+        """The model's, with prompt and temperature."""
+        return (
+            f"{self.model.identity} [questioner {self._prompts.sha256('questioner')[:12]}; {sampled(self._sampling)}]"
+        )
+
+    def with_model(self, model: Model) -> ChatAsker:
+        """The same, asking through another model."""
+        other = copy.copy(self)
+        other.model = model
+        return other
+
+    def ask(self, images: Sequence[Picture], *, k: int, group_size: int = 1, seed: int, step: int) -> Completions:
+        """See `vlmprobe.asked.Asker`.
+
+        Raises:
+            BudgetSpent: the model's budget did not last.
+            RuntimeError: no completion at all came back.
+        """
+        check_count("ChatAsker.ask", "k", k)
+        text = self._prompts.render("questioner", k=k)
+        turns = [Message(role="user", text=text, images=[self._images(image)]) for image in images]
+        return Completions.of(completions(self.model, turns, group_size, self._sampling, seed=seed, step=step))
+
+
+def completions(
+    model: Model, turns: Sequence[Message], group_size: int, sampling: Sampling, *, seed: int, step: int
+) -> list[list[str]]:
+    """What the model says to each turn, `group_size` times; what failed is left out.
+
+    Raises:
+        BudgetSpent, RuntimeError: as `ChatAsker.ask`.
+    """
+    check_count("ask", "group_size", group_size)
+    requests = [
+        Request(
+            messages=[turn],
+            sampling=_seeded(sampling, seed, step, place),
+            id=f"ask-{place}",
+            vote=step * len(turns) * group_size + place,  # equal prompts of other completions and steps are asked, too
+        )
+        for place, turn in enumerate(turn for turn in turns for _ in range(group_size))
+    ]
+    replies = model.reply(requests)
+    _check(model, replies)
+    said = [reply.text if reply.status is Status.OK else None for reply in replies]
+    return [
+        [text for text in said[i * group_size : (i + 1) * group_size] if text is not None] for i in range(len(turns))
+    ]
+
+
+def sampled(sampling: Sampling) -> str:
+    """How it is drawn, for an identity."""
+    seed = "" if sampling.seed is None else f", seed={sampling.seed}"
+    return f"t={sampling.temperature:g}, top_p={sampling.top_p:g}, n={sampling.max_tokens}{seed}"
+
+
+def _seeded(sampling: Sampling, seed: int, step: int, place: int) -> Sampling:
+    if sampling.seed is None:
+        return sampling
+    return replace(sampling, seed=(sampling.seed + 7919 * seed + 104_729 * step + place) % 2**31)
+
+
+def _check(model: Model, replies: Sequence[ModelReply]) -> None:
+    short = sum(reply.status is Status.BUDGET for reply in replies)
+    if short:
+        raise BudgetSpent(
+            f"[ask] the budget of {model.identity} is spent, {short} of {len(replies)} calls were not made"
+        )
+    if replies and not any(reply.status is Status.OK for reply in replies):
+        raise RuntimeError(
+            f"[ask] {model.identity}: expected a completion, got {replies[0].status}: {replies[0].error}"
+        )

@@ -1,0 +1,122 @@
+"""Expert Iteration: rounds of sampling, keeping what the verifier calls a failure, and learning it.
+
+Each round the questioner as it stands asks about the images until its share of the answerer's calls is spent; what was
+valid and answered wrongly is learned by SFT, k questions of a picture to a row. Source: Anthony et al. 2017; five
+rounds as in the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from vlmprobe._checks import check_count
+from vlmprobe.asked import tagged
+from vlmprobe.evaluation import Tally, probe
+from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.methods.sft import Row, SFTOptions
+from vlmprobe.methods.sft import train as learn
+from vlmprobe.models.protocols import Answerer, Picture, Verifier
+from vlmprobe.questioner import Questioner
+from vlmprobe.steps import Annotator
+
+ROUNDS = 5
+DEFAULT = SFTOptions()
+
+
+def train(
+    questioner: Questioner,
+    answerer: Answerer,
+    verifier: Verifier,
+    images_of: Callable[[int], Sequence[Picture]],
+    *,
+    calls: int,
+    k: int,
+    group_size: int = 8,
+    rounds: int = ROUNDS,
+    options: SFTOptions = DEFAULT,
+    seed: int = 0,
+    run: str = "expert iteration",
+    ledger: Ledger | None = None,
+    annotate: Annotator | None = None,
+    resumed: bool = False,
+) -> list[Tally]:
+    """Trains the questioner, in place.
+
+    Args:
+        questioner: what learns.
+        answerer, verifier: the model under test and the judge.
+        images_of: step -> its images.
+        calls: answerer calls of all rounds together, at least one a round; the first ones get what is left over.
+        k, group_size: questions per sequence, sequences per image.
+        rounds: of sampling and learning.
+        options: of learning; its k is that of the call.
+        seed: of sampling and of the order of the rows.
+        run, ledger, annotate, resumed: as in `vlmprobe.evaluation.probe`; a round is a run of its own,
+            `<run>/round-<n>`.
+
+    Returns:
+        What was asked in each round.
+
+    Raises:
+        ValueError: fewer calls than rounds.
+    """
+    check_count("expert_iteration.train", "rounds", rounds)
+    if calls < rounds:
+        raise ValueError(f"[expert_iteration.train] calls: expected at least {rounds}, one a round, got {calls}")
+    tallies = []
+    for number in range(rounds):
+        name = f"{run}/round-{number}"
+        if ledger is not None:
+            ledger.begin(RunRecord(id=name, config={"of": run, "round": number}))
+        pictures: dict[int, Picture] = {}
+        tally = probe(
+            questioner,
+            answerer,
+            verifier,
+            _remembered(images_of, pictures),
+            calls=calls // rounds + (number < calls % rounds),
+            k=k,
+            group_size=group_size,
+            seed=seed + number,
+            run=name,
+            phase=f"round-{number}",
+            ledger=ledger,
+            annotate=annotate,
+            resumed=resumed,
+        )
+        rows = failures(tally, pictures, k)
+        if rows:
+            learn(questioner, rows, replace(options, k=k, seed=seed + number))
+        if ledger is not None:
+            ledger.finish(name)
+        tallies.append(tally)
+    return tallies
+
+
+def failures(tally: Tally, pictures: dict[int, Picture], k: int) -> list[Row]:
+    """Rows of k failures each, of one picture, in the order in which they were asked; a picture's last row may repeat
+    its earlier ones to have k. No text twice for one picture."""
+    found: dict[int, dict[str, None]] = {}
+    for image, question in tally.failures():
+        found.setdefault(image, {}).setdefault(question.text)
+    rows = []
+    for image, texts in found.items():
+        each = list(texts)
+        for first in range(0, len(each), k):
+            some = each[first : first + k]
+            some += [text for text in each if text not in some][: k - len(some)]
+            if len(some) == k:
+                rows.append(Row(pictures[image], tagged(some)))
+    return rows
+
+
+def _remembered(
+    images_of: Callable[[int], Sequence[Picture]], pictures: dict[int, Picture]
+) -> Callable[[int], Sequence[Picture]]:
+    def of(step: int) -> Sequence[Picture]:
+        images = images_of(step)
+        pictures.update({image.id: image for image in images})
+        return images
+
+    return of

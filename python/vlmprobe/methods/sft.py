@@ -1,0 +1,88 @@
+"""SFT: the questioner learns to ask questions that are known to show failures.
+
+Rows are pictures with completions (`vlmprobe.asked.tagged` makes one of questions). The loss is the token cross-entropy
+of the completion after the questioner's own prompt, mean over tokens. It needs no loss of its own: the policy gradient
+of an on-policy token with advantage 1 is that of its log-probability, so it is `Questioner.loss` without a KL term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from vlmprobe import grpo
+from vlmprobe._checks import check_count, check_positive
+from vlmprobe.data.order import epoch_order
+from vlmprobe.models.protocols import Picture
+from vlmprobe.questioner import Questioner
+from vlmprobe.steps import update
+
+LOSS = replace(grpo.PAPER, beta=0.0, reduction="dapo")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is to be said about a picture."""
+
+    image: Picture
+    completion: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFTOptions:
+    """How rows are learned."""
+
+    epochs: int = 1
+    """Times that each row is seen, in an order of its own each time."""
+    batch: int = 16
+    """Rows per update."""
+    k: int = 2
+    """Questions that the prompt asks for: those of the rows."""
+    learning_rate: float = 1e-5
+    """Of AdamW; constant."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    seed: int = 0
+    """Of the order."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "k"):
+            check_count("SFTOptions", name, getattr(self, name))
+        for name in ("learning_rate", "max_grad_norm"):
+            check_positive("SFTOptions", name, getattr(self, name))
+
+
+def train(questioner: Questioner, rows: Sequence[Row], options: SFTOptions = SFTOptions()) -> list[float]:
+    """Trains the questioner on the rows, in place.
+
+    Args:
+        questioner: what learns.
+        rows: pictures and completions.
+        options: see `SFTOptions`.
+
+    Returns:
+        The loss of each update before it, in nats per token.
+
+    Raises:
+        ValueError: no row; a completion that is longer than the questioner may write, or has a word it cannot write.
+    """
+    if not rows:
+        raise ValueError("[sft.train] rows: expected at least one, got none")
+    optimizer = torch.optim.AdamW(questioner.parameters(), lr=options.learning_rate, weight_decay=0.0)
+    losses = []
+    for epoch in range(options.epochs):
+        order = epoch_order(len(rows), seed=options.seed, epoch=epoch)
+        for first in range(0, len(rows), options.batch):
+            some = [rows[i] for i in order[first : first + options.batch]]
+            losses.append(_learn(questioner, optimizer, some, options))
+    return losses
+
+
+def _learn(questioner: Questioner, optimizer: torch.optim.Optimizer, rows: Sequence[Row], options: SFTOptions) -> float:
+    said = questioner.say([row.image for row in rows], [row.completion for row in rows], k=options.k)
+    count = int(said.mask.sum())
+    loss = questioner.loss(said, torch.ones(len(said)), options=LOSS)
+    update(optimizer, loss.loss, max_grad_norm=options.max_grad_norm)
+    return -float((said.logp * said.mask).sum()) / count

@@ -1,0 +1,283 @@
+"""The methods on the embedded world and behind an endpoint: exact budgets, equal evaluations, each as it says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vlmprobe import grpo
+from vlmprobe._native import core
+from vlmprobe.asked import Asker, Completions, tagged
+from vlmprobe.evaluation import probe
+from vlmprobe.examine import BudgetSpent
+from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.methods import ChatAsker, ConMeAsker, RandomValid, Sweep, expert_iteration, sft
+from vlmprobe.models.model import ModelReply, Status
+from vlmprobe.models.replies import Reply
+from vlmprobe.questioner import Questioner
+from vlmprobe.text import parse_responses
+from vlmprobe.trainer import in_order
+from vlmprobe.world import tiny
+from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
+from vlmprobe.world.source import WorldImages, scene_of
+from vlmprobe.world.truth import annotator
+from vlmprobe.world.verifiers import OracleVerifier
+
+IMAGES = WorldImages(6, seed=31)
+PICTURES = [IMAGES[i] for i in range(6)]
+
+
+class Saying:
+    """Writes what `said(text, n)` gives for the last message's text and the number of the request."""
+
+    identity = "saying@1"
+
+    def __init__(self, said):
+        self.said, self.asked = said, []
+
+    def reply(self, requests):
+        replies = []
+        for request in requests:
+            turn = request.messages[-1]
+            self.asked.append((turn.text, turn.images[0].sha256, request.vote))
+            text = self.said(turn.text, len(self.asked))
+            status = text if isinstance(text, Status) else Status.OK
+            replies.append(ModelReply(status=status, text="" if isinstance(text, Status) else text, error="no"))
+        return replies
+
+
+def faulty():
+    return FaultyAnswerer(ExecutingAnswerer(), load_faults())
+
+
+def evaluated(asker, *, calls=40, k=2, ledger=None, answerer=None):
+    answerer = answerer or faulty()
+    return probe(
+        asker, answerer, OracleVerifier(), in_order(IMAGES, 3), calls=calls, k=k, seed=5, ledger=ledger,
+        annotate=annotator(answerer),
+    )  # fmt: skip
+
+
+def generated(text, number):
+    """A chat model that knows the world: valid questions, others each time."""
+    scene = scene_of(PICTURES[number % 6])
+    return tagged([core.world.sample_question(scene, 9, number, slot).question for slot in range(2)])
+
+
+ASKERS = {
+    "questioner": lambda: Questioner(tiny.load("questioner")),
+    "chat": lambda: ChatAsker(Saying(generated)),
+    "random valid": RandomValid,
+    "sweep": Sweep,
+}
+
+
+@pytest.mark.parametrize("name", ASKERS)
+def test_an_evaluation_spends_its_calls_exactly_and_two_are_equal(name, tmp_path):
+    dumps = []
+    for attempt in ("a", "b"):
+        asker = ASKERS[name]()
+        assert isinstance(asker, Asker) and asker.identity
+        with Ledger(tmp_path / attempt) as ledger:
+            ledger.begin(RunRecord(id="run"))
+            tally = evaluated(asker, ledger=ledger)
+            dumps.append(list(ledger.dump()))
+        assert tally.calls == 40 and {image for image, _ in tally.rows} <= set(range(6))
+    assert dumps[0] == dumps[1]
+
+
+@pytest.mark.parametrize("asker", [RandomValid(), Sweep()])
+def test_a_control_asks_valid_questions_only(asker):
+    tally = evaluated(asker, calls=60)
+    assert len(tally.valid()) == len(tally.rows) == 60
+    asked = asker.ask(PICTURES, k=3, group_size=2, seed=1, step=0)
+    assert len(asked) == 12 and asked.group.tolist() == [i // 2 for i in range(12)]
+    other = asker.ask(PICTURES, k=3, group_size=2, seed=1, step=1)
+    assert asked.texts != other.texts and asked.texts == asker.ask(PICTURES, k=3, group_size=2, seed=1, step=0).texts
+
+
+def test_random_questions_do_not_repeat_in_a_completion():
+    texts = RandomValid().ask(PICTURES, k=6, seed=1, step=0).texts
+    assert all(len({*parse_responses([text], k=6).text}) == 6 for text in texts)
+
+
+def test_the_sweep_goes_through_all_families():
+    families = core.world.families
+    tally = evaluated(Sweep(), calls=8 * len(families))
+    asked = [question.annotations["family"] for _, question in tally.rows]
+    share = [asked.count(family) / len(asked) for family in families]
+    assert min(share) > 0.5 / len(families) and max(share) < 2 / len(families)
+
+
+def test_a_chat_model_is_asked_once_for_each_completion_and_what_failed_is_no_invalid_question():
+    model = Saying(lambda text, n: Status.TIMEOUT if n in (2, 3, 4) else generated(text, n))
+    asked = ChatAsker(model).ask(PICTURES[:3], k=2, group_size=2, seed=0, step=4)
+    assert len(model.asked) == 6 and len({vote for _, _, vote in model.asked}) == 6
+    assert "write 2 questions" in model.asked[0][0]
+    assert asked.group.tolist() == [0, 2, 2] and len(asked.texts) == 3
+    with pytest.raises(RuntimeError, match=r"^\[ask\] saying@1: expected a completion, got timeout: no$"):
+        ChatAsker(Saying(lambda *_: Status.TIMEOUT)).ask(PICTURES[:1], k=2, seed=0, step=0)
+    with pytest.raises(BudgetSpent, match=r"1 of 1 calls were not made"):
+        ChatAsker(Saying(lambda *_: Status.BUDGET)).ask(PICTURES[:1], k=2, seed=0, step=0)
+
+
+def test_a_chat_models_completions_are_in_the_ledger_and_a_resumed_evaluation_asks_none_again(tmp_path):
+    def evaluation(model, ledger, calls, **more):
+        return probe(
+            ChatAsker(model), faulty(), OracleVerifier(), in_order(IMAGES, 3), calls=calls, k=2, seed=5, ledger=ledger,
+            **more,
+        )  # fmt: skip
+
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.begin(RunRecord(id="run"))
+        first, second = Saying(generated), Saying(lambda text, n: generated(text, n + 1000))
+        short = evaluation(first, ledger, 20)
+        asked = len(first.asked)
+        assert ledger.spent("run", "questioner").calls == asked
+        again = evaluation(second, ledger, 20, resumed=True)
+        assert second.asked == [] and again.rows == short.rows
+
+
+class Parrot:
+    identity = "parrot@1"
+
+    def answer(self, images, questions):
+        return [Reply(text=f"reply to {question}") for question in questions]
+
+
+def test_conmes_second_turn_sees_the_first_replies_and_they_cost_calls():
+    def said(text, number):
+        if "Compare each answer" not in text:
+            return tagged([f"first {number} a", f"first {number} b"])
+        return tagged([f"harder {number}"]) + " <response_2> and more </response_2>"
+
+    model = Saying(said)
+    asked = ConMeAsker(model, Parrot()).ask(PICTURES[:2], k=2, group_size=2, seed=0, step=0)
+    second = [text for text, _, _ in model.asked if "Compare each answer" in text]
+    assert len(model.asked) == 8 and len(second) == 4
+    for number, text in enumerate(second, 1):
+        assert f"first {number} a" in text and f"reply to first {number} b" in text
+    images = [image for _, image, _ in model.asked]
+    assert images[:4] == images[4:] and len(set(images)) == 2
+    assert asked.calls == 8 and asked.group.tolist() == [0, 0, 1, 1]
+    assert asked.texts[0].startswith("<response_1> harder 5")
+
+
+def test_conmes_first_turn_counts_in_the_budget_of_an_evaluation():
+    def said(text, number):
+        return generated(text, number)
+
+    model = Saying(said)
+    tally = evaluated(ConMeAsker(model, faulty()), calls=40)
+    first = sum("Compare each answer" not in text for text, _, _ in model.asked) * 2
+    assert tally.calls + first <= 40 + 6 and tally.calls < 40
+
+
+def test_an_image_without_a_first_reply_has_no_second_turn():
+    model = Saying(lambda text, n: "no questions here" if n == 1 else generated(text, n))
+    asked = ConMeAsker(model, ExecutingAnswerer()).ask(PICTURES[:2], k=2, seed=0, step=0)
+    assert asked.group.tolist() == [1]
+
+
+def rows(count=12):
+    """Questions of one family, two to a row."""
+
+    def questions(i):
+        scene = scene_of(PICTURES[i % 6])
+        return [core.world.sample_question_of(scene, core.world.Family.count, 3, i, slot).question for slot in range(2)]
+
+    return [sft.Row(PICTURES[i % 6], tagged(questions(i))) for i in range(count)]
+
+
+def test_sft_raises_the_likelihood_of_its_rows_and_of_nothing_it_was_not_told():
+    questioner = Questioner(tiny.load("questioner"))
+    said = questioner.say([row.image for row in rows()], [row.completion for row in rows()], k=2)
+    before = float(said.logp.sum())
+    losses = sft.train(questioner, rows(), sft.SFTOptions(epochs=4, batch=6, k=2, learning_rate=3e-4))
+    assert len(losses) == 8 and sum(losses[-2:]) < 0.7 * sum(losses[:2])
+    again = questioner.say([row.image for row in rows()], [row.completion for row in rows()], k=2)
+    assert float(again.logp.sum()) > before
+    assert losses[0] > 0
+
+
+def test_the_sft_loss_is_the_cross_entropy_and_its_gradient():
+    questioner = Questioner(tiny.load("questioner"))
+    some = rows(3)
+    said = questioner.say([row.image for row in some], [row.completion for row in some], k=2)
+    assert said.texts == [row.completion for row in some]
+    hidden = questioner._states(questioner.model, said).detach().requires_grad_()
+    count = int(said.mask.sum())
+    logits = hidden @ questioner.model.head.detach().T
+    logits[..., questioner.model.banned_tokens] = -torch.inf
+    plain = -(logits.log_softmax(-1).gather(-1, said.tokens[..., None])[..., 0] * said.mask).sum() / count
+    [expected] = torch.autograd.grad(plain, hidden)
+    ours = grpo.linear_loss(
+        hidden, questioner.model.head.detach(), said.tokens, old_logp=said.logp, advantages=torch.ones(3),
+        mask=said.mask, normalizer=count, banned=questioner.model.banned_tokens, options=sft.LOSS,
+    )  # fmt: skip
+    [gradient] = torch.autograd.grad(ours.loss, hidden)
+    torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-7)
+    assert float(plain) == pytest.approx(-float((said.logp * said.mask).sum()) / count, rel=1e-5)
+
+
+def test_two_trainings_of_one_seed_are_equal():
+    ends = []
+    for _ in range(2):
+        questioner = Questioner(tiny.load("questioner"))
+        losses = sft.train(questioner, rows(), sft.SFTOptions(batch=5, learning_rate=1e-4, seed=3))
+        ends.append((losses, {n: w.clone() for n, w in questioner.model.model.named_parameters()}))
+    assert ends[0][0] == ends[1][0] and all(torch.equal(ends[0][1][name], ends[1][1][name]) for name in ends[0][1])
+
+
+def test_expert_iteration_learns_verified_failures_in_rounds_of_its_budget(tmp_path):
+    questioner, answerer = Questioner(tiny.load("questioner")), faulty()
+    before = {name: weight.clone() for name, weight in questioner.model.model.named_parameters()}
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        tallies = expert_iteration.train(
+            questioner, answerer, OracleVerifier(), in_order(IMAGES, 6), calls=302, k=2, group_size=4, rounds=3,
+            options=sft.SFTOptions(learning_rate=1e-4), ledger=ledger, annotate=annotator(answerer),
+        )  # fmt: skip
+        assert [tally.calls for tally in tallies] == [101, 101, 100]
+        assert [run.id for run in ledger.runs()] == [f"expert iteration/round-{n}" for n in range(3)]
+    assert any(tally.failures() for tally in tallies)
+    assert any(not torch.equal(before[name], w) for name, w in questioner.model.model.named_parameters())
+    for tally in tallies:
+        learned = expert_iteration.failures(tally, dict(enumerate(PICTURES)), 2)
+        wrong = {(image, question.text) for image, question in tally.failures()}
+        for row in learned:
+            texts = parse_responses([row.completion], k=2).text
+            assert len(set(texts)) == 2 and all((row.image.id, text) in wrong for text in texts)
+
+
+def test_expert_iteration_without_a_failure_changes_nothing():
+    questioner = Questioner(tiny.load("questioner"))
+    before = {name: weight.clone() for name, weight in questioner.model.model.named_parameters()}
+    expert_iteration.train(
+        questioner, ExecutingAnswerer(), OracleVerifier(), in_order(IMAGES, 6), calls=20, k=2, group_size=2, rounds=2
+    )
+    assert all(torch.equal(before[name], weight) for name, weight in questioner.model.model.named_parameters())
+
+
+def test_completions_know_their_images():
+    made = Completions.of([["a", "b"], [], ["c"]], calls=3)
+    assert (made.texts, made.group.tolist(), len(made), made.calls) == (["a", "b", "c"], [0, 0, 2], 3, 3)
+    assert made.lengths.tolist() == [0, 0, 0] and made.token_ends is None
+
+
+@pytest.mark.parametrize(
+    "call, text",
+    [
+        (lambda q: sft.train(q, []), r"\[sft\.train\] rows: expected at least one, got none"),
+        (lambda q: q.say(PICTURES[:1], ["red " * 500], k=2), r"\[say\] texts\[0\]: expected at most \d+ tokens"),
+        (lambda q: q.say(PICTURES[:1], [], k=2), r"\[say\] texts: expected 1 rows, got 0"),
+        (lambda q: sft.SFTOptions(batch=0), r"\[SFTOptions\] batch: expected at least 1, got 0"),
+        (
+            lambda q: expert_iteration.train(q, None, None, None, calls=4, k=2),
+            r"\[expert_iteration\.train\] calls: expected at least 5, one a round, got 4",
+        ),
+        (lambda q: RandomValid().ask(PICTURES, k=0, seed=0, step=0), r"\[RandomValid\.ask\] k: expected at least 1"),
+    ],
+)
+def test_wrong_input_is_named(call, text):
+    with pytest.raises(ValueError, match=text):
+        call(Questioner(tiny.load("questioner")))
