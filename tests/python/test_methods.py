@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from vlmprobe.asked import Asker, Completions, tagged
 from vlmprobe.evaluation import probe
 from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger, RunRecord
-from vlmprobe.methods import ChatAsker, ConMeAsker, RandomValid, Sweep, expert_iteration, sft
+from vlmprobe.methods import ChatAsker, ConMeAsker, RandomValid, Sweep, expert_iteration, rows, sft
 from vlmprobe.models.model import ModelReply, Status
 from vlmprobe.models.replies import Reply
 from vlmprobe.questioner import Questioner
@@ -179,7 +181,7 @@ def test_an_image_without_a_first_reply_has_no_second_turn():
     assert asked.group.tolist() == [1]
 
 
-def rows(count=12):
+def lessons(count=12):
     """Questions of one family, two to a row."""
 
     def questions(i):
@@ -191,18 +193,18 @@ def rows(count=12):
 
 def test_sft_raises_the_likelihood_of_its_rows_and_of_nothing_it_was_not_told():
     questioner = Questioner(tiny.load("questioner"))
-    said = questioner.say([row.image for row in rows()], [row.completion for row in rows()], k=2)
+    said = questioner.say([row.image for row in lessons()], [row.completion for row in lessons()], k=2)
     before = float(said.logp.sum())
-    losses = sft.train(questioner, rows(), sft.SFTOptions(epochs=4, batch=6, k=2, learning_rate=3e-4))
+    losses = sft.train(questioner, lessons(), sft.SFTOptions(epochs=4, batch=6, k=2, learning_rate=3e-4))
     assert len(losses) == 8 and sum(losses[-2:]) < 0.7 * sum(losses[:2])
-    again = questioner.say([row.image for row in rows()], [row.completion for row in rows()], k=2)
+    again = questioner.say([row.image for row in lessons()], [row.completion for row in lessons()], k=2)
     assert float(again.logp.sum()) > before
     assert losses[0] > 0
 
 
 def test_the_sft_loss_is_the_cross_entropy_and_its_gradient():
     questioner = Questioner(tiny.load("questioner"))
-    some = rows(3)
+    some = lessons(3)
     said = questioner.say([row.image for row in some], [row.completion for row in some], k=2)
     assert said.texts == [row.completion for row in some]
     hidden = questioner._states(questioner.model, said).detach().requires_grad_()
@@ -217,14 +219,14 @@ def test_the_sft_loss_is_the_cross_entropy_and_its_gradient():
     )  # fmt: skip
     [gradient] = torch.autograd.grad(ours.loss, hidden)
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-7)
-    assert float(plain) == pytest.approx(-float((said.logp * said.mask).sum()) / count, rel=1e-5)
+    assert float(plain.detach()) == pytest.approx(-float((said.logp * said.mask).sum()) / count, rel=1e-5)
 
 
 def test_two_trainings_of_one_seed_are_equal():
     ends = []
     for _ in range(2):
         questioner = Questioner(tiny.load("questioner"))
-        losses = sft.train(questioner, rows(), sft.SFTOptions(batch=5, learning_rate=1e-4, seed=3))
+        losses = sft.train(questioner, lessons(), sft.SFTOptions(batch=5, learning_rate=1e-4, seed=3))
         ends.append((losses, {n: w.clone() for n, w in questioner.model.model.named_parameters()}))
     assert ends[0][0] == ends[1][0] and all(torch.equal(ends[0][1][name], ends[1][1][name]) for name in ends[0][1])
 
@@ -258,6 +260,48 @@ def test_expert_iteration_without_a_failure_changes_nothing():
     assert all(torch.equal(before[name], weight) for name, weight in questioner.model.model.named_parameters())
 
 
+def test_rows_come_from_files_of_two_kinds_and_from_an_export(tmp_path):
+    given = [(IMAGES[i % 2].key, f"is there a star {i}?") for i in range(5)] + [(IMAGES[5].key, "alone?")]
+    lines = [{"image": key, "question": text, "more": 1} for key, text in given]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    found = rows.read_rows(tmp_path / "rows.jsonl", IMAGES, k=2)
+    assert [(row.image.id, parse_responses([row.completion], k=2).text) for row in found] == [
+        (0, ["is there a star 0?", "is there a star 2?"]),
+        (0, ["is there a star 4?", "is there a star 0?"]),
+        (1, ["is there a star 1?", "is there a star 3?"]),
+    ]
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pytest.importorskip("pyarrow").Table.from_pylist(lines)
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    assert [r.completion for r in rows.read_rows(tmp_path / "rows.parquet", IMAGES, k=2)] == [
+        r.completion for r in found
+    ]
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.begin(RunRecord(id="run"))
+        evaluated(RandomValid(), calls=30, ledger=ledger)
+        assert ledger.export(tmp_path / "all.jsonl") == 30
+    assert (
+        sum(len(parse_responses([r.completion], k=1).text) for r in rows.read_rows(tmp_path / "all.jsonl", IMAGES, k=1))
+        > 20
+    )
+
+
+def test_the_worlds_rows_are_failures_of_other_faults_and_none_of_those_under_test():
+    other = FaultyAnswerer(ExecutingAnswerer(), load_faults(rows.OTHER_FAULTS))
+    tested, oracle = faulty(), OracleVerifier()
+    found = rows.world_rows(WorldImages(24, seed=8), k=1)
+    pairs = [(row.image, parse_responses([row.completion], k=1).text[0]) for row in found]
+    images, questions = [image for image, _ in pairs], [text for _, text in pairs]
+    for answerer, right in ((other, False), (tested, True)):
+        replies = [reply.text for reply in answerer.answer(images, questions)]
+        verdicts = [judgement.correct for judgement in oracle.correctness(images, questions, replies)]
+        assert len(verdicts) > 30 and verdicts == [right] * len(verdicts)
+    reached = [set(tested.exposure(image, text).reached) for image, text in pairs]
+    assert not any(reached)
+    hit = {fault for image, text in pairs for fault in other.exposure(image, text).reached}
+    assert len(hit) >= 12
+
+
 def test_completions_know_their_images():
     made = Completions.of([["a", "b"], [], ["c"]], calls=3)
     assert (made.texts, made.group.tolist(), len(made), made.calls) == (["a", "b", "c"], [0, 0, 2], 3, 3)
@@ -265,10 +309,33 @@ def test_completions_know_their_images():
 
 
 @pytest.mark.parametrize(
+    "line, text",
+    [
+        ("[]", r"line 1: expected an object, got list"),
+        ("{", r"line 1: expected JSON"),
+        ('{"image": "scene-31-0"}', r"line 1: question: expected a text, got None"),
+        (
+            '{"image": "nowhere", "question": "why?"}',
+            r"line 1: image: expected the key of a picture of the source, got",
+        ),
+    ],
+)
+def test_a_wrong_line_of_rows_is_named(line, text, tmp_path):
+    (tmp_path / "rows.jsonl").write_text(line + "\n")
+    with pytest.raises(ValueError, match=r"^\[read_rows\] rows\.jsonl, " + text):
+        rows.read_rows(tmp_path / "rows.jsonl", IMAGES, k=2)
+
+
+@pytest.mark.parametrize(
     "call, text",
     [
         (lambda q: sft.train(q, []), r"\[sft\.train\] rows: expected at least one, got none"),
         (lambda q: q.say(PICTURES[:1], ["red " * 500], k=2), r"\[say\] texts\[0\]: expected at most \d+ tokens"),
+        (
+            lambda q: rows.read_rows("rows.csv", IMAGES, k=2),
+            r"\[read_rows\] path: expected a name that ends in \.jsonl",
+        ),
+        (lambda q: rows.read_rows("none.jsonl", IMAGES, k=2), r"\[read_rows\] path: expected a file, got 'none"),
         (lambda q: q.say(PICTURES[:1], [], k=2), r"\[say\] texts: expected 1 rows, got 0"),
         (lambda q: sft.SFTOptions(batch=0), r"\[SFTOptions\] batch: expected at least 1, got 0"),
         (

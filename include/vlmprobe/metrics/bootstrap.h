@@ -36,7 +36,7 @@ struct ClusterSums {
   std::span<const double> successes, totals;
 };
 
-Difference paired_difference(const ClusterSums& a, const ClusterSums& b, std::uint64_t seed,
-                             std::int64_t draws = 10000, double confidence = 0.95);
+Difference paired_difference(const ClusterSums& a, const ClusterSums& b, std::uint64_t seed, std::int64_t draws = 10000,
+                             double confidence = 0.95);
 
 }  // namespace vlmprobe::metrics

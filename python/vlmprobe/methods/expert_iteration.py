@@ -7,13 +7,13 @@ rounds as in the paper.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from vlmprobe._checks import check_count
-from vlmprobe.asked import tagged
 from vlmprobe.evaluation import Tally, probe
 from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.methods.rows import rows_of
 from vlmprobe.methods.sft import Row, SFTOptions
 from vlmprobe.methods.sft import train as learn
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
@@ -94,21 +94,9 @@ def train(
     return tallies
 
 
-def failures(tally: Tally, pictures: dict[int, Picture], k: int) -> list[Row]:
-    """Rows of k failures each, of one picture, in the order in which they were asked; a picture's last row may repeat
-    its earlier ones to have k. No text twice for one picture."""
-    found: dict[int, dict[str, None]] = {}
-    for image, question in tally.failures():
-        found.setdefault(image, {}).setdefault(question.text)
-    rows = []
-    for image, texts in found.items():
-        each = list(texts)
-        for first in range(0, len(each), k):
-            some = each[first : first + k]
-            some += [text for text in each if text not in some][: k - len(some)]
-            if len(some) == k:
-                rows.append(Row(pictures[image], tagged(some)))
-    return rows
+def failures(tally: Tally, pictures: Mapping[int, Picture], k: int) -> list[Row]:
+    """The failures as rows for SFT; see `methods.rows`."""
+    return rows_of(((pictures[image], question.text) for image, question in tally.failures()), k)
 
 
 def _remembered(

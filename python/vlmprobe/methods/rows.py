@@ -1,0 +1,141 @@
+"""Rows for SFT: questions that are known to show failures, from a file or from the embedded world.
+
+Of each picture, k questions make a completion; the last one of a picture repeats earlier questions to have k. No text
+is there twice for one picture, and pictures with fewer than k questions are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vlmprobe._checks import check_count
+from vlmprobe._optional import require
+from vlmprobe.asked import tagged
+from vlmprobe.data.source import ImageSource
+from vlmprobe.methods.controls import RandomValid
+from vlmprobe.methods.sft import Row
+from vlmprobe.models.protocols import Answerer, Picture, Verifier
+from vlmprobe.text import parse_responses
+from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
+from vlmprobe.world.verifiers import OracleVerifier
+
+OTHER_FAULTS = Path(__file__).parents[1] / "world" / "other_faults.json"
+"""Faults none of which the shipped answerer under test has."""
+
+
+def rows_of(questions: Iterable[tuple[Picture, str]], k: int) -> list[Row]:
+    """Rows of k questions each, pictures and questions in the order in which they come first.
+
+    Raises:
+        ValueError: k below 1.
+    """
+    check_count("rows_of", "k", k)
+    pictures: dict[int, Picture] = {}
+    texts: dict[int, dict[str, None]] = {}
+    for picture, text in questions:
+        pictures.setdefault(picture.id, picture)
+        texts.setdefault(picture.id, {}).setdefault(text)
+    return [Row(pictures[image], tagged(some)) for image, own in texts.items() for some in _cut(list(own), k)]
+
+
+def _cut(texts: Sequence[str], k: int) -> Iterator[list[str]]:
+    for first in range(0, len(texts) if len(texts) >= k else 0, k):
+        some = list(texts[first : first + k])
+        yield some + [text for text in texts if text not in some][: k - len(some)]
+
+
+def read_rows(path: str | Path, images: ImageSource, *, k: int) -> list[Row]:
+    """Rows from a file of questions.
+
+    Args:
+        path: `.jsonl` or `.parquet` with the columns `image`, a picture's key in the source, and `question`; further
+            columns are passed over. What `vlmprobe export` writes has `image_key` instead, which will do as well.
+        images: where the pictures are.
+        k: questions per completion.
+
+    Raises:
+        ValueError: another ending, a line that is no object, a column that is missing, a key that is not in the source;
+            names the line.
+        ModuleNotFoundError: Parquet without pyarrow; names the extra.
+    """
+    path = Path(path)
+    readers = {".jsonl": _jsonl, ".parquet": _parquet}
+    if path.suffix not in readers:
+        raise ValueError(f"[read_rows] path: expected a name that ends in .jsonl or .parquet, got {path.name!r}")
+    if not path.is_file():
+        raise ValueError(f"[read_rows] path: expected a file, got {str(path)!r}")
+    pictures = {picture.key: picture for picture in (images[i] for i in range(len(images)))}
+    return rows_of((_question(where, row, pictures) for where, row in readers[path.suffix](path)), k)
+
+
+def _question(where: str, row: Any, pictures: Mapping[str, Picture]) -> tuple[Picture, str]:
+    if not isinstance(row, Mapping):
+        raise ValueError(f"[read_rows] {where}: expected an object, got {type(row).__name__}")
+    key, text = row.get("image_key", row.get("image")), row.get("question")
+    for name, value in (("image", key), ("question", text)):
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"[read_rows] {where}: {name}: expected a text, got {value!r:.60}")
+    if key not in pictures:
+        raise ValueError(f"[read_rows] {where}: image: expected the key of a picture of the source, got {key!r:.60}")
+    return pictures[str(key)], str(text)
+
+
+def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                yield f"{path.name}, line {number}", json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"[read_rows] {path.name}, line {number}: expected JSON ({error})") from None
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
+    table = require("pyarrow.parquet", extra="parquet").read_table(path)
+    for number, row in enumerate(table.to_pylist(), 1):
+        yield f"{path.name}, row {number}", row
+
+
+def world_rows(
+    images: ImageSource,
+    *,
+    k: int,
+    per_image: int = 64,
+    seed: int = 0,
+    answerer: Answerer | None = None,
+    verifier: Verifier | None = None,
+) -> list[Row]:
+    """Failures of another answerer than the one under test: valid questions drawn at random that it gets wrong.
+
+    Args:
+        images: of the world.
+        k: questions per completion.
+        per_image: questions that are tried on each picture.
+        seed: of the questions.
+        answerer: by default the executing one with `OTHER_FAULTS`.
+        verifier: by default the oracle.
+
+    Raises:
+        ValueError: k or per_image below 1.
+    """
+    check_count("world_rows", "per_image", per_image)
+    answerer = answerer or FaultyAnswerer(ExecutingAnswerer(), load_faults(OTHER_FAULTS))
+    verifier = verifier or OracleVerifier()
+    pictures = [images[i] for i in range(len(images))]
+    asked = RandomValid().ask(pictures, k=per_image, seed=seed, step=0)
+    parsed = parse_responses(asked.texts, k=per_image)
+    shown = [
+        (pictures[int(asked.group[s])], text)
+        for s, text, ok in zip(parsed.sequence.tolist(), parsed.text, parsed.ok.tolist(), strict=True)
+        if ok
+    ]
+    replies = answerer.answer([picture for picture, _ in shown], [text for _, text in shown])
+    said = zip(shown, replies, strict=True)
+    answered = [(picture, text, reply.text) for (picture, text), reply in said if reply.text is not None]
+    verdicts = verifier.correctness(*(list(column) for column in zip(*answered, strict=True))) if answered else []
+    wrong = [row[:2] for row, verdict in zip(answered, verdicts, strict=True) if verdict.correct is False]
+    return rows_of(wrong, k)
