@@ -23,6 +23,7 @@ void bind_metrics(pybind11::module_& parent) {
       .def_readonly("n_unscored", &Rate::n_unscored)
       .def_readonly("n_effective", &Rate::n_effective)
       .def_readonly("design_effect", &Rate::design_effect)
+      .def_readonly("df", &Rate::df)
       .def_readonly("clusters", &Rate::clusters);
   module.def("rate", py::overload_cast<const at::Tensor&, const at::Tensor&, double>(&rate), release(),
              py::arg("successes"), py::arg("cluster"), py::arg("confidence"));
@@ -33,16 +34,34 @@ void bind_metrics(pybind11::module_& parent) {
       .def_readonly("p", &Difference::p)
       .def_readonly("clusters", &Difference::clusters)
       .def_readonly("draws", &Difference::draws);
+  py::class_<Ratio>(module, "Ratio")
+      .def_readonly("value", &Ratio::value)
+      .def_readonly("low", &Ratio::low)
+      .def_readonly("high", &Ratio::high)
+      .def_readonly("clusters", &Ratio::clusters)
+      .def_readonly("draws", &Ratio::draws);
   using Sums = std::vector<double>;
   module.def(
-      "paired_difference",
-      [](const Sums& successes_a, const Sums& totals_a, const Sums& successes_b, const Sums& totals_b,
-         std::uint64_t seed, std::int64_t draws, double confidence) {
-        return paired_difference({successes_a, totals_a}, {successes_b, totals_b}, seed, draws, confidence);
+      "ratio",
+      [](const Sums& successes, const Sums& totals, std::uint64_t seed, std::int64_t draws, double confidence) {
+        return ratio({successes, totals}, seed, draws, confidence);
       },
-      release(), py::arg("successes_a"), py::arg("totals_a"), py::arg("successes_b"), py::arg("totals_b"),
-      py::arg("seed"), py::arg("draws"), py::arg("confidence"));
+      release(), py::arg("successes"), py::arg("totals"), py::arg("seed"), py::arg("draws"), py::arg("confidence"));
+  using Compare = Difference (*)(const ClusterSums&, const ClusterSums&, std::uint64_t, std::int64_t, double);
+  const auto def_difference = [&](const char* name, Compare compare) {
+    module.def(
+        name,
+        [compare](const Sums& successes_a, const Sums& totals_a, const Sums& successes_b, const Sums& totals_b,
+                  std::uint64_t seed, std::int64_t draws, double confidence) {
+          return compare({successes_a, totals_a}, {successes_b, totals_b}, seed, draws, confidence);
+        },
+        release(), py::arg("successes_a"), py::arg("totals_a"), py::arg("successes_b"), py::arg("totals_b"),
+        py::arg("seed"), py::arg("draws"), py::arg("confidence"));
+  };
+  def_difference("paired_difference", &paired_difference);
+  def_difference("ratio_difference", &ratio_difference);
   module.def("t_quantile", &t_quantile, py::arg("p"), py::arg("df"));
+  module.def("normal_quantile", &normal_quantile, py::arg("p"));
 
   module.def("entropy", [](const Labels& labels) { return entropy<std::int64_t>(labels); }, release());
   module.def(

@@ -3,49 +3,90 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string_view>
 #include <vector>
 
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/random.h"
+#include "vlmprobe/metrics/rates.h"
 
 namespace vlmprobe::metrics {
 namespace {
 
-constexpr auto kOp = "metrics::paired_difference";
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-void check(const char* name, const ClusterSums& sums, std::size_t clusters) {
-  expect(sums.successes.size() == clusters && sums.totals.size() == clusters, kOp,
+struct Settings {
+  std::string_view op;
+  std::uint64_t seed;
+  std::int64_t draws;
+  double confidence;
+};
+
+void check(const Settings& settings) {
+  const auto& [op, seed, draws, confidence] = settings;
+  expect(draws >= 1 && draws < (std::int64_t{1} << 32), op, "draws: expected 1 to 2^32 - 1, got {}", draws);
+  expect(confidence > 0 && confidence < 1, op, "confidence: expected a number in (0, 1), got {}", confidence);
+}
+
+void check(std::string_view op, const char* name, const ClusterSums& sums, std::size_t clusters) {
+  expect(sums.successes.size() == clusters && sums.totals.size() == clusters, op,
          "{}: expected {} clusters, got {} successes and {} totals", name, clusters, sums.successes.size(),
          sums.totals.size());
   for (std::size_t c = 0; c < clusters; ++c)
-    expect(sums.successes[c] >= 0 && sums.successes[c] <= sums.totals[c] && std::isfinite(sums.totals[c]), kOp,
+    expect(std::isfinite(sums.successes[c]) && std::isfinite(sums.totals[c]) && sums.totals[c] >= 0, op,
+           "{}: cluster {}: expected a finite sum over a total of 0 or more, got {} over {}", name, c,
+           sums.successes[c], sums.totals[c]);
+}
+
+void check_rates(std::string_view op, const char* name, const ClusterSums& sums) {
+  for (std::size_t c = 0; c < sums.totals.size(); ++c)
+    expect(sums.successes[c] >= 0 && sums.successes[c] <= sums.totals[c], op,
            "{}: cluster {}: expected 0 to {} successes, got {}", name, c, sums.totals[c], sums.successes[c]);
 }
 
-struct Sums {
-  double successes_a = 0, totals_a = 0, successes_b = 0, totals_b = 0;
-  void add(const ClusterSums& a, const ClusterSums& b, std::size_t c) {
-    successes_a += a.successes[c], totals_a += a.totals[c];
-    successes_b += b.successes[c], totals_b += b.totals[c];
-  }
-  bool whole() const { return totals_a > 0 && totals_b > 0; }
-  double difference() const {
-    return whole() ? successes_a / totals_a - successes_b / totals_b : std::numeric_limits<double>::quiet_NaN();
-  }
+// NaN over a total of 0.
+struct Sum {
+  double successes = 0, totals = 0;
+  void add(const ClusterSums& sums, std::size_t c) { successes += sums.successes[c], totals += sums.totals[c]; }
+  double ratio() const { return totals > 0 ? successes / totals : std::numeric_limits<double>::quiet_NaN(); }
 };
 
-std::vector<double> resampled(const ClusterSums& a, const ClusterSums& b, std::uint64_t seed, std::int64_t draws) {
-  const auto clusters = static_cast<double>(a.totals.size());
-  std::vector<double> differences;
-  differences.reserve(static_cast<std::size_t>(draws));
-  for (std::int64_t draw = 0; draw < draws; ++draw) {
-    random::Sequence sequence(seed, random::Stream::kBootstrap, static_cast<std::uint32_t>(draw));
-    Sums sums;
-    for (std::size_t i = 0; i < a.totals.size(); ++i)
-      sums.add(a, b, static_cast<std::size_t>(sequence.uniform() * clusters));
-    if (sums.whole()) differences.push_back(sums.difference());
+struct One {
+  const ClusterSums& sums;
+  Sum sum{};
+  void add(std::size_t c) { sum.add(sums, c); }
+  double value() const { return sum.ratio(); }
+};
+
+struct Two {
+  const ClusterSums &a, &b;
+  Sum sum_a{}, sum_b{};
+  void add(std::size_t c) { sum_a.add(a, c), sum_b.add(b, c); }
+  double value() const { return sum_a.ratio() - sum_b.ratio(); }
+};
+
+template <class Statistic>
+double whole(Statistic statistic, std::size_t clusters) {
+  for (std::size_t c = 0; c < clusters; ++c) statistic.add(c);
+  return statistic.value();
+}
+
+// The expanded draws in order; none where nothing is known.
+template <class Statistic>
+std::vector<double> expanded(const Statistic& empty, double value, std::size_t clusters, const Settings& settings) {
+  std::vector<double> drawn;
+  if (clusters < 2 || std::isnan(value)) return drawn;
+  const double m = static_cast<double>(clusters), upper = (1 + settings.confidence) / 2;
+  const double wider = std::sqrt(m / (m - 1)) * t_quantile(upper, m - 1) / normal_quantile(upper);
+  drawn.reserve(static_cast<std::size_t>(settings.draws));
+  for (std::int64_t draw = 0; draw < settings.draws; ++draw) {
+    random::Sequence sequence(settings.seed, random::Stream::kBootstrap, static_cast<std::uint32_t>(draw));
+    Statistic statistic = empty;
+    for (std::size_t i = 0; i < clusters; ++i) statistic.add(static_cast<std::size_t>(sequence.uniform() * m));
+    if (const double found = statistic.value(); !std::isnan(found)) drawn.push_back(value + wider * (found - value));
   }
-  return differences;
+  std::sort(drawn.begin(), drawn.end());
+  return drawn;
 }
 
 // Linear between the order statistics.
@@ -56,34 +97,55 @@ double quantile(const std::vector<double>& sorted, double q) {
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
+double two_sided(const std::vector<double>& sorted) {
+  const auto not_above = std::upper_bound(sorted.begin(), sorted.end(), 0.0) - sorted.begin();
+  const auto not_below = sorted.end() - std::lower_bound(sorted.begin(), sorted.end(), 0.0);
+  const auto tail = static_cast<double>(std::min(not_above, not_below));
+  return std::min(1.0, 2 * (tail + 1) / (static_cast<double>(sorted.size()) + 1));
+}
+
+Difference difference(const ClusterSums& a, const ClusterSums& b, double bound, const Settings& settings) {
+  const std::size_t clusters = a.totals.size();
+  const double value = whole(Two{a, b}, clusters);
+  const std::vector<double> drawn = expanded(Two{a, b}, value, clusters, settings);
+  Difference result{
+      value, -bound, bound, 1, static_cast<std::int64_t>(clusters), static_cast<std::int64_t>(drawn.size())};
+  if (drawn.empty()) return result;
+  result.low = std::clamp(quantile(drawn, (1 - settings.confidence) / 2), -bound, bound);
+  result.high = std::clamp(quantile(drawn, (1 + settings.confidence) / 2), -bound, bound);
+  result.p = two_sided(drawn);
+  return result;
+}
+
 }  // namespace
+
+Ratio ratio(const ClusterSums& sums, std::uint64_t seed, std::int64_t draws, double confidence) {
+  const Settings settings{"metrics::ratio", seed, draws, confidence};
+  const std::size_t clusters = sums.totals.size();
+  check(settings), check(settings.op, "sums", sums, clusters);
+
+  const double value = whole(One{sums}, clusters);
+  const std::vector<double> drawn = expanded(One{sums}, value, clusters, settings);
+  Ratio result{value, -kInfinity, kInfinity, static_cast<std::int64_t>(clusters),
+               static_cast<std::int64_t>(drawn.size())};
+  if (drawn.empty()) return result;
+  result.low = quantile(drawn, (1 - confidence) / 2), result.high = quantile(drawn, (1 + confidence) / 2);
+  return result;
+}
 
 Difference paired_difference(const ClusterSums& a, const ClusterSums& b, std::uint64_t seed, std::int64_t draws,
                              double confidence) {
-  const std::size_t clusters = a.totals.size();
-  check("a", a, clusters), check("b", b, clusters);
-  expect(draws >= 1 && draws < (std::int64_t{1} << 32), kOp, "draws: expected 1 to 2^32 - 1, got {}", draws);
-  expect(confidence > 0 && confidence < 1, kOp, "confidence: expected a number in (0, 1), got {}", confidence);
+  const Settings settings{"metrics::paired_difference", seed, draws, confidence};
+  check(settings.op, "a", a, a.totals.size()), check(settings.op, "b", b, a.totals.size()), check(settings);
+  check_rates(settings.op, "a", a), check_rates(settings.op, "b", b);
+  return difference(a, b, 1, settings);
+}
 
-  Sums all;
-  for (std::size_t c = 0; c < clusters; ++c) all.add(a, b, c);
-  Difference result{all.difference(), -1, 1, 1, static_cast<std::int64_t>(clusters), 0};
-  if (clusters < 2 || !all.whole()) return result;
-
-  std::vector<double> differences = resampled(a, b, seed, draws);
-  result.draws = static_cast<std::int64_t>(differences.size());
-  if (differences.empty()) return result;
-  std::sort(differences.begin(), differences.end());
-  const double m = static_cast<double>(clusters), wider = std::sqrt(m / (m - 1));
-  const auto bound = [&](double q) {
-    return std::clamp(result.value + wider * (quantile(differences, q) - result.value), -1.0, 1.0);
-  };
-  result.low = bound((1 - confidence) / 2), result.high = bound((1 + confidence) / 2);
-  const auto not_above = std::upper_bound(differences.begin(), differences.end(), 0.0) - differences.begin();
-  const auto not_below = differences.end() - std::lower_bound(differences.begin(), differences.end(), 0.0);
-  const double tail = static_cast<double>(std::min(not_above, not_below));
-  result.p = std::min(1.0, (2 * tail + 1) / (static_cast<double>(differences.size()) + 1));
-  return result;
+Difference ratio_difference(const ClusterSums& a, const ClusterSums& b, std::uint64_t seed, std::int64_t draws,
+                            double confidence) {
+  const Settings settings{"metrics::ratio_difference", seed, draws, confidence};
+  check(settings.op, "a", a, a.totals.size()), check(settings.op, "b", b, a.totals.size()), check(settings);
+  return difference(a, b, kInfinity, settings);
 }
 
 }  // namespace vlmprobe::metrics

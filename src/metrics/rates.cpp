@@ -13,25 +13,34 @@ namespace {
 
 constexpr std::string_view kOp = "metrics::rate";
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kLeastDf = 4;
 
 struct Count {
   std::int64_t n = 0, successes = 0;
 };
 
-// V_clustered / V_simple, at least 1; needs two clusters or more.
-double design_effect(const std::map<std::int64_t, Count>& clusters, const Count& all) {
+struct Spread {
+  double design_effect, df;
+};
+
+// Needs two clusters or more.
+Spread spread(const std::map<std::int64_t, Count>& clusters, const Count& all) {
   const auto n = static_cast<double>(all.n), m = static_cast<double>(clusters.size());
   const double p = static_cast<double>(all.successes) / n;
-  if (all.successes == 0 || all.successes == all.n) return 1;
-  if (clusters.size() == static_cast<std::size_t>(all.n)) return 1;  // one each: equal but for rounding
+  if (all.successes == 0 || all.successes == all.n) return {1, m - 1};
+  if (clusters.size() == static_cast<std::size_t>(all.n)) return {1, m - 1};  // one each: equal but for rounding
 
-  double squares = 0;
+  double squares = 0, several = 0, several_squares = 0, several_fourths = 0;
   for (const auto& [label, count] : clusters) {
     const double residual = static_cast<double>(count.successes) - p * static_cast<double>(count.n);
-    squares += residual * residual;
+    const double square = residual * residual;
+    squares += square;
+    if (count.n > 1) several += 1, several_squares += square, several_fourths += square * square;
   }
   const double clustered = m / (m - 1) * squares / (n * n), simple = p * (1 - p) / (n - 1);
-  return std::max(1.0, clustered / simple);
+  const double noise = several_fourths - several_squares * several_squares / several;
+  const double df = noise > 0 ? 2 * (m - 1) / m * squares * squares / noise : m - 1;
+  return {std::max(1.0, clustered / simple), std::clamp(df, std::min(kLeastDf, m - 1), m - 1)};
 }
 
 struct Interval {
@@ -67,7 +76,7 @@ Rate rate(std::span<const std::int8_t> successes, std::span<const std::int64_t> 
     all.n += 1, all.successes += success;
   }
 
-  const auto n = static_cast<double>(all.n), m = static_cast<double>(clusters.size());
+  const auto n = static_cast<double>(all.n);
   Rate result{.value = all.n == 0 ? kNan : static_cast<double>(all.successes) / n,
               .low = 0,
               .high = 1,
@@ -75,11 +84,13 @@ Rate rate(std::span<const std::int8_t> successes, std::span<const std::int64_t> 
               .n_unscored = unscored,
               .n_effective = all.n == 0 ? 0.0 : 1.0,
               .design_effect = all.n == 0 ? kNan : n,
+              .df = 0,
               .clusters = static_cast<std::int64_t>(clusters.size())};
   if (clusters.size() < 2) return result;
-  result.design_effect = design_effect(clusters, all);
+  const Spread found = spread(clusters, all);
+  result.design_effect = found.design_effect, result.df = found.df;
   result.n_effective = n / result.design_effect;
-  const Interval interval = wilson(result.value, result.n_effective, t_quantile((1 + confidence) / 2, m - 1));
+  const Interval interval = wilson(result.value, result.n_effective, t_quantile((1 + confidence) / 2, result.df));
   result.low = interval.low, result.high = interval.high;
   return result;
 }

@@ -61,4 +61,17 @@ double t_quantile(double p, double df) {
   return p < 0.5 ? -high : high;
 }
 
+double normal_quantile(double p) {
+  expect(p > 0 && p < 1, "metrics::normal_quantile", "p must be in (0, 1), got {}", p);
+  if (p == 0.5) return 0;
+  const double tail = std::min(p, 1 - p);
+  double low = 0, high = 40;  // the tail beyond 38.6 is no double
+  for (int step = 0; step < 200; ++step) {
+    const double middle = 0.5 * (low + high);
+    if (middle <= low || middle >= high) break;
+    (0.5 * std::erfc(middle / std::sqrt(2.0)) > tail ? low : high) = middle;
+  }
+  return p < 0.5 ? -high : high;
+}
+
 }  // namespace vlmprobe::metrics

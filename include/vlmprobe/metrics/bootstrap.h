@@ -1,21 +1,27 @@
-// The difference of two rates on the same images, with an interval by resampling images.
+// Ratios of sums over images, and their differences between two methods on the same images, with an interval by
+// resampling images. A rate is such a ratio; so is the mean number of skills per question, or calls per failure.
 //
-//   r(w)        = sum_c w_c s_c / sum_c w_c n_c          s_c of n_c successes in cluster c (an image), weights w
-//   difference  = r_a(1) - r_b(1)
-//   draw b      = r_a(w) - r_b(w), w_c: how often cluster c is among m clusters drawn with replacement, the same for
-//                 a and b, so that what an image does to both methods cancels
-//   [low, high] = difference + sqrt(m/(m - 1)) (q - difference), q the quantiles of the draws at (1 -+ confidence)/2
-//   p           = two-sided: 2 min(#{draw <= 0}, #{draw >= 0}) + 1 over draws + 1, at most 1
+//   r(w)        = sum_c w_c s_c / sum_c w_c n_c          s_c over n_c in cluster c (an image), weights w
+//   value       = r(1), or r_a(1) - r_b(1)
+//   draw b      = r(w), or r_a(w) - r_b(w); w_c: how often cluster c is among m clusters drawn with replacement, the
+//                 same for a and b, so that what an image does to both methods cancels
+//   expanded    = value + sqrt(m/(m - 1)) t/z (draw - value)    t, z: quantiles of Student's t with m - 1 degrees of
+//                 freedom and of the normal distribution at (1 + confidence)/2
+//   [low, high] = quantiles of the expanded draws at (1 -+ confidence)/2
+//   p           = two-sided, of no difference: 2 (min(#{expanded <= 0}, #{expanded >= 0}) + 1)/(draws + 1), at most 1
 //
-//   successes, totals  [m] per cluster, 0 <= s_c <= n_c, finite; a cluster may be empty for one method
+//   successes, totals  [m] per cluster, finite, n_c >= 0; a cluster may be empty for one method. For
+//                      paired_difference, that of two rates, 0 <= s_c <= n_c
 //   seed               of the counter-based draws: cluster i of draw b is floor(m u(seed, kBootstrap, b, i))
 //   draws              at least 1, below 2^32
 //
-// Draws in which a method has no row are left out. The widening, which makes the draws' variance that of m - 1 degrees
-// of freedom, is Hesterberg's "expanded percentile". With one cluster, or without rows for a method, the interval is
-// [-1, 1] and p is 1; the difference of nothing is NaN. Throws InvalidArgument on unequal lengths, values outside what
-// is said, a confidence outside (0, 1).
-// Source: Efron and Tibshirani 1993, chapters 8 and 13; Hesterberg, The American Statistician 69(4), 2015.
+// One draw costs O(m), and the result depends on the seed alone. Draws in which a sum of totals is 0 are left out. The
+// widening is that of Hesterberg's "expanded percentile": the draws' variance is (m - 1)/m of what it should be, and
+// few images know theirs badly. p is below 1 - confidence where the interval leaves 0 out, but for one draw. With one
+// cluster, or where the totals of one sum are all 0, nothing is known: the interval is [-inf, inf], or [-1, 1] for
+// paired_difference, and p is 1; the ratio of nothing is NaN. Throws InvalidArgument on unequal lengths, values outside
+// what is said, a confidence outside (0, 1). Source: Efron and Tibshirani 1993, chapters 8 and 13; Hesterberg, The
+// American Statistician 69(4), 2015; the p-value that is never 0, Phipson and Smyth 2010.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +29,16 @@
 
 namespace vlmprobe::metrics {
 
+struct Ratio {
+  double value;
+  double low, high;
+  std::int64_t clusters;
+  std::int64_t draws;  // that count
+};
+
 struct Difference {
   double value;
-  double low, high;  // in [-1, 1]
+  double low, high;  // of paired_difference in [-1, 1]
   double p;          // in (0, 1]
   std::int64_t clusters;
   std::int64_t draws;  // that count
@@ -36,7 +49,14 @@ struct ClusterSums {
   std::span<const double> successes, totals;
 };
 
+Ratio ratio(const ClusterSums& sums, std::uint64_t seed, std::int64_t draws = 10000, double confidence = 0.95);
+
+// Of two rates.
 Difference paired_difference(const ClusterSums& a, const ClusterSums& b, std::uint64_t seed, std::int64_t draws = 10000,
                              double confidence = 0.95);
+
+// Of two ratios of any size.
+Difference ratio_difference(const ClusterSums& a, const ClusterSums& b, std::uint64_t seed, std::int64_t draws = 10000,
+                            double confidence = 0.95);
 
 }  // namespace vlmprobe::metrics

@@ -5,17 +5,22 @@
 //                   V_clustered = m/(m - 1) sum_c (s_c - p n_c)^2 / n^2     (m clusters; s_c of n_c successes in
 //                   cluster c) V_simple    = p (1 - p) / (n - 1)
 //   n_effective   = n / design_effect
-//   [low, high]   = Wilson's interval for p at n_effective, with t_{m-1} in the place of the normal quantile
+//   df            = 2 (m - 1)/m (sum_c r_c^2)^2 / (sum_C r_c^4 - (sum_C r_c^2)^2 / |C|), held to [min(4, m - 1), m - 1]
+//                   r_c = s_c - p n_c; C: the clusters of more than one row
+//   [low, high]   = Wilson's interval for p at n_effective, with t_df in the place of the normal quantile
 //
 //   successes  [N]  bool, or int8 with 1 success, 0 failure, -1 unscored
 //   cluster    [N]  int64, any labels: the image of each question
 //
 // With one question per cluster the design effect is exactly 1. It is floored at 1: clusters that agree less than
-// chance are taken for chance. Without a success, or without a failure, V_simple is 0 and the design effect is 1, the
-// limit of a single success. With one cluster nothing is known about other images: [0, 1], n_effective 1, design_effect
-// n. n = 0: value and design_effect NaN, [0, 1], n_effective 0. Unscored rows count in n_unscored only. Throws
-// InvalidArgument on unequal lengths, another shape, dtype or value, or a confidence outside (0, 1). Source: Wilson
-// 1927; effective sample size with t quantile, Korn and Graubard 1998 (there for Clopper-Pearson); Kish 1965.
+// chance are taken for chance. df says how well V_clustered is known: where a few clusters hold most of what varies
+// (rates near 0 or 1, clusters of very different sizes) it is known badly. It is matched to the spread of the squared
+// residuals, where a row alone in its cluster adds none; with normal residuals it is m - 1. Without a success, or
+// without a failure, the design effect is 1 and df m - 1. With one cluster nothing is known about other images: [0, 1],
+// n_effective 1, design_effect n, df 0. n = 0: value and design_effect NaN, [0, 1], n_effective and df 0. Unscored rows
+// count in n_unscored only. Throws InvalidArgument on unequal lengths, another shape, dtype or value, or a confidence
+// outside (0, 1). Source: Wilson 1927; effective sample size with t quantile, Korn and Graubard 1998 (there for
+// Clopper-Pearson, df m - 1); Kish 1965; df from the variance of the variance, Satterthwaite 1946.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -32,6 +37,7 @@ struct Rate {
   std::int64_t n_unscored;
   double n_effective;
   double design_effect;
+  double df;
   std::int64_t clusters;  // with at least one scored row
 };
 
@@ -42,5 +48,8 @@ Rate rate(const at::Tensor& successes, const at::Tensor& cluster, double confide
 // to df = 1e6, below 1e-6 up to 1e8. Source: bisection on the regularised incomplete beta function by its continued
 // fraction (Lentz), DLMF 8.17.22.
 double t_quantile(double p, double df);
+
+// The p-quantile of the normal distribution; p in (0, 1). Source: bisection on erfc.
+double normal_quantile(double p);
 
 }  // namespace vlmprobe::metrics

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from vlmprobe._checks import check_count
 from vlmprobe.metrics._labels import codes
+from vlmprobe.metrics.estimate import Floats, widening
 from vlmprobe.metrics.rates import t_quantile
 
 INVALID, RIGHT, WRONG, UNSCORED = 0, 1, 2, -1
 NAMES = ("invalid", "valid and right", "valid and wrong")
 PRIOR = 0.5  # labels of each state that a draw of a table adds: Jeffreys
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -82,7 +82,7 @@ def corrected_by_labels(
 
     The interval has the quantiles of draws: images resampled with their verdicts and labels, and to each count of
     labels a Gamma(1/2) added, the noise of a count of none. Without clusters that is close to a Dirichlet with
-    Jeffreys' prior.
+    Jeffreys' prior. They are widened as in include/vlmprobe/metrics/bootstrap.h; with one image the interval is [0, 1].
 
     Args:
         judged: [N] states.
@@ -109,7 +109,7 @@ def corrected_by_labels(
     tables /= tables.sum(2, keepdims=True)
     point = _shares(verdicts) @ (table / np.maximum(table.sum(1, keepdims=True), 1))
     drawn = np.einsum("dj,djt->dt", shares, tables)
-    return _rates(point, drawn, int(table.sum()), verdicts, confidence)
+    return _rates(point, drawn, int(table.sum()), verdicts, len(counts), confidence)
 
 
 def corrected_by_calibration(
@@ -124,7 +124,8 @@ def corrected_by_calibration(
     """The table P(judged | truth) of a foreign calibration inverted: s with q = P^T s, cut to shares.
 
     The interval has the quantiles of draws: images resampled for q, and for each true state a Dirichlet of its verdicts
-    (with half a verdict of each state added). Where a draw has no shares as its solution, the nearest cut is taken.
+    (with half a verdict of each state added), widened as in `corrected_by_labels`. Where a draw has no shares as its
+    solution, negative ones are set to 0.
 
     Args:
         judged: [N] states.
@@ -152,12 +153,13 @@ def corrected_by_calibration(
             f"[metrics::{op}] calibration: expected verdicts that depend on the truth, got {table.tolist()}"
         )
     generator = np.random.default_rng(seed)
-    drawn = _resampled(_by_image(verdicts, image, 3), draws, generator)
+    counts = _by_image(verdicts, image, 3)
+    drawn = _resampled(counts, draws, generator)
     shares = drawn / drawn.sum(1, keepdims=True)
     tables = np.stack([generator.dirichlet(row + PRIOR, size=draws) for row in table], axis=1)  # [draws, truth, judged]
     point = _cut(np.linalg.solve(given.T, _shares(verdicts)))
     drawn = _cut(np.linalg.solve(tables.transpose(0, 2, 1), shares[:, :, None])[:, :, 0])
-    return _rates(point, drawn, len(calibration), verdicts, confidence)
+    return _rates(point, drawn, len(calibration), verdicts, len(counts), confidence)
 
 
 def from_sample(
@@ -260,12 +262,16 @@ def _cut(shares: Floats) -> Floats:
     return kept / kept.sum(-1, keepdims=True)
 
 
-def _rates(point: Floats, drawn: Floats, n_labels: int, verdicts: Ints, confidence: float) -> Rates:
+def _rates(point: Floats, drawn: Floats, n_labels: int, verdicts: Ints, images: int, confidence: float) -> Rates:
+    """The draws' quantiles, widened about their median; with one image nothing is known about others."""
     n, n_unscored = int((verdicts != UNSCORED).sum()), int((verdicts == UNSCORED).sum())
-    tails = (1 - confidence) / 2, (1 + confidence) / 2
+    places = 0.5, (1 - confidence) / 2, (1 + confidence) / 2
 
     def rate(of: Floats, values: Floats) -> Corrected:
-        low, high = np.nanquantile(values, tails) if np.isfinite(values).any() else (0.0, 1.0)
+        low, high = 0.0, 1.0
+        if images > 1 and np.isfinite(values).any():
+            middle, *ends = np.nanquantile(values, places)
+            low, high = np.clip(middle + widening(images, confidence) * (np.array(ends) - middle), 0, 1)
         return Corrected(float(of), float(low), float(high), n, n_labels, n_unscored)
 
     def fdr(shares: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Rates over clustered rows, and differences of two methods on the same images."""
+"""Rates over clustered rows."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class Rate:
     """n / design_effect: as many independent rows would say as much."""
     design_effect: float
     """Variance given the clusters over the variance of independent rows, at least 1."""
+    df: float
+    """Degrees of freedom of the interval's t quantile: how well that variance is known; at most clusters - 1."""
     clusters: int
     """Clusters with a scored row: images."""
 
@@ -70,7 +72,7 @@ def rate(
         >>> print(rate([True, False, True, None], cluster=["a", "b", "c", "c"]))
         0.667 [0.063, 0.983] n=3
 
-    Source: Wilson 1927; Korn and Graubard 1998; Kish 1965.
+    Source: Wilson 1927; Korn and Graubard 1998; Kish 1965; Satterthwaite 1946.
     """
     labels = cluster if isinstance(cluster, torch.Tensor) else torch.tensor(codes(cluster), dtype=torch.int64)
     result = _native.rate(_successes(successes), labels, confidence)
@@ -82,6 +84,7 @@ def rate(
         n_unscored=result.n_unscored,
         n_effective=result.n_effective,
         design_effect=result.design_effect,
+        df=result.df,
         clusters=result.clusters,
     )
 
@@ -97,92 +100,3 @@ def t_quantile(p: float, *, df: float) -> float:
         2.2281
     """
     return _native.t_quantile(p, df)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The difference of two rates on the same images."""
-
-    value: float
-    """The first rate less the second; NaN where one has no rows."""
-    low: float
-    """Lower end of the interval, in [-1, 1]."""
-    high: float
-    """Upper end of the interval, in [-1, 1]."""
-    p: float
-    """Of no difference, two-sided, in (0, 1]."""
-    n: tuple[int, int]
-    """Scored rows of each."""
-    n_unscored: tuple[int, int]
-    """Rows of each without a verdict; they enter nothing else."""
-    clusters: int
-    """Images with a scored row of either."""
-
-    def __str__(self) -> str:
-        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}] n={self.n[0]}, {self.n[1]} p={self.p:.2g}"
-
-
-def paired_difference(
-    a: Sequence[bool | None],
-    b: Sequence[bool | None],
-    *,
-    cluster_a: Sequence[Hashable],
-    cluster_b: Sequence[Hashable],
-    seed: int = 0,
-    draws: int = 10_000,
-    confidence: float = 0.95,
-) -> Difference:
-    """How two rates differ, paired by image: images are resampled, with all rows of both.
-
-    Args:
-        a, b: [N_a], [N_b] True, False or None (unscored).
-        cluster_a, cluster_b: [N_a], [N_b] the image of each row, under the same names.
-        seed, draws: of the bootstrap.
-        confidence: of the interval, in (0, 1).
-
-    Returns:
-        `Difference`; with one image, or without rows of one, the interval is [-1, 1].
-
-    Raises:
-        ValueError: unequal lengths, other values, a number out of range.
-
-    Example:
-        >>> found = paired_difference([True, True], [True, False], cluster_a=["x", "y"], cluster_b=["x", "y"])
-        >>> found.value, found.clusters
-        (0.5, 2)
-
-    Source: include/vlmprobe/metrics/bootstrap.h.
-    """
-    rows_a, rows_b = _scored("a", a, cluster_a), _scored("b", b, cluster_b)
-    order = list(dict.fromkeys(image for image, _ in (*rows_a, *rows_b)))
-    sums = [_sums(rows, order) for rows in (rows_a, rows_b)]
-    found = _native.paired_difference(*sums[0], *sums[1], seed, draws, confidence)
-    return Difference(
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        p=found.p,
-        n=(len(rows_a), len(rows_b)),
-        n_unscored=(len(a) - len(rows_a), len(b) - len(rows_b)),
-        clusters=len(order),
-    )
-
-
-def _scored(name: str, values: Sequence[bool | None], cluster: Sequence[Hashable]) -> list[tuple[Hashable, bool]]:
-    if len(values) != len(cluster):
-        raise ValueError(
-            f"[metrics::paired_difference] cluster_{name}: expected {len(values)} rows, got {len(cluster)}"
-        )
-    unknown = next((value for value in values if value not in (True, False, None)), None)
-    if unknown is not None:
-        raise ValueError(f"[metrics::paired_difference] {name}: expected True, False or None, got {unknown!r:.60}")
-    return [(image, bool(value)) for image, value in zip(cluster, values, strict=True) if value is not None]
-
-
-def _sums(rows: Sequence[tuple[Hashable, bool]], order: Sequence[Hashable]) -> tuple[list[float], list[float]]:
-    place = {image: i for i, image in enumerate(order)}
-    successes, totals = [0.0] * len(order), [0.0] * len(order)
-    for image, value in rows:
-        successes[place[image]] += value
-        totals[place[image]] += 1
-    return successes, totals

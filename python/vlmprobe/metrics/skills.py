@@ -11,9 +11,14 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+import numpy as np
+
 from vlmprobe._native import core
 from vlmprobe._optional import require
+from vlmprobe.metrics._cells import Cells, cells, corrected, scored
+from vlmprobe.metrics.estimate import Estimate
 from vlmprobe.metrics.rates import Rate, rate
+from vlmprobe.metrics.resampling import mean
 
 Skill = str
 ABOVE = 20  # the paper counts skills with more than 20 questions
@@ -41,6 +46,16 @@ def coverage(skills: Sequence[Collection[Skill]]) -> float:
     return sum(len(set(each)) for each in skills) / len(skills) if skills else math.nan
 
 
+def mean_coverage(skills: Sequence[Collection[Skill]], *, cluster: Sequence[Hashable], seed: int = 0) -> Estimate:
+    """`coverage` with an interval by resampling images; for two methods, `mean_difference` of their numbers of skills.
+
+    Example:
+        >>> mean_coverage([["count"], ["count", "color"]], cluster=["a", "b"]).value
+        1.5
+    """
+    return mean([len(set(each)) for each in skills], cluster=cluster, seed=seed)
+
+
 def combinations(skills: Sequence[Collection[Skill]]) -> int:
     """Different sets of skills among the questions (figure 5a); questions without a skill are left out."""
     return len({frozenset(each) for each in skills if each})
@@ -53,6 +68,12 @@ def shares_by_count(skills: Sequence[Collection[Skill]], *, most: int = 4) -> li
     """
     sizes = Counter(min(len(set(each)), most) for each in skills)
     return [sizes[size] / len(skills) if skills else math.nan for size in range(1, most + 1)]
+
+
+def rates_by_count(skills: Sequence[Collection[Skill]], *, cluster: Sequence[Hashable], most: int = 4) -> list[Rate]:
+    """[most] `shares_by_count` with intervals clustered by image."""
+    sizes = [min(len(set(each)), most) for each in skills]
+    return [rate([each == size for each in sizes], cluster=cluster) for size in range(1, most + 1)]
 
 
 def exclusive(methods: Mapping[str, Collection[Skill]]) -> dict[str, set[Skill]]:
@@ -91,48 +112,72 @@ def failure_rates(
     *,
     cluster: Sequence[Hashable],
     above: int = ABOVE,
+    only: Collection[Skill] | None = None,
 ) -> list[SkillRate]:
     """Failure rates by skill, the highest first; ties by name.
 
-    p compares a skill's questions with all others: difference of the two rates over the square root of the sum of
-    their clustered variances, by the normal distribution. Where no other question is scored, or the variance is 0, it
-    is 1.
+    p compares a skill's questions with all others: the difference of the two rates over its deviation, which counts
+    images (a picture with rows of both is in both) and is at least that of single rows at the rate of all questions;
+    Student's t with as many degrees of freedom as the smaller side has images, less one. Where there is no other
+    question, or only one image, it is 1.
 
     Args:
         skills: [N] of each valid question.
         wrong: [N] True, False or None (unscored).
         cluster: [N] images.
         above: skills with no more scored questions than this are left out.
+        only: skills to test, such as those named on the other half of the images; all.
 
     Raises:
-        ValueError: unequal lengths.
+        ValueError: unequal lengths, another verdict.
         ModuleNotFoundError: SciPy is missing; names the extra.
     """
-    for name, column in (("wrong", wrong), ("cluster", cluster)):
-        if len(column) != len(skills):
-            raise ValueError(f"[metrics::failure_rates] {name}: expected {len(skills)} rows, got {len(column)}")
+    kept, failed, image = scored("failure_rates", len(skills), wrong, cluster)
     stats = require("scipy.stats", extra="metrics")
     sets = [set(each) for each in skills]
-    found: list[tuple[Skill, Rate, float]] = []
-    for skill in sorted(counts(skills)):
-        inside, outside = ([i for i, each in enumerate(sets) if (skill in each) is is_in] for is_in in (True, False))
-        within = _rate(inside, wrong, cluster)
-        if within.n > above:
-            found.append((skill, within, _higher(within, _rate(outside, wrong, cluster), stats)))
-    q = stats.false_discovery_control([p for _, _, p in found]) if found else []
-    rates = [SkillRate(skill, each, p, float(corrected)) for (skill, each, p), corrected in zip(found, q, strict=True)]
+    tested = [s for s, n in counts([sets[i] for i in kept]).items() if n > above and (only is None or s in only)]
+    p = []
+    for skill in tested:
+        has = np.array([skill in sets[i] for i in kept], dtype=np.int64)
+        p.append(tested_higher(cells(failed, has, image, 2), stats))
+    rates = [
+        SkillRate(skill, _rate(skill, sets, wrong, cluster), each, q)
+        for skill, each, q in zip(tested, p, corrected(p, stats), strict=True)
+    ]
     return sorted(rates, key=lambda each: (-each.rate.value, each.skill))
 
 
-def _rate(rows: Sequence[int], wrong: Sequence[bool | None], cluster: Sequence[Hashable]) -> Rate:
+def _rate(skill: Skill, sets: Sequence[set[Skill]], wrong: Sequence[bool | None], cluster: Sequence[Hashable]) -> Rate:
+    rows = [i for i, each in enumerate(sets) if skill in each]
     return rate([wrong[i] for i in rows], cluster=[cluster[i] for i in rows])
 
 
-def _higher(a: Rate, b: Rate, stats: ModuleType) -> float:
-    if b.n == 0:
+def tested_higher(split: Cells, stats: ModuleType) -> float:
+    """One-sided p that the second of two cells has no higher rate than the first."""
+    if (split.n == 0).any() or split.df < 1:
         return 1.0
-    variance = sum(each.value * (1 - each.value) / each.n_effective for each in (a, b))
-    return float(stats.norm.sf((a.value - b.value) / math.sqrt(variance))) if variance > 0 else 1.0
+    pooled = np.full(2, split.failures.sum() / split.n.sum())
+    contrast = np.array([-1.0, 1.0])
+    variance = contrast @ split.covariance(pooled) @ contrast
+    return float(stats.t.sf(contrast @ split.rates / math.sqrt(variance), split.df)) if variance > 0 else 1.0
+
+
+def rated_on_the_other_half(
+    skills: Sequence[Collection[Skill]],
+    wrong: Sequence[bool | None],
+    *,
+    cluster: Sequence[Hashable],
+    above: int = ABOVE,
+) -> list[SkillRate]:
+    """`failure_rates` on one half of the images, of the skills with more than `above` questions on the other.
+
+    So the questions that named a skill are not those that say how hard it is. Skills without a scored question on the
+    second half are left out.
+    """
+    named, rated = halves(cluster)
+    known = known_skills([skills[i] for i in named], above=above)
+    verdicts, images = [wrong[i] for i in rated], [cluster[i] for i in rated]
+    return failure_rates([skills[i] for i in rated], verdicts, cluster=images, above=0, only=known)
 
 
 def halves(cluster: Sequence[Hashable]) -> tuple[list[int], list[int]]:

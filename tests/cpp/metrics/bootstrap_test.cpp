@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -9,6 +11,9 @@
 namespace {
 
 using namespace vlmprobe;
+
+// Of four clusters at 95 %: sqrt(4/3) and the quantiles 3.182446305 of t with 3 degrees of freedom and 1.959963985.
+const double kWider4 = std::sqrt(4.0 / 3) * 3.182446305284263 / 1.959963984540054;
 
 struct Table {
   std::vector<double> successes, totals;
@@ -47,8 +52,62 @@ TEST_CASE("draws are those of the counters") {
   }
   const double value = 8.0 / 14 - 6.0 / 12, draw = s[0] / s[1] - s[2] / s[3];
   const auto found = metrics::paired_difference(a.sums(), b.sums(), 7, 1);
-  CHECK(found.low == doctest::Approx(value + std::sqrt(4.0 / 3) * (draw - value)).epsilon(1e-12));
+  CHECK(found.low == doctest::Approx(std::clamp(value + kWider4 * (draw - value), -1.0, 1.0)).epsilon(1e-9));
   CHECK(found.high == found.low);
+}
+
+TEST_CASE("one ratio: its value, its draws, and no bound at 1") {
+  // Skills per question: 7/3, 2/2, 0/1, 12/4: 21 over 10.
+  const Table skills{{7, 2, 0, 12}, {3, 2, 1, 4}};
+  const auto found = metrics::ratio(skills.sums(), 5, 1);
+  double s = 0, n = 0;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    const auto c = static_cast<std::size_t>(4 * random::uniform(5, random::Stream::kBootstrap, 0, 0, i));
+    s += skills.successes[c], n += skills.totals[c];
+  }
+  CHECK(found.value == doctest::Approx(2.1).epsilon(1e-12));
+  CHECK(found.low == doctest::Approx(2.1 + kWider4 * (s / n - 2.1)).epsilon(1e-9));
+  CHECK(found.clusters == 4);
+
+  const auto many = metrics::ratio(skills.sums(), 5, 4000);
+  CHECK(many.low > -5);
+  CHECK(many.low < 2.1);
+  CHECK(many.high > 2.1);
+  CHECK(metrics::ratio(skills.sums(), 5, 4000, 0.5).high < many.high);
+}
+
+TEST_CASE("an interval of one ratio is as wide as its linearised deviation says") {
+  // 100 clusters of 4, rates 0.25 and 0.75 in turn: the residuals are -1 and 1, so the deviation is
+  // sqrt(100/99 * 100) / 400 = 0.02513; t with 99 degrees of freedom is 1.984.
+  Table rates;
+  for (int c = 0; c < 100; ++c) rates.successes.push_back(c % 2 == 0 ? 1 : 3), rates.totals.push_back(4);
+  const auto found = metrics::ratio(rates.sums(), 9, 20000);
+  CHECK(found.high - found.low == doctest::Approx(2 * 1.984 * 0.02513).epsilon(0.03));
+}
+
+TEST_CASE("a difference of ratios is that of rates but for the bound") {
+  const Table a{{1, 0, 2, 5}, {3, 2, 4, 5}}, b{{2, 1, 0, 3}, {4, 2, 1, 5}};
+  const auto rates = metrics::paired_difference(a.sums(), b.sums(), 7, 500);
+  const auto ratios = metrics::ratio_difference(a.sums(), b.sums(), 7, 500);
+  CHECK(ratios.low == rates.low);
+  CHECK(ratios.p == rates.p);
+  const Table large{{40, 10, 20, 90}, {3, 2, 4, 5}};
+  CHECK(metrics::ratio_difference(large.sums(), b.sums(), 7, 500).value == doctest::Approx(160.0 / 14 - 0.5));
+  CHECK(metrics::ratio_difference(large.sums(), b.sums(), 7, 500).high > 12);
+}
+
+TEST_CASE("p is below 0.05 where the interval leaves 0 out, and never 0") {
+  for (const double shift : {0.0, 0.05, 0.1, 0.15, 0.2, 0.4}) {
+    Table a, b;
+    for (int c = 0; c < 40; ++c) {
+      const double noise = 0.1 * random::uniform(1, random::Stream::kQuestion, 0, 0, static_cast<std::uint32_t>(c));
+      a.successes.push_back(0.4 + shift + noise * (c % 2 == 0 ? 2 : -2)), a.totals.push_back(1);
+      b.successes.push_back(0.4), b.totals.push_back(1);
+    }
+    const auto found = metrics::paired_difference(a.sums(), b.sums(), 2, 1999);
+    CHECK((found.p < 0.05) == (found.low > 0 || found.high < 0));
+    CHECK(found.p >= 2.0 / 2000);
+  }
 }
 
 TEST_CASE("what an image does to both methods cancels") {
@@ -74,6 +133,13 @@ TEST_CASE("nothing is known from one image, or without rows") {
   CHECK(std::isnan(empty.value));
   CHECK(empty.p == 1);
   CHECK(std::isnan(metrics::paired_difference({}, {}, 1).value));
+  for (const auto& ratio : {metrics::ratio(one.sums(), 1), metrics::ratio(none.sums(), 1), metrics::ratio({}, 1)}) {
+    CHECK(ratio.low == -std::numeric_limits<double>::infinity());
+    CHECK(ratio.high == std::numeric_limits<double>::infinity());
+    CHECK(ratio.draws == 0);
+  }
+  CHECK(metrics::ratio(one.sums(), 1).value == 0.5);
+  CHECK(std::isnan(metrics::ratio(none.sums(), 1).value));
 }
 
 TEST_CASE("draws without a row of a method are left out") {
@@ -94,4 +160,10 @@ TEST_CASE("wrong sums are named") {
         "[metrics::paired_difference] draws: expected 1 to 2^32 - 1, got 0");
   CHECK(thrown([&] { paired_difference(a.sums(), a.sums(), 1, 10, 1.0); }) ==
         "[metrics::paired_difference] confidence: expected a number in (0, 1), got 1");
+  const Table negative{{1, 2}, {2, -2}}, endless{{1, std::numeric_limits<double>::infinity()}, {2, 2}};
+  CHECK(thrown([&] { metrics::ratio(negative.sums(), 1); }) ==
+        "[metrics::ratio] sums: cluster 1: expected a finite sum over a total of 0 or more, got 2 over -2");
+  CHECK(thrown([&] { metrics::ratio_difference(a.sums(), endless.sums(), 1); }) ==
+        "[metrics::ratio_difference] b: cluster 1: expected a finite sum over a total of 0 or more, got inf over 2");
+  CHECK(thrown([&] { metrics::ratio(a.sums(), 1, -1); }) == "[metrics::ratio] draws: expected 1 to 2^32 - 1, got -1");
 }

@@ -65,6 +65,14 @@ TEST_CASE("t quantiles agree with published tables") {
   CHECK(thrown([] { t_quantile(0.9, 0); }) == "[metrics::t_quantile] df must be in (0, inf), got 0");
 }
 
+TEST_CASE("normal quantiles agree with published tables") {
+  CHECK(normal_quantile(0.975) == doctest::Approx(1.959963984540054).epsilon(1e-12));
+  CHECK(normal_quantile(0.025) == doctest::Approx(-1.959963984540054).epsilon(1e-12));
+  CHECK(normal_quantile(1e-300) == doctest::Approx(-37.0471).epsilon(1e-6));
+  CHECK(normal_quantile(0.5) == 0);
+  CHECK(thrown([] { normal_quantile(0); }) == "[metrics::normal_quantile] p must be in (0, 1), got 0");
+}
+
 TEST_CASE("a clustered rate by hand") {
   // Clusters {1,1}, {0,0}, {1,0}, {1,0}: p = 4/8. Residuals 1, -1, 0, 0: V_clustered = 4/3 * 2/64 = 1/24;
   // V_simple = 0.25/7; the effect is 7/6 and n_effective 48/7. t with 3 degrees of freedom is 3.182446.
@@ -74,6 +82,7 @@ TEST_CASE("a clustered rate by hand") {
   CHECK(result.clusters == 4);
   CHECK(result.design_effect == doctest::Approx(7.0 / 6).epsilon(kTolerance64));
   CHECK(result.n_effective == doctest::Approx(48.0 / 7).epsilon(kTolerance64));
+  CHECK(result.df == 3);  // 2 * 3/4 * 2^2 / (2 - 2^2/4) = 6, held to m - 1
   CHECK(result.low == doctest::Approx(wilson_end(0.5, 48.0 / 7, 3.182446305284263, 0)).epsilon(kTolerance64));
   CHECK(result.high == doctest::Approx(wilson_end(0.5, 48.0 / 7, 3.182446305284263, 1)).epsilon(kTolerance64));
 }
@@ -100,12 +109,39 @@ TEST_CASE("rates agree with scalar loops on ragged clusters, and the order of ro
   CHECK(effect > 1);
   CHECK(result.clusters == 40);
   CHECK(result.design_effect == doctest::Approx(effect).epsilon(kTolerance64));
-  const double t = t_quantile(0.975, m - 1);
+  double sum_squares = 0, sum_fourths = 0;  // every cluster has more than one row here
+  for (std::int64_t label = -20; label < 20; ++label) {
+    double residual = 0;
+    for (std::size_t i = 0; i < 301; ++i)
+      if (cluster[i] == label) residual += successes[i] - p;
+    sum_squares += std::pow(residual, 2), sum_fourths += std::pow(residual, 4);
+  }
+  const double df = 2 * (m - 1) / m * sum_squares * sum_squares / (sum_fourths - sum_squares * sum_squares / m);
+  CHECK(result.df == doctest::Approx(std::min(df, m - 1)).epsilon(kTolerance64));
+  const double t = t_quantile(0.975, result.df);
   CHECK(result.low == doctest::Approx(wilson_end(p, n / effect, t, 0)).epsilon(kTolerance64));
   CHECK(result.high == doctest::Approx(wilson_end(p, n / effect, t, 1)).epsilon(kTolerance64));
 
   std::ranges::reverse(successes), std::ranges::reverse(cluster);
   CHECK(run(successes, cluster).low == result.low);
+}
+
+TEST_CASE("few clusters that hold most of what varies leave few degrees of freedom, and single rows none less") {
+  // 20 clusters of two rows, one success in 36, two in the others' stead: residuals by hand.
+  Successes successes(40, 0);
+  Labels cluster(40);
+  for (std::size_t i = 0; i < 40; ++i) cluster[i] = static_cast<std::int64_t>(i / 2);
+  successes[0] = successes[1] = successes[2] = 1;
+  // p = 3/40: residuals 1.85, 0.85 and 18 of -0.15. Squares 3.4225 + 0.7225 + 0.405 = 4.55; fourths 11.71350625 +
+  // 0.52200625 + 0.0091125 = 12.244625; df = 2 * 19/20 * 4.55^2 / (12.244625 - 4.55^2/20) = 3.5107, held to 4.
+  CHECK(run(successes, cluster).df == 4);
+  // A fourth success in a third cluster and a fifth in a fourth: p = 1/8, residuals 1.75, three of 0.75, 16 of -0.25.
+  // Squares 3.0625 + 1.6875 + 1 = 5.75; fourths 9.37890625 + 0.94921875 + 0.0625 = 10.390625;
+  // df = 1.9 * 33.0625 / (10.390625 - 1.653125) = 7.18956.
+  successes[4] = successes[6] = 1;
+  CHECK(run(successes, cluster).df == doctest::Approx(1.9 * 33.0625 / 8.7375).epsilon(kTolerance64));
+  for (std::size_t i = 0; i < 40; ++i) cluster[i] = static_cast<std::int64_t>(i);
+  CHECK(run(successes, cluster).df == 39);
 }
 
 TEST_CASE("one row per cluster has design effect 1, and copies of a row add nothing") {
@@ -137,6 +173,7 @@ TEST_CASE("edges: no row, one row, one cluster, no success, no failure") {
     CHECK(result.low == 0);
     CHECK(result.high == 1);
     CHECK(result.n_effective == 0);
+    CHECK(result.df == 0);
     CHECK(result.clusters == 0);
   }
   CHECK(unscored.n_unscored == 2);

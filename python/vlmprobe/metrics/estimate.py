@@ -1,0 +1,81 @@
+"""A number with its interval, for what is not a rate; and intervals of functions of sums over images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlmprobe import _core
+
+_native = _core.metrics
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval (or another confidence)."""
+
+    value: float
+    """NaN where nothing was there to count."""
+    low: float
+    high: float
+    n: int
+    """Rows that count."""
+    n_unscored: int
+    """Rows without a value; they enter nothing else."""
+    clusters: int
+    """Images with a row that counts."""
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] n={self.n}"
+
+
+def resampled(
+    sums: Floats, statistic: Callable[[Floats], Floats], *, draws: int, seed: int, confidence: float
+) -> tuple[float, float, float]:
+    """A function of sums over images, and its interval by resampling images.
+
+    The quantiles of the draws, widened about the value as in include/vlmprobe/metrics/bootstrap.h.
+    Draws in which the function is not a number are left out; with one image the interval is [-inf, inf].
+
+    Args:
+        sums: [m, J] of each image.
+        statistic: [..., J] to [...].
+        draws, seed: of the bootstrap.
+        confidence: of the interval, in (0, 1).
+
+    Returns:
+        Value, low and high.
+    """
+    m, value = len(sums), float(statistic(sums.sum(0)))
+    if m < 2 or math.isnan(value):
+        return value, -math.inf, math.inf
+    weights = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=draws)
+    drawn = statistic(weights @ sums)
+    drawn = drawn[~np.isnan(drawn)]
+    if not len(drawn):
+        return value, -math.inf, math.inf
+    tails = (1 - confidence) / 2, (1 + confidence) / 2
+    low, high = value + widening(m, confidence) * (np.quantile(drawn, tails) - value)
+    return value, float(low), float(high)
+
+
+def widening(m: int, confidence: float) -> float:
+    """sqrt(m/(m - 1)) t/z, by which m resampled images, at least 2, understate how far a number can be off."""
+    upper = (1 + confidence) / 2
+    t, z = _native.t_quantile(upper, m - 1), _native.normal_quantile(upper)
+    return math.sqrt(m / (m - 1)) * t / z
+
+
+def check_confidence(op: str, confidence: float) -> None:
+    """A number in (0, 1).
+
+    Raises:
+        ValueError: anything else.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"[{op}] confidence: expected a number in (0, 1), got {confidence}")
