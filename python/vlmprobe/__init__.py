@@ -22,7 +22,19 @@ __version__ = "0.1.0"
 _NAMES = {"Questioner": "questioner", "Trainer": "trainer"}
 
 _MODULES = (
-    *("data", "evaluation", "examine", "grpo", "ledger", "memory", "metrics", "models", "questioner", "report"),
+    *(
+        "data",
+        "evaluation",
+        "examine",
+        "grpo",
+        "labels",
+        "ledger",
+        "memory",
+        "metrics",
+        "models",
+        "questioner",
+        "report",
+    ),
     *("reward", "rollout", "run_directory", "steps", "text", "trainer", "verdict", "world"),
 )
 

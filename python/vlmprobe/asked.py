@@ -53,6 +53,28 @@ class Asker(Protocol):
         outage) is left out: it is no invalid question."""
 
 
+@runtime_checkable
+class AsksAnswerer(Protocol):
+    """An asker that has the answerer reply before it asks."""
+
+    def calls_at_most(self, *, k: int, group_size: int) -> int:
+        """Answerer calls that asking about one image may take."""
+
+
+def affordable(asker: Asker, images: Sequence[Picture], left: int, *, k: int, group_size: int) -> Sequence[Picture]:
+    """As many of the images, from the first, as asking is sure to have calls for with one to spare for what is asked;
+    all of them where asking takes no call.
+
+    Args:
+        asker: who is to ask.
+        images: of the step.
+        left: answerer calls that may be made.
+        k, group_size: as in `Asker.ask`.
+    """
+    most = asker.calls_at_most(k=k, group_size=group_size) if isinstance(asker, AsksAnswerer) else 0
+    return images[: left // (most + 1)] if most else images
+
+
 @dataclass(frozen=True)
 class Completions:
     """Completions of which only the texts are known."""

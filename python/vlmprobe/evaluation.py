@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from vlmprobe import metrics
-from vlmprobe.asked import Asker
+from vlmprobe.asked import Asker, affordable
 from vlmprobe.examine import examine
 from vlmprobe.ledger import Ledger, recorded
 from vlmprobe.ledger.records import QuestionRecord, StepRecord
@@ -33,17 +33,26 @@ class Tally:
     rows: list[tuple[int, QuestionRecord]] = field(default_factory=list)
     """(image id, question)."""
     calls: int = 0
-    """Answerer calls."""
+    """Answerer calls for these questions."""
+    asking: int = 0
+    """Answerer calls that asking took on the way (`Asked.calls`)."""
 
     def add(self, record: StepRecord) -> None:
         """Adds a step's questions."""
         image_of = {sequence.sequence: sequence.image for sequence in record.sequences}
         for question in record.questions:
             self.append(image_of[question.sequence], question)
+        self.asking += int(record.numbers.get("asking_calls") or 0)
+
+    @property
+    def spent(self) -> int:
+        """All answerer calls."""
+        return self.calls + self.asking
 
     def first(self, calls: int) -> Tally:
-        """The questions up to the given number of answered ones; those after the last answered one are left out."""
-        short = Tally()
+        """The questions up to the given number of answered ones; those after the last answered one are left out.
+        `asking` stays that of all of them."""
+        short = Tally(asking=self.asking)
         for row in self.rows:
             if short.calls >= calls:
                 break
@@ -56,7 +65,8 @@ class Tally:
         self.calls += question.answer is not None
 
     def __repr__(self) -> str:
-        return f"Tally({len(self.rows)} questions, {self.calls} answerer calls)"
+        more = f" and {self.asking} to ask" if self.asking else ""
+        return f"Tally({len(self.rows)} questions, {self.calls} answerer calls{more})"
 
     def valid(self) -> list[tuple[int, QuestionRecord]]:
         """The rows judged valid."""
@@ -68,8 +78,10 @@ class Tally:
 
 
 def is_valid(question: QuestionRecord) -> bool | None:
-    """True, False, or None for unknown; a slot without a question is not valid."""
-    return False if question.verdict is None else question.verdict.valid
+    """True, False, or None for unknown, as where a question was not judged; a slot without a question is not valid."""
+    if question.verdict is None:
+        return None if question.status == "ok" else False
+    return question.verdict.valid
 
 
 def is_correct(question: QuestionRecord) -> bool | None:
@@ -149,10 +161,11 @@ def probe(
     ledger: Ledger | None = None,
     annotate: Annotator | None = None,
     max_slots: int | None = None,
+    asking_counts: bool = True,
     resumed: bool = False,
 ) -> Tally:
     """Has a frozen questioner ask until exactly `calls` questions have been answered; calls that asking takes itself
-    (`Asked.calls`) count among them.
+    (`Asked.calls`) count among them, and a rest of calls that would not do for asking once more stays.
 
     Args:
         questioner, answerer, verifier: the models; none of them is changed.
@@ -162,6 +175,7 @@ def probe(
         seed: of sampling; the same seed and images give paired runs.
         run, phase, ledger, annotate: what is written down, as in `Trainer`.
         max_slots: an end for a questioner that asks nothing valid; by default 20 slots for each call.
+        asking_counts: False: `calls` answered questions, whatever asking took.
         resumed: steps that the ledger has already are gone through again with the replies that it has.
 
     Returns:
@@ -173,19 +187,23 @@ def probe(
     questioner = recorded(questioner, ledger, role="questioner")
     answerer = recorded(answerer, ledger, role="answerer")
     verifier = recorded(verifier, ledger, role="verifier")
-    tally, spent = Tally(), 0
+    tally = Tally()
     for step in itertools.count():
         images = images_of(step)
+        left = calls - (tally.spent if asking_counts else tally.calls)
+        if asking_counts:
+            images = affordable(questioner, images, left, k=k, group_size=group_size)
+        if not images:
+            break
         if ledger is not None:
             ledger.at(run, phase, step)
         rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
-        spent += rollouts.calls
         questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
         pictures = pictures_of(images, rollouts, questions)
         known = None if ledger is None else ledger.step(run, phase, step)
         if known is not None and not resumed:
             raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
-        left = max(0, calls - tally.calls - spent)
+        left -= rollouts.calls if asking_counts else 0
         if known is None:
             examined = examine(pictures, questions, answerer=answerer, verifier=verifier, max_calls=left)
         else:
@@ -207,6 +225,6 @@ def probe(
         if ledger is not None:
             ledger.record(record)
         tally.add(record)
-        if tally.calls + spent >= calls or len(tally.rows) >= limit:
+        if (tally.spent if asking_counts else tally.calls) >= calls or len(tally.rows) >= limit:
             break
     return tally.first(calls)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vlmprobe.data.source import ImageSource
+from vlmprobe.evaluation import is_correct, is_valid
 from vlmprobe.examine import check_budget
 from vlmprobe.ledger import JudgeRecord, Ledger, QuestionRecord, StepRecord, VerdictRecord, recorded
 from vlmprobe.memory import QuestionMemory
@@ -130,8 +131,8 @@ def _batch(step: StepRecord, embedder: Embedder, memory: QuestionMemory, within:
     image_of = {sequence.sequence: sequence.image for sequence in step.sequences}
     place = {sequence.sequence: i for i, sequence in enumerate(step.sequences)}
     images = torch.tensor([image_of[question.sequence] for question in questions], dtype=torch.int64)
-    valid = torch.tensor([_tri(_valid(question)) for question in questions], dtype=torch.int8)
-    correct = torch.tensor([_tri(_correct(question)) for question in questions], dtype=torch.int8)
+    valid = torch.tensor([_tri(is_valid(question)) for question in questions], dtype=torch.int8)
+    correct = torch.tensor([_tri(is_correct(question)) for question in questions], dtype=torch.int8)
     semantic = torch.full((len(questions),), float("nan"), dtype=torch.float64)
     lexical = semantic.clone()
 
@@ -178,14 +179,6 @@ def _rewarded(step: StepRecord, rewards: Rewards) -> StepRecord:
             for i, question in enumerate(step.questions)
         ],
     )
-
-
-def _valid(question: QuestionRecord) -> bool | None:
-    return False if question.verdict is None else question.verdict.valid
-
-
-def _correct(question: QuestionRecord) -> bool | None:
-    return None if question.verdict is None else question.verdict.correct
 
 
 def _tri(value: bool | None) -> int:

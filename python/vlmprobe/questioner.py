@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +18,38 @@ from vlmprobe._checks import check_count, check_positive, check_rows
 from vlmprobe.models.hf import VisionLanguageModel
 from vlmprobe.models.protocols import Picture
 from vlmprobe.rollout import Rollouts, completion_states, decode, sample
+
+_TAG = re.compile(r"(</?response_)([1-9])>")
+
+
+@dataclass(frozen=True)
+class Beginnings:
+    """What is asked about each of I images, the same for its whole group, and how its completions begin."""
+
+    prompts: list[str]
+    """[I] what the model is asked."""
+    begun: list[str]
+    """[I] what each completion begins with, given and not learned; empty for nothing."""
+    slots: list[int]
+    """[I] questions in it, after which those of the completion are numbered; the completion's text has them from 1."""
+    calls: int = 0
+    """Answerer calls that this took."""
+
+
+class Preface(Protocol):
+    """Decides at each step what a questioner is asked: with a hint, or after a first turn of questions and replies."""
+
+    @property
+    def identity(self) -> str:
+        """Which one, the same string in every run."""
+
+    def calls_at_most(self, *, k: int) -> int:
+        """Answerer calls for one image."""
+
+    def __call__(
+        self, questioner: Questioner, images: Sequence[Picture], *, k: int, seed: int, step: int
+    ) -> Beginnings:
+        """The beginnings; `questioner` is the one that asks, without its preface."""
 
 
 class Questioner:
@@ -32,6 +66,7 @@ class Questioner:
             `plain`: every sequence carries its own; `auto`: the cheaper one. Equal to rounding.
         checkpointing: the loss keeps the inputs of the decoder's layers only and runs them again for the gradient:
             less memory, a third more time.
+        preface: says at each step what is asked instead of `prompt`; by default nothing does.
 
     Example:
         >>> questioner = Questioner(world.tiny.load("questioner"), prompt="ask {k} questions")  # doctest: +SKIP
@@ -49,6 +84,7 @@ class Questioner:
         reference: VisionLanguageModel | None = None,
         packing: str = "auto",
         checkpointing: bool = False,
+        preface: Preface | None = None,
     ):
         if "{k}" not in prompt:
             raise ValueError(f"[Questioner] prompt: expected text with {{k}} in it, got {prompt!r:.60}")
@@ -58,8 +94,24 @@ class Questioner:
         self.prompt, self.max_new_tokens, self.temperature = prompt, max_new_tokens, temperature
         self.model.model.model.visual.requires_grad_(False)
         self.reference = reference or (model if model.adapted else _frozen(model))
-        self.packing, self.checkpointing = packing, checkpointing
+        self.packing, self.checkpointing, self.preface = packing, checkpointing, preface
         self._check_packing()
+
+    def with_preface(self, preface: Preface | None, *, prompt: str | None = None) -> Questioner:
+        """The same weights, asked in another way."""
+        other = copy.copy(self)
+        other.preface, other.prompt = preface, self.prompt if prompt is None else prompt
+        return other
+
+    def anchored(self) -> Questioner:
+        """The same weights, with their present values as the reference."""
+        other = copy.copy(self)
+        other.reference = _frozen(self.model)
+        return other
+
+    def calls_at_most(self, *, k: int, group_size: int) -> int:
+        """See `vlmprobe.asked.AsksAnswerer`; a group has its first turn in common."""
+        return self.preface.calls_at_most(k=k) if self.preface is not None else 0
 
     def _check_packing(self) -> None:
         if self.packing not in ("auto", "packed", "plain"):
@@ -81,7 +133,7 @@ class Questioner:
 
     @property
     def identity(self) -> str:
-        return self.model.identity
+        return self.model.identity + (f" [{self.preface.identity}]" if self.preface is not None else "")
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """What is trained."""
@@ -117,7 +169,8 @@ class Questioner:
                 raise ValueError(f"[ask] {name}: expected 0 to 2**{bits} - 1, got {value}")
         if not images:
             raise ValueError("[ask] images: expected at least one, got none")
-        prompts = self.model.prompts(images, [self.prompt.replace("{k}", str(k))] * len(images))
+        begins = self._beginnings(images, k, seed, step)
+        prompts = self.model.prompts(images, begins.prompts, begins.begun)
         tokens, logp, mask = sample(
             self.model,
             prompts,
@@ -127,11 +180,19 @@ class Questioner:
             seed=seed,
             step=step,
             packed=self.packs(prompt=prompts.ids.shape[1], group_size=group_size),
-            on_group=on_group and (lambda group, *drawn: on_group(group, decode(self.model, *drawn)[0])),
+            on_group=on_group
+            and (lambda i, *drawn: on_group(i, _renumbered(decode(self.model, *drawn)[0], begins.slots[i : i + 1], k))),
         )
         texts, ends = decode(self.model, tokens, mask)
         group = torch.arange(len(images)).repeat_interleave(group_size)
-        return Rollouts(tokens, logp, mask, group, texts, ends, prompts)
+        texts = _renumbered(texts, [begins.slots[i] for i in group.tolist()], k)
+        return Rollouts(tokens, logp, mask, group, texts, ends, prompts, begins.calls)
+
+    def _beginnings(self, images: Sequence[Picture], k: int, seed: int, step: int) -> Beginnings:
+        if self.preface is not None:
+            return self.preface(self.with_preface(None), images, k=k, seed=seed, step=step)
+        count = len(images)
+        return Beginnings([self.prompt.replace("{k}", str(k))] * count, [""] * count, [0] * count)
 
     @torch.no_grad()
     def say(self, images: Sequence[Picture], texts: Sequence[str], *, k: int) -> Rollouts:
@@ -213,6 +274,29 @@ class Questioner:
             mask=rollouts.mask,
             banned=model.banned_tokens,
         ).logp
+
+
+def _renumbered(texts: Sequence[str], slots: Sequence[int], k: int) -> list[str]:
+    """Completions that went on after so many slots, with theirs from 1; no byte moves, because numbers keep one digit.
+
+    Args:
+        texts: [B].
+        slots: [B], or [1] for all of them.
+        k: slots of a completion.
+    """
+    several = list(slots) * len(texts) if len(slots) == 1 else slots
+    return [_from_one(text, before, k) if before else text for text, before in zip(texts, several, strict=True)]
+
+
+def _from_one(text: str, before: int, k: int) -> str:
+    if before + k > 9:
+        raise ValueError(f"[ask] k: expected at most {9 - before} questions after {before}, got {k}")
+
+    def number(tag: re.Match[str]) -> str:
+        inside = 0 < int(tag[2]) - before <= k
+        return f"{tag[1]}{int(tag[2]) - before if inside else 0}>"  # 0: the tag of no slot
+
+    return _TAG.sub(number, text)
 
 
 def sharing_pays_in_sampling(prompt: int, group_size: int) -> bool:

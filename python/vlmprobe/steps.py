@@ -212,7 +212,7 @@ def step_record(
         sequences=[sequence(i) for i in range(len(rollouts))],
         questions=[question(i) for i in range(len(questions))],
         judges=judges,
-        numbers=numbers or {},
+        numbers={**(numbers or {}), **({"asking_calls": rollouts.calls} if rollouts.calls else {})},
     )
 
 

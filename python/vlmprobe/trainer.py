@@ -16,6 +16,7 @@ import torch
 
 from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
+from vlmprobe.asked import affordable
 from vlmprobe.canaries import Canaried, CanaryWatch
 from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import ImageSource
@@ -188,10 +189,14 @@ class Trainer:
     def __repr__(self) -> str:
         return f"Trainer(step {self.next_step}, {len(self.images)} images, {self.tally!r}, {self.memory!r})"
 
-    def step(self) -> StepReport:
+    def step(self, *, max_calls: int | None = None) -> StepReport:
         """One step: ask, judge, answer, reward, learn, remember, write down.
 
         Of a step that the ledger of a resumed run has already, verdicts and answers are taken from there.
+
+        Args:
+            max_calls: answerer calls that it may make; valid questions beyond them are unscored. It must do for asking
+                (see `vlmprobe.asked.affordable`).
 
         Raises:
             BudgetSpent: a model's budget did not last; the trainer stands before the step, and `save` is as good as
@@ -199,8 +204,8 @@ class Trainer:
         """
         options, step = self.options, self.next_step
         known = self.recorded(step)
-        images = self.images_of(step)
-        with self._overlapping(images, known) as overlap:
+        images = self._affordable(step, max_calls)
+        with self._overlapping(images, known, max_calls) as overlap:
             rollouts = self.questioner.ask(
                 images, k=options.k, group_size=options.group_size, seed=options.seed, step=step, on_group=overlap
             )
@@ -209,7 +214,8 @@ class Trainer:
             if known is not None:
                 examined = examined_again(known, questions)
             else:
-                examined = overlap.examined() if overlap else self._examine(pictures, questions)
+                left = None if max_calls is None else max_calls - rollouts.calls
+                examined = overlap.examined() if overlap else self._examine(pictures, questions, left)
 
         novelties = assess(self.memory, self.embedder, pictures, questions, examined, within=options.within)
         rewards = self.reward(reward_batch(rollouts, questions, pictures, examined, novelties))
@@ -230,20 +236,35 @@ class Trainer:
         )  # fmt: skip
         self.write(record)
         self.next_step += 1
-        report = step_report(step, rollouts, examined, rewards, record.numbers)
+        report = step_report(step, rollouts, examined, rewards, numbers_of(loss, grad_norm))
         if isinstance(self.verifier, Canaried):
             self.watch.see(step, report.reward, self.verifier.take_canaries())
         return report
 
     def _overlapping(
-        self, images: Sequence[Picture], known: StepRecord | None
+        self, images: Sequence[Picture], known: StepRecord | None, max_calls: int | None
     ) -> AbstractContextManager[Overlap | None]:
-        if not self.options.overlap or known is not None:
+        short = max_calls is not None and max_calls < self._calls_at_most(len(images))
+        if not self.options.overlap or known is not None or short:
             return nullcontext()
         return Overlap(images, k=self.options.k, answerer=self.answerer, verifier=self.verifier)
 
-    def _examine(self, pictures: Sequence[Picture], questions: Questions) -> Examined:
-        return examine(pictures, questions, answerer=self.answerer, verifier=self.verifier)
+    def _calls_at_most(self, images: int) -> int:
+        """Answerer calls of a step with so many images."""
+        k, group_size = self.options.k, self.options.group_size
+        return images * (k * group_size + self.questioner.calls_at_most(k=k, group_size=group_size))
+
+    def _affordable(self, step: int, max_calls: int | None) -> Sequence[Picture]:
+        images, options = self.images_of(step), self.options
+        if max_calls is None:
+            return images
+        some = affordable(self.questioner, images, max_calls, k=options.k, group_size=options.group_size)
+        if not some:
+            raise ValueError(f"[Trainer.step] max_calls: expected enough to ask about an image, got {max_calls}")
+        return some
+
+    def _examine(self, pictures: Sequence[Picture], questions: Questions, max_calls: int | None) -> Examined:
+        return examine(pictures, questions, answerer=self.answerer, verifier=self.verifier, max_calls=max_calls)
 
     def train(self, steps: int, *, on_step: Callable[[StepReport], None] | None = None) -> list[StepReport]:
         """`steps` more steps; `on_step` sees each report as it comes."""
@@ -252,6 +273,27 @@ class Trainer:
         reports = []
         for _ in range(steps):
             reports.append(self.step())
+            if on_step is not None:
+                on_step(reports[-1])
+        return reports
+
+    def spend(self, calls: int, *, on_step: Callable[[StepReport], None] | None = None) -> list[StepReport]:
+        """Steps until exactly so many answerer calls have been made in all, those of earlier steps among them.
+
+        A rest that does not do for asking about one more image stays; and a questioner of which 20 slots a call are not
+        valid is given up.
+
+        Args:
+            calls: at least 1. After `load` the calls so far are known from the ledger.
+            on_step: sees each report as it comes.
+        """
+        check_count("Trainer.spend", "calls", calls)
+        reports = []
+        options = self.options
+        while (left := calls - self.tally.spent) > 0 and len(self.tally.rows) < 20 * calls:
+            if left <= self.questioner.calls_at_most(k=options.k, group_size=options.group_size):
+                break
+            reports.append(self.step(max_calls=left))
             if on_step is not None:
                 on_step(reports[-1])
         return reports
@@ -437,7 +479,7 @@ def step_report(
         valid=int(valid.sum()),
         wrong=int((valid & (examined.correct == 0)).sum()),
         unscored=int(rewards.question.isnan().sum()),
-        calls=examined.calls,
+        calls=examined.calls + rollouts.calls,
         reward=float(rewards.total.nanmean()),
         terms={name: float(value.nanmean()) for name, value in rewards.terms.items()},
         tokens=int(rollouts.mask.sum()),

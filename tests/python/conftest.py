@@ -7,7 +7,7 @@ import os
 import pytest
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
-PEERS = ("trl", "verl", "vendi_score", "liger_kernel")
+PEERS = ("trl", "verl", "vendi_score", "liger_kernel", "statsmodels")
 
 
 def _missing(marker):

@@ -42,7 +42,7 @@ PYTHON_ROWS = (
     {"text", "verdict", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "asked", "taxonomy"},
-    {"trainer", "steps", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings", "canaries"}
+    {"trainer", "steps", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings", "canaries", "labels"}
     | {"run_directory", "world"},
     {"methods"},
     {"studies"},
@@ -65,7 +65,7 @@ PYTHON_SIBLINGS = {
     *(("replay", "examine"), ("replay", "steps"), ("evaluation", "replay")),
     *(("trainer", name) for name in ("canaries", "checkpoint", "evaluation", "examine", "overlap", "replay", "steps")),
     *(("world", name) for name in ("evaluation", "steps", "trainer")),
-    *(("run_directory", "trainer"), ("run_directory", "examine"), ("judgings", "examine")),
+    *(("run_directory", "trainer"), ("run_directory", "examine"), ("judgings", "examine"), ("judgings", "evaluation")),
     *(("demo", "config"), ("commands", "demo"), ("__main__", "cli")),
     *(("cli", name) for name in ("config", "demo", "commands")),
 }

@@ -127,6 +127,7 @@ _ORDER = {  # in this order, and each by these columns
     "judging_verdicts": "judging_id, question_id",
     "judging_rewards": "judging_id, question_id, term",
     "judging_sequences": "judging_id, sequence_id",
+    "labels": "question_id, annotator",
     "events": "event_id",
 }
 

@@ -174,6 +174,28 @@ class QuestionRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelRecord:
+    """What a person says about a question and its recorded answer."""
+
+    run: str
+    phase: str
+    step: int
+    sequence: int
+    slot: int
+    """With the four above, the question's place."""
+    annotator: str
+    """Who says it."""
+    valid: bool | None
+    """Whether the question is valid; None: not said."""
+    correct: bool | None
+    """Whether the answer is right; None: not said."""
+    probability: float | None = None
+    """With which the question was drawn to be labelled, in (0, 1]; None: not known."""
+    question: str | None = None
+    """Its text as the annotator saw it, to be held against the ledger's; None holds nothing. Not kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepRecord:
     """All of one step; written in one transaction or not at all."""
 

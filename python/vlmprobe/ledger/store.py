@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from vlmprobe.ledger import calls_table, file, judgings, queries, reading, rows
+from vlmprobe.ledger import calls_table, file, judgings, labels, queries, reading, rows
 from vlmprobe.ledger.export import export
-from vlmprobe.ledger.records import ImageRecord, RunRecord, StepRecord
+from vlmprobe.ledger.records import ImageRecord, LabelRecord, RunRecord, StepRecord
 from vlmprobe.models.chat import Spent
 from vlmprobe.models.model import ModelReply
 
@@ -179,6 +179,16 @@ class Ledger:
             judges = self._judge_ids(step)
             judgings.record(self._db, step.run, self._run_id(step.run), name, step, judges)
 
+    def add_labels(self, records: Iterable[LabelRecord]) -> int:
+        """Writes down what people say about questions, all in one transaction; the number of new labels.
+
+        Raises:
+            ValueError: a question that is not in the ledger or is another, an annotator who said something else about
+                it before; nothing is written.
+        """
+        with self._transaction():
+            return labels.add(self._db, records)
+
     # Reading
 
     def runs(self) -> list[RunRecord]:
@@ -228,6 +238,10 @@ class Ledger:
         if known is None or judging is None:
             return known
         return judgings.seen(self._db, run, self._run_id(run), judging, known)
+
+    def labels(self, run: str) -> list[LabelRecord]:
+        """What people say about a run's questions, in the order of the questions."""
+        return labels.find(self._db, run)
 
     def export(self, path: str | Path) -> int:
         """Writes a row per question to a `.jsonl` or `.parquet` file; the number of rows. See `ledger.export`."""

@@ -1,21 +1,44 @@
 """The methods that the paper compares, and controls; a file each.
 
-A method leaves something that asks (`vlmprobe.asked.Asker`): a questioner after training, a model behind an endpoint, a
-generator of questions. What it asked on the way is in the ledger; the tables come from an evaluation pass that is the
-same for all: `vlmprobe.evaluation.probe` with equal images, calls and seed.
+Each is a `Method`: `run(task)` spends the calls of a `Task` on its pool, writes all down, and gives back what asks
+then (`vlmprobe.asked.Asker`). The tables come from `evaluate`, a pass that is the same for all; see docs/methods.md.
 
-    zero-shot           the untrained questioner, or `ChatAsker`
-    ConMe               `ConMeAsker`
-    SFT                 `sft.train` on rows of image and question
-    Expert Iteration    `expert_iteration.train`
-    RL                  `vlmprobe.Trainer`
-    RL+SFT              `sft.train`, then `vlmprobe.Trainer`
-    random valid        `RandomValid`, a control
-    sweep               `Sweep`, a control
+    ZeroShot            the untrained questioner, or `ChatAsker`: a model that is asked by message
+    ConMe               two turns; `ConMeAsker`, `PromptedTurns` and `WorldTurns` are who asks so
+    SFT                 on rows of image and question (`rows`)
+    ExpertIteration     rounds of sampling, keeping failures, learning them
+    RL                  `vlmprobe.Trainer`; with `preface` ConMe's turns inside
+    RLSFT               SFT, then RL
+    RandomValid, Sweep  controls in the embedded world
 """
 
 from vlmprobe.methods.chat import ChatAsker
-from vlmprobe.methods.conme import ConMeAsker
-from vlmprobe.methods.controls import RandomValid, Sweep
+from vlmprobe.methods.conme import ConMe, ConMeAsker, PromptedTurns, WorldTurns
+from vlmprobe.methods.expert_iteration import ExpertIteration
+from vlmprobe.methods.random_valid import RandomValid
+from vlmprobe.methods.rl import RL
+from vlmprobe.methods.rl_sft import RLSFT
+from vlmprobe.methods.sft import SFT
+from vlmprobe.methods.task import Method, Task, evaluate, evaluation, pool
+from vlmprobe.methods.templates import Sweep
+from vlmprobe.methods.zero_shot import ZeroShot
 
-__all__ = ["ChatAsker", "ConMeAsker", "RandomValid", "Sweep"]
+__all__ = [
+    "RL",
+    "RLSFT",
+    "SFT",
+    "ChatAsker",
+    "ConMe",
+    "ConMeAsker",
+    "ExpertIteration",
+    "Method",
+    "PromptedTurns",
+    "RandomValid",
+    "Sweep",
+    "Task",
+    "WorldTurns",
+    "ZeroShot",
+    "evaluate",
+    "evaluation",
+    "pool",
+]

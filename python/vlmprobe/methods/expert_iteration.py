@@ -8,20 +8,61 @@ rounds as in the paper.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, field, replace
 
 from vlmprobe._checks import check_count
+from vlmprobe.asked import Asker
 from vlmprobe.evaluation import Tally, probe
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.methods.rows import rows_of
 from vlmprobe.methods.sft import Row, SFTOptions
 from vlmprobe.methods.sft import train as learn
+from vlmprobe.methods.task import Task, begin
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.questioner import Questioner
 from vlmprobe.steps import Annotator
+from vlmprobe.trainer import shuffled
 
 ROUNDS = 5
 DEFAULT = SFTOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertIteration:
+    """The method.
+
+    Args:
+        questioner: what learns, in place.
+        rounds: of sampling and learning; the task's calls are shared by them.
+        options: of learning; k and seed are the task's.
+    """
+
+    questioner: Questioner
+    rounds: int = ROUNDS
+    options: SFTOptions = field(default_factory=SFTOptions)
+    name: str = "Expert Iteration"
+
+    def run(self, task: Task) -> Asker:
+        """See `vlmprobe.methods.task.Method`. The last round's failures are learned, too."""
+        begin(task, self.name, **{"pass": "rounds"}, rounds=self.rounds, options=asdict(self.options))
+        train(
+            self.questioner,
+            task.answerer,
+            task.verifier,
+            shuffled(task.images, task.images_per_step, seed=task.seed),
+            calls=task.calls,
+            k=task.k,
+            group_size=task.group_size,
+            rounds=self.rounds,
+            options=self.options,
+            seed=task.seed,
+            run=self.name,
+            ledger=task.ledger,
+            annotate=task.annotate,
+            resumed=task.resumed,
+        )
+        task.ledger.finish(self.name)
+        return self.questioner
 
 
 def train(
@@ -68,7 +109,7 @@ def train(
     for number in range(rounds):
         name = f"{run}/round-{number}"
         if ledger is not None:
-            ledger.begin(RunRecord(id=name, config={"of": run, "round": number}))
+            ledger.begin(RunRecord(id=name, config={"of": run, "round": number, "pass": "pool"}))
         pictures: dict[int, Picture] = {}
         tally = probe(
             questioner,

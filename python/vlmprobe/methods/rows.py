@@ -15,7 +15,7 @@ from vlmprobe._checks import check_count
 from vlmprobe._optional import require
 from vlmprobe.asked import tagged
 from vlmprobe.data.source import ImageSource
-from vlmprobe.methods.controls import RandomValid
+from vlmprobe.methods.random_valid import RandomValid
 from vlmprobe.methods.sft import Row
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.text import parse_responses

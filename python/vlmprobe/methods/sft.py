@@ -7,14 +7,19 @@ of an on-policy token with advantage 1 is that of its log-probability, so it is 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 
 from vlmprobe import grpo
 from vlmprobe._checks import check_count, check_positive
+from vlmprobe.asked import Asker
 from vlmprobe.data.order import epoch_order
+from vlmprobe.ledger import StepRecord
+from vlmprobe.methods.task import Task, ask_pool, begin
 from vlmprobe.models.protocols import Picture
 from vlmprobe.questioner import Questioner
 from vlmprobe.steps import update
@@ -52,6 +57,53 @@ class SFTOptions:
             check_count("SFTOptions", name, getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
             check_positive("SFTOptions", name, getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFT:
+    """The method: the questioner learns the rows, then asks about the pool.
+
+    Args:
+        questioner: what learns, in place.
+        rows: pictures and completions; see `vlmprobe.methods.rows`.
+        options: of learning; k and seed are the task's.
+    """
+
+    questioner: Questioner
+    rows: Sequence[Row]
+    options: SFTOptions = field(default_factory=SFTOptions)
+    name: str = "SFT"
+
+    def run(self, task: Task) -> Asker:
+        """See `vlmprobe.methods.task.Method`. Learning takes no call."""
+        learn(task, self.name, self.questioner, self.rows, self.options)
+        return ask_pool(self.questioner, task, name=self.name)
+
+
+def learn(task: Task, name: str, questioner: Questioner, rows: Sequence[Row], options: SFTOptions) -> list[float]:
+    """Trains on the rows, and writes each update's loss into the run `<name>/learning`; a resumed task learns again.
+
+    Raises:
+        ValueError: as `train`; or the ledger has learning of other rows, options or losses under this name.
+    """
+    run = f"{name}/learning"
+    options = replace(options, k=task.k, seed=task.seed)
+    content = {"rows": len(rows), "rows_sha256": _sha256(rows), "options": asdict(options)}
+    begin(task, run, of=name, **{"pass": "learning"}, **content)
+    losses = train(questioner, rows, options)
+    for step, loss in enumerate(losses):
+        record = StepRecord(run=run, phase="learning", step=step, numbers={"loss": loss})
+        known = task.ledger.step(run, "learning", step)
+        if known is not None and known.numbers != record.numbers:
+            got = f"expected a loss of {known.numbers['loss']} as recorded, got {loss}"
+            raise ValueError(f"[SFT] update {step} of run {run!r}: {got}; put weights and software back as they were")
+        task.ledger.record(record)
+    task.ledger.finish(run)
+    return losses
+
+
+def _sha256(rows: Sequence[Row]) -> str:
+    return hashlib.sha256(json.dumps([[row.image.sha256, row.completion] for row in rows]).encode()).hexdigest()
 
 
 def train(questioner: Questioner, rows: Sequence[Row], options: SFTOptions = SFTOptions()) -> list[float]:

@@ -95,12 +95,17 @@ class VisionLanguageModel:
     def device(self) -> torch.device:
         return self.model.device
 
-    def prompts(self, images: Sequence[Picture], texts: Sequence[str]) -> Prompts:
-        """Prompts for text i about image i; a picture that appears several times is encoded once."""
+    def prompts(self, images: Sequence[Picture], texts: Sequence[str], begun: Sequence[str] | None = None) -> Prompts:
+        """Prompts for text i about image i; a picture that appears several times is encoded once.
+
+        Args:
+            images, texts: [N].
+            begun: [N] what the reply begins with, as if the model had said it; by default nothing.
+        """
         if len(images) != len(texts):
             raise ValueError(f"[prompts] texts: expected {len(images)}, one for each image, got {len(texts)}")
         inputs = self.processor(
-            text=[self._chat(text) for text in texts],
+            text=[self._chat(text) + start for text, start in zip(texts, begun or [""] * len(texts), strict=True)],
             images=[image.pixels for image in images],
             padding=True,
             padding_side="left",

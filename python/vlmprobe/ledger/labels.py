@@ -1,0 +1,69 @@
+"""What people say about questions, any number of annotators to each."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from vlmprobe.ledger import rows
+from vlmprobe.ledger.records import LabelRecord
+
+_QUESTION = """
+  SELECT question_id, questions.text FROM questions JOIN sequences USING (sequence_id) JOIN steps USING (step_id)
+  JOIN runs USING (run_id) WHERE (runs.id, phase, step, sequence, slot) = (?, ?, ?, ?, ?)
+"""
+_LABELS = """
+  SELECT runs.id, phase, step, sequence, slot, annotator, valid, correct, probability
+  FROM labels JOIN questions USING (question_id) JOIN sequences USING (sequence_id) JOIN steps USING (step_id)
+  JOIN runs USING (run_id) WHERE runs.id = ? ORDER BY question_id, annotator
+"""
+
+
+def add(db: sqlite3.Connection, labels: Iterable[LabelRecord]) -> int:
+    """Adds the labels; the number of new ones. One that is there already must say the same."""
+    new = 0
+    for label in labels:
+        row = _row(db, label)
+        known = db.execute("SELECT * FROM labels WHERE (question_id, annotator) = (?, ?)", row[:2]).fetchone()
+        if known is None:
+            db.execute("INSERT INTO labels VALUES (?, ?, ?, ?, ?)", row)
+            new += 1
+        elif known != row:
+            raise ValueError(f"[Ledger.add_labels] {_where(label)}: expected {known[2:]} as labelled, got {row[2:]}")
+    return new
+
+
+def find(db: sqlite3.Connection, run: str) -> list[LabelRecord]:
+    """A run's labels, in the order of its questions."""
+    return [
+        LabelRecord(
+            run=run, phase=phase, step=step, sequence=sequence, slot=slot, annotator=annotator,
+            valid=_truth(valid), correct=_truth(correct), probability=probability,
+        )
+        for run, phase, step, sequence, slot, annotator, valid, correct, probability in db.execute(_LABELS, (run,))
+    ]  # fmt: skip
+
+
+def _row(db: sqlite3.Connection, label: LabelRecord) -> rows.Row:
+    where = _where(label)
+    place = (label.run, label.phase, label.step, label.sequence, label.slot)
+    found = db.execute(_QUESTION, place).fetchone()
+    if found is None:
+        raise ValueError(f"[Ledger.add_labels] {where}: expected a question of the ledger, got none there")
+    question_id, text = found
+    if label.question is not None and label.question != text:
+        raise ValueError(f"[Ledger.add_labels] {where}: question: expected {text!r:.80}, got {label.question!r:.80}")
+    if not label.annotator:
+        raise ValueError(f"[Ledger.add_labels] {where}: annotator: expected a name, got none")
+    if label.probability is not None and not 0 < label.probability <= 1:
+        raise ValueError(f"[Ledger.add_labels] {where}: probability: expected (0, 1], got {label.probability}")
+    truths = [rows.truth(f"{where}.{name}", getattr(label, name)) for name in ("valid", "correct")]
+    return (question_id, rows.text(f"{where}.annotator", label.annotator), *truths, label.probability)
+
+
+def _truth(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
+
+
+def _where(label: LabelRecord) -> str:
+    return f"{label.run!r}, {label.phase!r}, step {label.step}, question [{label.sequence}, {label.slot}]"

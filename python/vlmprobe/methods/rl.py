@@ -1,0 +1,79 @@
+"""RL: the `Trainer` with the reward of the paper, for a budget of answerer calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+
+from vlmprobe.asked import Asker
+from vlmprobe.ledger import recorded
+from vlmprobe.memory import QuestionMemory
+from vlmprobe.methods.task import Task, begin
+from vlmprobe.models.protocols import Answerer
+from vlmprobe.questioner import Preface, Questioner
+from vlmprobe.reward import Expression, paper
+from vlmprobe.text import DEFAULT_PREFIX_LENGTH
+from vlmprobe.trainer import StepReport, Trainer, TrainerOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class RL:
+    """The method.
+
+    Args:
+        questioner: what learns, in place.
+        options: of the trainer; k, group_size, images_per_step and seed are the task's.
+        reward: by default equation 5.
+        prefix_length: words of a prefix in the memory, L.
+        preface: of the answerer, what is asked at each step: `conme.PromptedTurns` or `conme.WorldTurns` for ConMe
+            inside RL, whose first turns count in the budget; by default the questioner's own prompt.
+    """
+
+    questioner: Questioner
+    options: TrainerOptions = field(default_factory=TrainerOptions)
+    reward: Expression = field(default_factory=paper)
+    prefix_length: int = DEFAULT_PREFIX_LENGTH
+    preface: Callable[[Answerer], Preface] | None = None
+    name: str = "RL"
+
+    def run(self, task: Task) -> Asker:
+        """See `vlmprobe.methods.task.Method`. With `task.checkpoints` a resumed run goes on from the newest one."""
+        trainer = self._trainer(task)
+        settings = {
+            "options": asdict(trainer.options),
+            "reward": repr(self.reward),
+            "prefix_length": self.prefix_length,
+        }
+        begin(task, self.name, **{"pass": "pool", "asker": trainer.questioner.identity}, **settings)
+        folder = None if task.checkpoints is None else task.checkpoints / self.name
+        trainer.resumed = task.resumed
+        if task.resumed and folder is not None:
+            trainer.load(folder, missing_ok=True)
+
+        def save(report: StepReport) -> None:
+            if folder is not None and trainer.next_step % task.checkpoint_every == 0:
+                trainer.save(folder)
+
+        trainer.spend(task.calls, on_step=save)
+        task.ledger.finish(self.name)
+        return trainer.questioner
+
+    def _trainer(self, task: Task) -> Trainer:
+        questioner = self.questioner
+        if self.preface is not None:
+            answerer = recorded(task.answerer, task.ledger, role="answerer")
+            questioner = questioner.with_preface(self.preface(answerer))
+        names = ("k", "group_size", "images_per_step", "seed")
+        return Trainer(
+            questioner,
+            task.answerer,
+            task.verifier,
+            task.embedder,
+            task.images,
+            reward=self.reward,
+            memory=QuestionMemory(task.embedder.dim, prefix_length=self.prefix_length),
+            options=replace(self.options, **{name: getattr(task, name) for name in names}),
+            ledger=task.ledger,
+            run=self.name,
+            annotate=task.annotate,
+        )
