@@ -1,9 +1,9 @@
-"""Makes the world's models: `python -m vlmprobe.world.build --model answerer|questioner`.
+"""Makes the world's models: `python -m vlmprobe.world.build --model NAME`, one of `tiny.MODELS`.
 
 Stages, in the order that mattered in the prototype: the vision tower learns to name what stands where (linear heads
 on the merged tokens); then questions and answers, many to a picture, packed under a block mask, with a description
-of the whole scene among them; the learning rate falls to zero at the end. The questioner starts from the answerer at
-half its training and learns to ask: k valid questions in tags.
+of the whole scene among them; the learning rate falls to zero at the end. A questioner starts from the answerer
+of its size at half its training and learns to ask: k valid questions in tags.
 
 Every step's data is a pure function of (seed, step), so an interrupted build continues where it stopped.
 """
@@ -83,7 +83,7 @@ def dense_loss(heads: nn.Linear, features: torch.Tensor, target: torch.Tensor) -
 
 def teach_vision(model, processor, steps: int, report: Progress, batch: int = 32) -> None:
     """The vision tower alone, with dense supervision of its merged tokens."""
-    heads = nn.Linear(128, 18)
+    heads = nn.Linear(model.config.vision_config.out_hidden_size, 18)
     parameters = [*model.model.visual.parameters(), *heads.parameters()]
     step_of = optimizer(parameters, 1e-3)
     for step in range(steps):
@@ -210,17 +210,17 @@ def teach(
             report(stage="accuracy", step=step + 1, overall=round(overall(accuracy(model, processor, 64)), 4))
 
 
-def new_model(seed: int):
-    from transformers import Qwen3VLForConditionalGeneration
+def new_model(size: str, seed: int):
+    from transformers import AutoModelForImageTextToText
 
     torch.manual_seed(seed)
-    return Qwen3VLForConditionalGeneration._from_config(tiny.config(), attn_implementation="eager").float()
+    return AutoModelForImageTextToText.from_config(tiny.config(size), attn_implementation="eager").float()
 
 
 def load_model(directory: Path):
-    from transformers import Qwen3VLForConditionalGeneration
+    from transformers import AutoModelForImageTextToText
 
-    return Qwen3VLForConditionalGeneration.from_pretrained(
+    return AutoModelForImageTextToText.from_pretrained(
         directory, attn_implementation="eager", dtype=torch.float32, local_files_only=True
     )
 
@@ -232,8 +232,8 @@ def save(model, processor, directory: Path) -> None:
     processor.save_pretrained(directory)
 
 
-def build_answerer(work: Path, out: Path, steps: int, seed: int, report: Progress) -> None:
-    processor, model = tiny.processor(), new_model(seed)
+def build_answerer(size: str, work: Path, out: Path, steps: int, seed: int, report: Progress) -> None:
+    processor, model = tiny.processor(), new_model(size, seed)
     if not (work / "answering.pt").exists():
         teach_vision(model, processor, max(1, steps // 5), report)
     teach(
@@ -252,31 +252,41 @@ def build_answerer(work: Path, out: Path, steps: int, seed: int, report: Progres
     report(stage="result", overall=round(overall(by_family), 4), by_family=by_family)
 
 
-def build_questioner(work: Path, out: Path, steps: int, seed: int, report: Progress) -> None:
+def build_questioner(size: str, work: Path, out: Path, steps: int, seed: int, report: Progress) -> None:
     torch.manual_seed(seed)
     processor = tiny.processor()
     model = load_model(work / "half")
     teach(model, processor, lambda step: asking(processor, step, 16, 8), steps, 8e-4, work, report, "asking")
     save(model, processor, out)
-    report(stage="result", model="questioner")
+    report(stage="result", model=out.name)
+
+
+STEPS = {"answerer": 3000, "questioner": 1000}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", required=True, choices=("answerer", "questioner"))
-    parser.add_argument("--work", type=Path, default=Path("runs/world"), help="where checkpoints and the log go")
+    parser.add_argument("--model", required=True, choices=tuple(tiny.MODELS))
+    parser.add_argument("--work", type=Path, help="where checkpoints and the log go; by default runs/world/SIZE")
     parser.add_argument("--out", type=Path, help="where the model goes; by default into the package")
-    parser.add_argument("--steps", type=int, help="supervised steps (answerer 3000, questioner 1000)")
+    parser.add_argument("--steps", type=int, help="supervised steps (answerers 3000, questioners 1000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    report = Progress(arguments.work / f"{arguments.model}.log")
-    out = arguments.out or tiny.WEIGHTS / arguments.model
-    build = {"answerer": build_answerer, "questioner": build_questioner}[arguments.model]
-    steps = arguments.steps or {"answerer": 3000, "questioner": 1000}[arguments.model]
-    build(arguments.work, out, steps, arguments.seed, report)
+    name, role = arguments.model, arguments.model.split("-")[0]
+    size = tiny.MODELS[name]
+    work = arguments.work or Path("runs/world") / size
+    work.mkdir(parents=True, exist_ok=True)
+    build = {"answerer": build_answerer, "questioner": build_questioner}[role]
+    build(
+        size,
+        work,
+        arguments.out or tiny.WEIGHTS / name,
+        arguments.steps or STEPS[role],
+        arguments.seed,
+        Progress(work / f"{name}.log"),
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The world's own models: Qwen3-VL classes of two million parameters, a word tokenizer, the Pillow image processor.
+"""The world's own models: Qwen2.5-VL and Qwen3-VL classes of up to two million parameters, a word tokenizer, the Pillow
+image processor.
 
 They are ordinary checkpoints: `config.json`, `model.safetensors`, tokenizer and processor files, loaded through the
 same code as a real model (`vlmprobe.models.hf`). `vlmprobe.world.build` makes them.
@@ -6,7 +7,9 @@ same code as a real model (`vlmprobe.models.hf`). `vlmprobe.world.build` makes t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 WEIGHTS = Path(__file__).parent / "weights"
 MAX_SLOTS = 8  # response tags that the tokenizer knows
@@ -77,40 +80,79 @@ def processor():
     return ImageTextProcessor(images, tokenizer(), chat_template=CHAT_TEMPLATE)
 
 
-def config():
-    """Text: hidden 128, 4 layers, 4 heads, 2 key-value heads. Vision: hidden 128, depth 3. Tied embeddings."""
-    from transformers import Qwen3VLConfig
+@dataclass(frozen=True)
+class Size:
+    """Shape of a model: its classes, and those of text and vision part alike."""
+
+    classes: str
+    """`qwen2_5_vl` or `qwen3_vl`."""
+    hidden: int
+    heads: int
+    """Of 32 numbers each in the text part."""
+    key_value_heads: int
+    layers: int
+    """Of the text part; the vision part has 3."""
+
+
+SIZES = {
+    "small": Size("qwen2_5_vl", hidden=64, heads=2, key_value_heads=1, layers=3),
+    "medium": Size("qwen2_5_vl", hidden=96, heads=3, key_value_heads=1, layers=4),
+    "large": Size("qwen3_vl", hidden=128, heads=4, key_value_heads=2, layers=4),
+}
+MODELS = {
+    "answerer-small": "small",
+    "answerer-medium": "medium",
+    "answerer": "large",
+    "questioner-medium": "medium",
+    "questioner": "large",
+}
+"""The models of the package, and the size of each."""
+
+
+def config(size: str = "large"):
+    """The configuration of a size: embeddings tied, the picture 8 x 8 patches, merged 2 x 2."""
+    from transformers import Qwen2_5_VLConfig, Qwen3VLConfig
 
     ids = {word: i for i, word in enumerate(vocabulary())}
-    return Qwen3VLConfig(
-        text_config={
-            "vocab_size": len(ids),
-            "hidden_size": 128,
-            "intermediate_size": 384,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "head_dim": 32,
-            "max_position_embeddings": 1024,
-            "initializer_range": 0.04,
-            "tie_word_embeddings": True,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [8, 4, 4]},
-            "pad_token_id": ids[PAD],
-            "eos_token_id": ids[EOS],
-        },
-        vision_config={
-            "depth": 3,
-            "hidden_size": 128,
-            "intermediate_size": 256,
-            "num_heads": 4,
-            "patch_size": 8,
-            "spatial_merge_size": 2,
-            "temporal_patch_size": 2,
-            "out_hidden_size": 128,
-            "num_position_embeddings": 64,
-            "deepstack_visual_indexes": [1],
-            "initializer_range": 0.04,
-        },
+    shape = SIZES[size]
+    text: dict[str, Any] = {
+        "vocab_size": len(ids),
+        "hidden_size": shape.hidden,
+        "intermediate_size": 3 * shape.hidden,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.key_value_heads,
+        "max_position_embeddings": 1024,
+        "initializer_range": 0.04,
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "pad_token_id": ids[PAD],
+        "eos_token_id": ids[EOS],
+    }
+    vision: dict[str, Any] = {
+        "depth": 3,
+        "hidden_size": shape.hidden,
+        "intermediate_size": 2 * shape.hidden,
+        "num_heads": 4,
+        "patch_size": 8,
+        "spatial_merge_size": 2,
+        "temporal_patch_size": 2,
+        "out_hidden_size": shape.hidden,
+        "initializer_range": 0.04,
+    }
+    if shape.classes == "qwen3_vl":
+        family: type[Qwen3VLConfig] | type[Qwen2_5_VLConfig] = Qwen3VLConfig
+        text |= {"head_dim": 32, "rope_parameters": _rope(10000.0, [8, 4, 4])}
+        vision |= {"num_position_embeddings": 64, "deepstack_visual_indexes": [1]}
+    else:
+        family = Qwen2_5_VLConfig
+        # Its axes take neighbouring frequencies, the time the fastest: with the usual base, rows and columns of a
+        # picture of 4 x 4 would turn by less than a hundredth.
+        text |= {"rope_parameters": _rope(20.0, [4, 6, 6])}
+        vision |= {"window_size": 64, "fullatt_block_indexes": [0, 1, 2]}
+    return family(
+        text_config=text,
+        vision_config=vision,
         image_token_id=ids[IMAGE],
         video_token_id=ids[VIDEO],
         vision_start_token_id=ids[VISION_START],
@@ -119,11 +161,15 @@ def config():
     )
 
 
+def _rope(base: float, sections: list[int]) -> dict[str, Any]:
+    return {"rope_type": "default", "rope_theta": base, "mrope_section": sections}
+
+
 def load(name: str, directory: str | Path | None = None):
-    """Loads a model of the world, "answerer" or "questioner".
+    """Loads a model of the world.
 
     Args:
-        name: which of the two.
+        name: one of `MODELS`.
         directory: where the checkpoints are; by default those of the package.
 
     Returns:
