@@ -4,7 +4,7 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help setup build test test-kill test-sanitize bench bench-build bench-record demo format clean
+.PHONY: help setup build test test-kill test-sanitize bench bench-build bench-record demo reproduce format clean
 
 help:
 	@echo "make setup    system packages (apt-get), .venv, pinned packages"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench    beside TRL, Liger, FAISS, NumPy, vendi_score, one shape each; CASES=regex OUT=file MALLOC=kept"
 	@echo "make bench-record   every shape and thread count"
 	@echo "make demo     vlmprobe demo; ARGS='--steps 20' goes to it"
+	@echo "make reproduce  vlmprobe reproduce; ARGS='--tables 1 --seed 0 1' goes to it"
 	@echo "make format   clang-format and ruff, in place"
 	@echo "make clean    remove the build folders; .venv stays"
 
@@ -48,6 +49,9 @@ bench-record: bench-build
 
 demo: build
 	@vlmprobe demo $(ARGS)
+
+reproduce: build
+	@vlmprobe reproduce $(ARGS)
 
 format: setup
 	@find . \( -name build -o -name '.?*' \) -prune -o \( -name '*.h' -o -name '*.cpp' \) -print0 | xargs -0 clang-format -i

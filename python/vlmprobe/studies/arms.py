@@ -1,0 +1,169 @@
+"""Runs one arm: its method on the pool, the evaluation pass, and the evaluator's verdicts on it; all in its ledger.
+
+    <folder>/ledger.sqlite   runs as in `vlmprobe.methods.task`
+    <folder>/done.json       written at the end: an arm that has it is not run again
+
+An arm that was stopped goes on where it was, to the same numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from vlmprobe import grpo, reward
+from vlmprobe._files import write_text
+from vlmprobe.judgings import rejudge, reweight
+from vlmprobe.ledger import Ledger
+from vlmprobe.methods import (
+    RL,
+    RLSFT,
+    SFT,
+    ConMe,
+    ExpertIteration,
+    Method,
+    RandomValid,
+    Sweep,
+    Task,
+    ZeroShot,
+    evaluate,
+)
+from vlmprobe.methods.sft import SFTOptions
+from vlmprobe.run_directory import RunDirectory
+from vlmprobe.studies.plan import Arm, Scale
+from vlmprobe.studies.setup import Setup
+from vlmprobe.trainer import TrainerOptions
+
+EVALUATOR = "evaluator"
+"""The judging that the tables are made of."""
+REWEIGHTED = {"paper": "paper", "no diversity": "paper-no-diversity", "no penalty": "paper-no-penalty"}
+"""Rewards that the questions of table 1 are seen under, by the evaluator's verdicts: name -> preset."""
+
+
+def rl(arm: Arm, setup: Setup, scale: Scale, *, turns: bool = False) -> RL:
+    """RL with the arm's reward and L."""
+    options = TrainerOptions(
+        learning_rate=scale.learning_rate, credit=scale.credit, loss=replace(grpo.PAPER, beta=scale.beta)
+    )
+    return RL(
+        questioner=setup.questioner(arm.questioner),
+        options=options,
+        reward=reward.parse(arm.reward),
+        prefix_length=arm.prefix_length,
+        preface=setup.turns if turns else None,
+        name=arm.method,
+    )
+
+
+def learning(scale: Scale) -> SFTOptions:
+    """Of SFT and Expert Iteration."""
+    return SFTOptions(epochs=scale.sft_epochs, learning_rate=scale.sft_rate)
+
+
+METHODS: dict[str, Callable[[Arm, Setup, Scale], Method]] = {
+    "zero-shot": lambda arm, setup, scale: ZeroShot(asker=setup.questioner(arm.questioner)),
+    "ConMe": lambda arm, setup, scale: ConMe(
+        asker=lambda answerer: setup.questioner(arm.questioner).with_preface(setup.turns(answerer))
+    ),
+    "SFT": lambda arm, setup, scale: SFT(
+        questioner=setup.questioner(arm.questioner), rows=setup.rows(arm.k), options=learning(scale)
+    ),
+    "Expert Iteration": lambda arm, setup, scale: ExpertIteration(
+        questioner=setup.questioner(arm.questioner),
+        rounds=scale.rounds,
+        options=replace(learning(scale), epochs=1),
+    ),
+    "RL": rl,
+    "RL+SFT": lambda arm, setup, scale: RLSFT(
+        rl=rl(arm, setup, scale), rows=setup.rows(arm.k), options=learning(scale)
+    ),
+    "RL ConMe": lambda arm, setup, scale: rl(arm, setup, scale, turns=True),
+    "random valid": lambda arm, setup, scale: RandomValid(),
+    "template sweep": lambda arm, setup, scale: Sweep(),
+}
+
+
+def folder_of(arm: Arm) -> str:
+    """Its folder's name."""
+    return arm.name.replace(" ", "-").replace("=", "").lower()
+
+
+def done(folder: Path) -> bool:
+    """Whether an arm has ended."""
+    return (folder / "done.json").is_file()
+
+
+def run_arm(arm: Arm, setup: Setup, scale: Scale, folder: Path, *, seed: int, versions: dict[str, str]) -> float:
+    """Runs what is missing of an arm; the seconds that it took this time.
+
+    Raises:
+        ValueError: the folder holds an arm with other settings.
+    """
+    settings = {"arm": asdict(arm) | {"tables": None}, "seed": seed, "settings": setup.settings()}
+    if done(folder):
+        known = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+        if known["settings"] != json.loads(json.dumps(settings)):
+            raise ValueError(
+                f"[reproduce] {folder}: expected an arm with these settings; name another folder with --run"
+            )
+        return 0.0
+    began = time.monotonic()
+    with RunDirectory(folder, quiet=True, resume=True) as directory:
+        ledger = directory.ledger
+        method = METHODS[arm.method](arm, setup, scale)
+        task = task_of(arm, setup, scale, ledger, folder, seed=seed, versions=versions, resumed=directory.resumed)
+        asker = method.run(task)
+        evaluate(asker, task, setup.held_out, n=scale.n, name=arm.method)
+        judged_again(arm, setup, ledger)
+    took = time.monotonic() - began
+    write_text(folder / "done.json", json.dumps({"settings": settings, "seconds": round(took, 1)}, indent=1) + "\n")
+    return took
+
+
+def judged_again(arm: Arm, setup: Setup, ledger: Ledger) -> None:
+    """The evaluation pass by the evaluator, and under other rewards; the answerer is not asked."""
+    run = f"{arm.method}/evaluation"
+    rejudge(ledger, run, setup.evaluator(ledger, arm.method), setup.held_out, name=EVALUATOR)
+    if 1 in arm.tables:
+        for name, preset in REWEIGHTED.items():
+            formula, length = reward.parse(preset), arm.prefix_length
+            reweight(ledger, run, formula, setup.embedder, name=judging(name), base=EVALUATOR, prefix_length=length)
+
+
+def judging(reward_name: str) -> str:
+    """Name of the judging under a reward."""
+    return f"reward: {reward_name}"
+
+
+def task_of(
+    arm: Arm,
+    setup: Setup,
+    scale: Scale,
+    ledger: Ledger,
+    folder: Path,
+    *,
+    seed: int,
+    versions: dict[str, str],
+    resumed: bool,
+) -> Task:
+    """What the arm's method is given."""
+    answerer = setup.answerer(arm.answerer, ledger, arm.method)
+    return Task(
+        images=setup.pool,
+        answerer=answerer,
+        verifier=setup.verifier(ledger, arm.method),
+        embedder=setup.embedder,
+        calls=scale.calls,
+        ledger=ledger,
+        k=arm.k,
+        group_size=scale.group_size,
+        images_per_step=scale.images_per_step,
+        seed=seed,
+        annotate=setup.annotator(answerer),
+        versions=versions,
+        checkpoints=folder / "checkpoints",
+        resumed=resumed,
+    )

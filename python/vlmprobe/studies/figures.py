@@ -1,0 +1,140 @@
+"""What figures 4 to 7 and the appendix's curve show, as plain values; `vlmprobe.report` draws them.
+
+Figures 4 and 5 are of the evaluation passes, figures 6, 7 and the curve of the training pool. With several seeds they
+show the first one, but for the numbers of figure 5.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from vlmprobe import metrics
+from vlmprobe.data.source import ImageSource
+from vlmprobe.evaluation import is_correct, is_valid
+from vlmprobe.metrics import skills as skill_numbers
+from vlmprobe.studies.numbers import Outcome, of_rate, over_seeds, skills_of, wrong_of
+from vlmprobe.studies.tables import SIX, Outcomes, published
+from vlmprobe.studies.values import plain_estimate
+
+WINDOWS = 10
+STAGES = 4
+
+
+def figures(outcomes: Outcomes, images: ImageSource) -> dict[str, Any]:
+    """The figures whose arms are there."""
+    compared = [name for name in SIX if name in outcomes]
+    found: dict[str, Any] = {}
+    named = all(outcomes[name][0].named for name in outcomes)
+    if len(compared) > 1 and named:
+        found["figure-4"] = {"methods": shared_and_exclusive(outcomes, compared)}
+        found["figure-5a"] = {"methods": [_combinations(name, outcomes[name]) for name in compared]}
+        found["figure-5b"] = {"methods": [_shares(name, outcomes[name]) for name in compared]}
+    if len(compared) > 1:
+        found["curve"] = {"methods": [_curve(name, outcomes[name][0]) for name in compared]}
+    if "RL" in outcomes and named:
+        found["figure-6"] = _density(outcomes["RL"][0])
+    if "RL" in outcomes:
+        found["figure-7"] = _stages(outcomes["RL"][0], images)
+    return found
+
+
+def shared_and_exclusive(outcomes: Outcomes, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Figure 4: skills of each method, at equal n; those that all have, and those that no other has."""
+    sets = {name: _known(outcomes[name][0]) for name in names}
+    alone, everyones = skill_numbers.exclusive(sets), skill_numbers.shared(sets)
+    return [
+        {
+            "name": name,
+            "skills": len(sets[name]),
+            "shared": len(everyones),
+            "exclusive": len(alone[name]),
+            "paper": published()["figure-4"].get(name, {}),
+        }
+        for name in names
+    ]
+
+
+def _known(outcome: Outcome) -> set[str]:
+    rows, n = outcome.skills, min(outcome.scale.equal_n, len(outcome.skills))
+    kept = [rows[i] for i in metrics.equal_rows(len(rows), n)] if n else []
+    return skill_numbers.known_skills(kept, above=outcome.scale.above)
+
+
+def _combinations(name: str, seeds: Sequence[Outcome]) -> dict[str, Any]:
+    return {"name": name, "combinations": plain_estimate(over_seeds([one.numbers["combinations"] for one in seeds]))}
+
+
+def _shares(name: str, seeds: Sequence[Outcome]) -> dict[str, Any]:
+    each = [[of_rate(rate) for rate in skill_numbers.rates_by_count(one.skills, cluster=one.images)] for one in seeds]
+    return {"name": name, "shares": [plain_estimate(over_seeds(column)) for column in zip(*each, strict=True)]}
+
+
+def _curve(name: str, outcome: Outcome) -> dict[str, Any]:
+    valid = outcome.pool.valid()
+    wrong, cluster = wrong_of(outcome.pool), [image for image, _ in valid]
+    points = metrics.cumulative_rates(wrong, cluster=cluster)
+    rise = metrics.rise(wrong, cluster=cluster)
+    return {
+        "name": name,
+        "points": [{"asked": point.asked, **plain_estimate(of_rate(point.rate))} for point in points],
+        "rise": {"value": rise.value, "low": rise.low, "high": rise.high, "p": rise.p},
+    }
+
+
+def _density(outcome: Outcome) -> dict[str, Any]:
+    rows = zip(outcome.pool.rows, outcome.pool_steps, strict=True)
+    steps = [step for (_, question), step in rows if is_valid(question)]
+    named = skills_of(outcome.pool)
+    trends = metrics.skill_trends(named, steps, above=outcome.scale.above)
+    drawn = metrics.densities(named, steps, windows=WINDOWS)
+    return {
+        "method": outcome.arm.method,
+        "steps": [min(steps), max(steps)],
+        "skills": [
+            {"skill": each.skill, "kind": each.kind, "densities": drawn[each.skill], "q": each.q, "n": each.n}
+            for each in trends
+        ],
+        "counts": dict(Counter(each.kind for each in trends)),
+    }
+
+
+def _stages(outcome: Outcome, images: ImageSource) -> dict[str, Any]:
+    """Figure 7: of the picture that was asked about at the most steps, its first sequence at several of them."""
+    seen: dict[int, dict[int, list[Any]]] = {}
+    for (image, question), step in zip(outcome.pool.rows, outcome.pool_steps, strict=True):
+        seen.setdefault(image, {}).setdefault(step, []).append(question)
+    image = max(seen, key=lambda each: (len(seen[each]), -each))
+    steps = sorted(seen[image])
+    shown = [steps[round(i * (len(steps) - 1) / (STAGES - 1))] for i in range(STAGES)]
+    picture = images[image]
+    return {
+        "method": outcome.arm.method,
+        "image": picture.key,
+        "png": _png(picture.pixels),
+        "stages": [{"step": step, "questions": _first_sequence(seen[image][step])} for step in dict.fromkeys(shown)],
+    }
+
+
+def _first_sequence(questions: Sequence[Any]) -> list[dict[str, Any]]:
+    first = questions[0].sequence
+    return [
+        {
+            "text": question.text,
+            "valid": is_valid(question),
+            "correct": is_correct(question),
+            "answer": None if question.answer is None else question.answer.text,
+            "truth": question.annotations.get("truth"),
+        }
+        for question in questions
+        if question.sequence == first
+    ]
+
+
+def _png(pixels: Any) -> str:
+    buffer = io.BytesIO()
+    pixels.save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,152 @@
+"""A reproduction's results from its ledgers alone: tables, figures, claims, judges and models, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vlmprobe import metrics
+from vlmprobe.models.protocols import Embedder
+from vlmprobe.studies.arms import EVALUATOR, REWEIGHTED, done, folder_of, judging
+from vlmprobe.studies.claims import claims
+from vlmprobe.studies.figures import figures
+from vlmprobe.studies.numbers import Outcome, of_rate, skills_of, wrong_of
+from vlmprobe.studies.plan import ANSWERERS, Arm, Scale
+from vlmprobe.studies.sensitivity import judge_sensitivity
+from vlmprobe.studies.sensitivity_rewards import rewarded
+from vlmprobe.studies.setup import Setup
+from vlmprobe.studies.tables import TABLE_1, Outcomes, tables
+from vlmprobe.studies.values import plain_estimate
+
+VERIFIER = "verifier"
+MOST = 20  # lines of a table of skills
+
+
+def outcomes_of(
+    arms: Sequence[Arm], folder: Path, seeds: Sequence[int], scale: Scale, embedder: Embedder
+) -> dict[str, list[Outcome]]:
+    """The arms that have ended with every seed.
+
+    Raises:
+        ValueError: none has.
+    """
+    found = {}
+    for arm in arms:
+        if all(done(folder / f"seed-{seed}" / folder_of(arm)) for seed in seeds):
+            found[arm.name] = [Outcome(arm, folder / f"seed-{seed}", scale, embedder) for seed in seeds]
+    if not found:
+        raise ValueError(f"[reproduce] {folder}: expected an arm that has ended, got none")
+    return found
+
+
+def results(outcomes: Outcomes, setup: Setup, scale: Scale, *, seeds: Sequence[int], name: str) -> dict[str, Any]:
+    """All that a report shows; see `vlmprobe.report.paper`.
+
+    Args:
+        outcomes: of `outcomes_of`.
+        setup, scale: of the reproduction.
+        seeds: of every arm.
+        name: of the scale.
+    """
+    return {
+        "title": f"The paper's tables and figures, scale {name}",
+        "settings": setup.settings(),
+        "seeds": list(seeds),
+        "notes": notes(setup),
+        "versions": {package: version(package) for package in ("torch", "transformers", "vlmprobe")},
+        "world": setup.world,
+        "tables": tables(outcomes, scale, world=setup.world) + more_tables(outcomes),
+        "figures": figures(outcomes, setup.pool),
+        "claims": claims(outcomes),
+        "sensitivity": sensitivity(outcomes, scale),
+    }
+
+
+def notes(setup: Setup) -> list[str]:
+    """What a reader must know first."""
+    if not setup.world:
+        return []
+    return [
+        "Everything here is the embedded world: rendered scenes, executable questions, models of up to two million "
+        "parameters with planted faults. Whether a claim holds here says nothing about models of the paper's size.",
+        "The questioners small and large stand for Qwen2.5-VL-3B and 7B, the answerers small, medium and large for "
+        "Qwen2.5-VL-3B, 7B and Qwen3-VL-8B. The verifier errs at known rates; the evaluator knows the truth.",
+    ]
+
+
+def sensitivity(outcomes: Outcomes, scale: Scale) -> dict[str, Any] | None:
+    """Which rankings and findings depend on the judge, over the methods of table 1; the first seed."""
+    compared = {name: outcomes[name][0] for name in TABLE_1 if name in outcomes}
+    if len(compared) < 2:
+        return None
+    tallies = {name: {VERIFIER: one.judged(None), EVALUATOR: one.tally} for name, one in compared.items()}
+    rewards = {name: {each: one.judged(judging(each)) for each in REWEIGHTED} for name, one in compared.items()}
+    return judge_sensitivity(tallies, above=scale.above).plain(rewarded(rewards))
+
+
+def more_tables(outcomes: Outcomes) -> list[dict[str, Any]]:
+    """Universal and model-specific skills, and pairs of skills, where the random valid control was run."""
+    names = ["random valid", *(f"random valid on {label}" for label in ANSWERERS[1:])]
+    found = []
+    if set(names) <= outcomes.keys():
+        found.append(universal({label: outcomes[name][0] for label, name in zip(ANSWERERS, names, strict=True)}))
+    if "random valid" in outcomes:
+        found.append(interacting(outcomes["random valid"][0]))
+    return [table for table in found if table["rows"]]
+
+
+def universal(answerers: dict[str, Outcome]) -> dict[str, Any]:
+    """Skills that are hard for every answerer, and for some: the same random valid questions asked of each."""
+    model = [label for label, one in answerers.items() for _ in one.valid]
+    skills = [each for one in answerers.values() for each in one.skills]
+    wrong = [each for one in answerers.values() for each in one.wrong]
+    cluster = [image for one in answerers.values() for image in one.images]
+    found = metrics.across_models(model, skills, wrong, cluster=cluster)
+    decided = [each for each in found if each.kind != "undecided"]
+    decided.sort(key=lambda each: (each.kind == "specific", -max(rate.value for rate in each.rates.values())))
+    return {
+        "id": "universal",
+        "title": "Universal and model-specific skills",
+        "labels": ["skill", "kind", "hard for"],
+        "columns": [{"key": label, "title": f"{label} FDR %", "percent": True, "digits": 1} for label in answerers],
+        "rows": [
+            {
+                "labels": [each.skill, each.kind, ", ".join(each.hard_for)],
+                "ours": {label: plain_estimate(of_rate(rate)) for label, rate in each.rates.items()},
+                "paper": {},
+            }
+            for each in decided[:MOST]
+        ],
+        "notes": [
+            f"Random valid questions, the same for all answerers; {len(found)} skills tested, {len(decided)} decided. "
+            "The rule is in docs/metrics.md. The paper's examples (exclusion, anatomy, domain knowledge, terrain, "
+            "negation) are of skills that pictures of shapes do not have, but for negation."
+        ],
+    }
+
+
+def interacting(outcome: Outcome) -> dict[str, Any]:
+    """Pairs of skills that fail together beyond each alone, over the pool of random valid questions."""
+    valid = outcome.pool.valid()
+    found = metrics.interactions(skills_of(outcome.pool), wrong_of(outcome.pool), cluster=[image for image, _ in valid])
+    strong = [pair for pair in found.pairs if pair.q < 0.05]
+    return {
+        "id": "interactions",
+        "title": "Pairs of skills that fail beyond each alone",
+        "labels": ["skill", "and skill", "q"],
+        "columns": [{"key": "value", "title": "log-odds", "digits": 2}],
+        "rows": [
+            {
+                "labels": [*pair.skills, f"{pair.q:.2g}"],
+                "ours": {"value": {"value": pair.value, "low": pair.low, "high": pair.high, "n": sum(pair.n)}},
+                "paper": {},
+            }
+            for pair in strong[:MOST]
+        ],
+        "notes": [
+            f"Random valid questions about the pool, judged by the verifier; {len(found.pairs)} pairs tested, "
+            f"{found.n_small} left out for too few questions, {len(strong)} with q < 0.05."
+        ],
+    }

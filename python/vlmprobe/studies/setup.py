@@ -1,0 +1,262 @@
+"""The models and pictures of a reproduction, by the labels of `vlmprobe.studies.plan`.
+
+`WorldSetup` is the embedded world; `FileSetup` takes real models from a configuration file:
+
+    {
+      "scale": {"calls": 40000},
+      "images": "coco/train", "evaluation_images": "coco/val",
+      "questioners": {
+        "small": {"checkpoint": "Qwen/Qwen2.5-VL-3B-Instruct", "lora": true},
+        "large": {"checkpoint": "Qwen/Qwen2.5-VL-7B-Instruct", "lora": true}
+      },
+      "answerers": {
+        "small": {"model": "Qwen/Qwen2.5-VL-3B-Instruct", "endpoints": ["http://127.0.0.1:8001/v1"]},
+        "medium": {"model": "Qwen/Qwen2.5-VL-7B-Instruct", "endpoints": ["http://127.0.0.1:8002/v1"]},
+        "large": {"model": "Qwen/Qwen3-VL-8B-Instruct", "endpoints": ["http://127.0.0.1:8003/v1"]}
+      },
+      "verifier": {"model": "Qwen/Qwen3-VL-30B-A3B-Thinking", "endpoints": ["http://127.0.0.1:8004/v1"]},
+      "evaluator": {"model": "gemini-3-flash", "endpoints": [{"url": "https://...", "key_env": "KEY"}]},
+      "sft_rows": "failures.jsonl"
+    }
+
+Answerers, verifier and evaluator are written as in `vlmprobe.models.roles`; a budget is that of one arm.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from vlmprobe._native import core
+from vlmprobe.data.source import FolderImages, ImageSource
+from vlmprobe.ledger import Ledger, RecordedModel
+from vlmprobe.methods import PromptedTurns, WorldTurns
+from vlmprobe.methods.rows import read_rows, world_rows
+from vlmprobe.methods.sft import Row
+from vlmprobe.models.embedder import HashedNgramEmbedder, MiniLMEmbedder
+from vlmprobe.models.encoded_images import EncodedImages
+from vlmprobe.models.hf import HFAnswerer, VisionLanguageModel
+from vlmprobe.models.prompt_files import PromptFiles
+from vlmprobe.models.protocols import Answerer, Embedder, Verifier
+from vlmprobe.models.roles import Role, roles
+from vlmprobe.questioner import Preface, Questioner
+from vlmprobe.steps import Annotator
+from vlmprobe.studies.plan import ANSWERERS, QUESTIONERS, Scale
+from vlmprobe.world import tiny
+from vlmprobe.world.answerers import FaultyAnswerer, load_faults
+from vlmprobe.world.source import WorldImages
+from vlmprobe.world.truth import annotator
+from vlmprobe.world.verifiers import NoisyVerifier, OracleVerifier
+
+POOL_SEED, HELD_OUT_SEED, ROWS_SEED = 11, 22, 33  # of scenes that were not seen when the world's models were built
+EMBEDDERS = {"minilm": MiniLMEmbedder, "hashed": HashedNgramEmbedder}
+
+
+class Setup(Protocol):
+    """Makes what an arm needs; each call gives fresh models. `run` is the arm's name in its ledger."""
+
+    world: ClassVar[bool]
+    """Whether the truth is known."""
+
+    @property
+    def embedder(self) -> Embedder: ...
+    @property
+    def pool(self) -> ImageSource: ...
+    @property
+    def held_out(self) -> ImageSource: ...
+    def questioner(self, label: str) -> Questioner: ...
+    def answerer(self, label: str, ledger: Ledger, run: str) -> Answerer: ...
+    def verifier(self, ledger: Ledger, run: str) -> Verifier: ...
+    def evaluator(self, ledger: Ledger, run: str) -> Verifier:
+        """Judges the evaluation passes for the tables; another model than the verifier."""
+
+    def rows(self, k: int) -> Sequence[Row]:
+        """For SFT."""
+
+    def turns(self, answerer: Answerer) -> Preface:
+        """ConMe's for these questioners."""
+
+    def annotator(self, answerer: Answerer) -> Annotator | None: ...
+    def settings(self) -> dict[str, Any]:
+        """What decides the numbers, as plain values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldSetup:
+    """The embedded world: the shipped faults in every answerer, a verifier that errs, and the truth as evaluator."""
+
+    scale: Scale
+    embedding: str = "minilm"
+    """`minilm` or `hashed`."""
+    world: ClassVar[bool] = True
+    QUESTIONERS: ClassVar[dict[str, str]] = dict(zip(QUESTIONERS, ("questioner-medium", "questioner"), strict=True))
+    ANSWERERS: ClassVar[dict[str, str]] = dict(
+        zip(ANSWERERS, ("answerer-small", "answerer-medium", "answerer"), strict=True)
+    )
+
+    @property
+    def embedder(self) -> Embedder:
+        return EMBEDDERS[self.embedding]()
+
+    @property
+    def pool(self) -> ImageSource:
+        return WorldImages(self.scale.pool, seed=POOL_SEED)
+
+    @property
+    def held_out(self) -> ImageSource:
+        return WorldImages(self.scale.held_out, seed=HELD_OUT_SEED)
+
+    def questioner(self, label: str) -> Questioner:
+        return Questioner(tiny.load(self.QUESTIONERS[label]))
+
+    def answerer(self, label: str, ledger: Ledger, run: str) -> Answerer:
+        return FaultyAnswerer(HFAnswerer(tiny.load(self.ANSWERERS[label])), load_faults())
+
+    def verifier(self, ledger: Ledger, run: str) -> Verifier:
+        return NoisyVerifier()
+
+    def evaluator(self, ledger: Ledger, run: str) -> Verifier:
+        return OracleVerifier()
+
+    def rows(self, k: int) -> Sequence[Row]:
+        return world_rows(WorldImages(self.scale.sft_images, seed=ROWS_SEED), k=k)
+
+    def turns(self, answerer: Answerer) -> Preface:
+        return WorldTurns(answerer)
+
+    def annotator(self, answerer: Answerer) -> Annotator:
+        return annotator(answerer)
+
+    def faults(self) -> core.world.FaultSet:
+        """Those planted in every answerer."""
+        return load_faults()
+
+    def settings(self) -> dict[str, Any]:
+        names = {f"questioner {label}": name for label, name in self.QUESTIONERS.items()}
+        names |= {f"answerer {label}": f"{name} with the shipped faults" for label, name in self.ANSWERERS.items()}
+        judges = {"verifier": NoisyVerifier().identity, "evaluator": OracleVerifier.identity}
+        return asdict(self.scale) | names | judges | {"embedder": self.embedding}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSetup:
+    """Real models from a configuration file; see the module."""
+
+    scale: Scale
+    content: Mapping[str, Any]
+    embedding: str = "minilm"
+    world: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        needed = ("images", "evaluation_images", "questioners", "answerers", "verifier", "evaluator", "sft_rows")
+        for name in self.content:
+            if name not in (*needed, "scale", "embedder", "prompts"):
+                raise ValueError(
+                    f"[reproduce] config: expected {', '.join(needed)}, scale, embedder or prompts, got {name!r:.60}"
+                )
+        for name in needed:
+            if name not in self.content:
+                raise ValueError(f"[reproduce] config.{name}: expected a value, got none")
+        for name, labels in (("questioners", QUESTIONERS), ("answerers", ANSWERERS)):
+            if set(self.content[name]) != set(labels):
+                raise ValueError(
+                    f"[reproduce] config.{name}: expected {', '.join(labels)}, got {', '.join(self.content[name])}"
+                )
+        for label, given in self.content["questioners"].items():
+            if not isinstance(given, Mapping) or not isinstance(given.get("checkpoint"), str):
+                raise ValueError(
+                    f"[reproduce] config.questioners.{label}.checkpoint: expected a folder or a hub's name"
+                )
+        for role in (*ANSWERERS, "verifier", "evaluator"):
+            self._role(role)
+
+    @property
+    def embedder(self) -> Embedder:
+        return EMBEDDERS[self.embedding]()
+
+    @property
+    def pool(self) -> ImageSource:
+        return _First(FolderImages(self.content["images"]), self.scale.pool)
+
+    @property
+    def held_out(self) -> ImageSource:
+        return _First(FolderImages(self.content["evaluation_images"]), self.scale.held_out)
+
+    def questioner(self, label: str) -> Questioner:
+        import torch
+
+        given = self.content["questioners"][label]
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = torch.bfloat16 if device == "cuda" else torch.float32
+        model = VisionLanguageModel.load(given["checkpoint"], device=device, dtype=dtype)
+        if given.get("lora"):
+            from vlmprobe.models.lora import add_lora
+
+            add_lora(model)
+        prompt = PromptFiles.load(self.content.get("prompts"))["questioner"]
+        return Questioner(model, prompt=prompt, max_new_tokens=int(given.get("max_new_tokens", 256)))
+
+    def answerer(self, label: str, ledger: Ledger, run: str) -> Answerer:
+        return self._connected(label, "answerer", ledger, run)
+
+    def verifier(self, ledger: Ledger, run: str) -> Verifier:
+        return self._connected("verifier", "verifier", ledger, run)
+
+    def evaluator(self, ledger: Ledger, run: str) -> Verifier:
+        return self._connected("evaluator", "evaluator", ledger, run)
+
+    def rows(self, k: int) -> Sequence[Row]:
+        return read_rows(self.content["sft_rows"], FolderImages(self.content["images"]), k=k)
+
+    def turns(self, answerer: Answerer) -> Preface:
+        return PromptedTurns(answerer, prompts=PromptFiles.load(self.content.get("prompts")))
+
+    def annotator(self, answerer: Answerer) -> None:
+        return None
+
+    def settings(self) -> dict[str, Any]:
+        known = {name: value for name, value in self.content.items() if name != "scale"}
+        return asdict(self.scale) | {name: json.dumps(value) for name, value in known.items()}
+
+    def _role(self, name: str) -> Role:
+        given = self.content["answerers"][name] if name in ANSWERERS else self.content[name]
+        return roles({"verifier" if name in ("verifier", "evaluator") else "answerer": given}).popitem()[1]
+
+    def _connected(self, name: str, kind: str, ledger: Ledger, run: str) -> Any:
+        role = self._role(name)
+        client = RecordedModel(role.connect(spent=ledger.spent(run, kind)), ledger, role=kind)
+        files, images = PromptFiles.load(self.content.get("prompts")), EncodedImages()
+        return role.answerer(client, files, images) if kind == "answerer" else role.verifier(client, files, images)
+
+
+class _First:
+    """The first pictures of a source."""
+
+    def __init__(self, source: ImageSource, count: int):
+        self._source, self._count = source, min(count, len(source))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int, /) -> Any:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return self._source[index]
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """A configuration file's content.
+
+    Raises:
+        ValueError: no such file, or no JSON object.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"[reproduce] config: expected a JSON file, got {str(path)!r} ({error})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"[reproduce] config: expected an object, got {type(content).__name__}")
+    return content

@@ -1,0 +1,120 @@
+"""Tables 1 to 5 in the paper's shape, each value with its interval and the paper's own number beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from vlmprobe.studies.numbers import Outcome, over_seeds
+from vlmprobe.studies.plan import ANSWERERS, CONTROLS, QUESTIONERS, TRAINED, Scale
+from vlmprobe.studies.values import plain_estimate
+
+Outcomes = Mapping[str, Sequence[Outcome]]
+"""Name of an arm -> its outcome with each seed."""
+
+COLUMNS: list[dict[str, Any]] = [
+    {"key": "qvr", "title": "QVR %", "percent": True, "digits": 1},
+    {"key": "fdr", "title": "FDR %", "percent": True, "digits": 1},
+    {"key": "sd", "title": "SD", "digits": 1},
+    {"key": "ld", "title": "LD", "digits": 2},
+    {"key": "ld_nats", "title": "LD, nats", "digits": 2},
+    {"key": "skills", "title": "skills", "digits": 0},
+]
+COVERAGE = {"key": "coverage", "title": "skill cov.", "digits": 2}
+WORLD: list[dict[str, Any]] = [
+    {"key": "programs", "title": "failing programs", "digits": 0},
+    {"key": "faults", "title": "planted faults found", "digits": 0},
+]
+"""What only a world whose truth is known can count."""
+
+SIX = ("zero-shot", "SFT", "Expert Iteration", "ConMe", "RL", "RL+SFT")
+"""The paper's methods."""
+TABLE_1 = (*SIX, *CONTROLS)
+TABLE_2 = {
+    "RL no penalty": ("yes", "yes", "no"),
+    "RL penalty": ("no", "no", "yes"),
+    "RL no lexical": ("yes", "no", "yes"),
+    "RL": ("yes", "yes", "yes"),
+}
+TABLE_3 = {1: "RL k=1", 2: "RL", 4: "RL k=4"}
+TABLE_4 = {1: "RL L=1", 2: "RL", 3: "RL L=3", 4: "RL L=4"}
+
+
+def tables(outcomes: Outcomes, scale: Scale, *, world: bool) -> list[dict[str, Any]]:
+    """The tables whose arms are there; rows of arms that are not are left out."""
+    more = WORLD if world else []
+    notes = _notes(scale)
+    rows_5 = [
+        (arm_of(method, asking, answering), [asking, method, answering])
+        for asking in QUESTIONERS
+        for method in TRAINED
+        for answering in ANSWERERS
+    ]
+    found = [
+        _table(1, "methods", ["method"], [(name, [name]) for name in TABLE_1], [*COLUMNS, COVERAGE, *more], outcomes),
+        _table(
+            2, "reward terms", ["semantic", "lexical", "penalty"],
+            [(name, list(ticks)) for name, ticks in TABLE_2.items()], COLUMNS + more, outcomes,
+        ),
+        _table(3, "questions per image", ["k"], [(n, [str(k)]) for k, n in TABLE_3.items()], COLUMNS + more, outcomes),
+        _table(4, "prefix length", ["L"], [(n, [str(k)]) for k, n in TABLE_4.items()], COLUMNS + more, outcomes),
+        _table(5, "across models", ["questioner", "method", "answerer"], rows_5, COLUMNS + more, outcomes),
+    ]  # fmt: skip
+    kept = [table for table in found if len(table["rows"]) > 1]
+    for table in kept:
+        table["notes"] = notes
+    return kept
+
+
+def arm_of(method: str, asking: str, answering: str) -> str:
+    """Name of the arm of table 5."""
+    first = (asking, answering) == (QUESTIONERS[0], ANSWERERS[0])
+    return method if first else f"{method} {asking} on {answering}"
+
+
+def _table(
+    number: int,
+    title: str,
+    labels: list[str],
+    rows: Sequence[tuple[str, list[str]]],
+    columns: list[dict[str, Any]],
+    outcomes: Outcomes,
+) -> dict[str, Any]:
+    known = published()[f"table-{number}"]
+    return {
+        "id": f"table-{number}",
+        "title": f"Table {number}: {title}",
+        "labels": labels,
+        "columns": columns,
+        "rows": [
+            {"labels": label, "ours": numbers(outcomes[name], columns), "paper": known.get(name, {})}
+            for name, label in rows
+            if name in outcomes
+        ],
+    }
+
+
+def numbers(outcomes: Sequence[Outcome], columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """An arm's row: each column over its seeds."""
+    return {c["key"]: plain_estimate(over_seeds([outcome.numbers[c["key"]] for outcome in outcomes])) for c in columns}
+
+
+def _notes(scale: Scale) -> list[str]:
+    return [
+        f"Evaluation passes: nothing is trained, the same pictures for all, {scale.n} judged answers each; judged by "
+        "the evaluator, which is another model than the verifier that training saw.",
+        f"SD, LD and skills at {scale.equal_n} valid questions (n says where there were fewer). LD is the entropy of "
+        "the first two words over log n: the likely meaning of the paper's numbers, which have no unit.",
+        f"A skill counts with more than {scale.above} questions.",
+    ]
+
+
+@cache
+def published() -> dict[str, Any]:
+    """The paper's own numbers, as printed; what is not there was not published."""
+    text = (resources.files("vlmprobe.studies") / "paper.json").read_text(encoding="utf-8")
+    content: dict[str, Any] = json.loads(text)
+    return content
