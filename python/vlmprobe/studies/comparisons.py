@@ -7,13 +7,15 @@ which takes them as independent. Of several seeds the seeds are what is drawn: S
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+
 from vlmprobe import metrics
 from vlmprobe.evaluation import is_valid
-from vlmprobe.metrics import skills as skill_numbers
+from vlmprobe.metrics.estimate import Floats, resampled
 from vlmprobe.studies.numbers import Outcome, mean_and_reach, wrong_of
 from vlmprobe.studies.tables import SIX, Outcomes
 
@@ -21,6 +23,7 @@ FLAT = 0.05
 """A curve is flat where the interval of its rise is within this."""
 Interval = tuple[float, float, float]
 """Value, low, high."""
+DRAWS = 2000  # of pictures
 UNKNOWN = (math.nan, -math.inf, math.inf)
 
 
@@ -82,9 +85,7 @@ class Above:
             found = measure(rows_a, rows_b, cluster_a=images_a, cluster_b=images_b)
             return found.value, found.low, found.high
         one, other = a.numbers[self.key], b.numbers[self.key]
-        reach = math.hypot(one.high - one.value, other.high - other.value)  # low ends are cut at 0
-        value = one.value - other.value
-        return value, value - reach, value + reach
+        return apart((one.value, one.low, one.high), (other.value, other.low, other.high))
 
     def _rows(self, outcome: Outcome) -> tuple[list[Any], list[int]]:
         if self.key == "qvr":
@@ -96,7 +97,7 @@ class Above:
 
 @dataclass(frozen=True)
 class ExclusiveSkills:
-    """Skills that only one of the six methods has: more of one than of another. Pictures are left out in groups."""
+    """Skills that only one of the six methods has: more of one than of another. Pictures are resampled."""
 
     more: str
     less: str
@@ -109,21 +110,27 @@ class ExclusiveSkills:
     def _of(self, methods: Sequence[Outcome]) -> Interval:
         if not all(one.named for one in methods):
             return UNKNOWN
-        rows = [(one.arm.name, skills) for one in methods for skills in one.skills]
-        cluster = [image for one in methods for image in one.images]
-        found = metrics.at_equal_n(self._measure(methods[0].scale.above), rows, len(rows), cluster=cluster)
-        return found.value, found.low, found.high
+        images = {image: i for i, image in enumerate(sorted({image for one in methods for image in one.images}))}
+        names = {
+            skill: i for i, skill in enumerate(sorted({s for one in methods for each in one.skills for s in each}))
+        }
+        had = np.zeros((len(images), len(methods), len(names)))
+        for number, one in enumerate(methods):
+            for image, skills in zip(one.images, one.skills, strict=True):
+                for skill in set(skills):
+                    had[images[image], number, names[skill]] += 1
+        threshold, shape = methods[0].scale.above, had.shape[1:]
+        more, less = self.arms.index(self.more), self.arms.index(self.less)
 
-    def _measure(self, threshold: int) -> Callable[[Any], float]:
-        def measure(rows: Sequence[tuple[str, list[str]]]) -> float:
-            own: dict[str, list[list[str]]] = {name: [] for name in self.arms}
-            for name, skills in rows:
-                own[name].append(skills)
-            known = {name: skill_numbers.known_skills(each, above=threshold) for name, each in own.items()}
-            alone = skill_numbers.exclusive(known)
-            return float(len(alone[self.more]) - len(alone[self.less]))
+        def measure(sums: Floats) -> Floats:
+            known = sums.reshape(*sums.shape[:-1], *shape) > threshold
+            alone = (known & (known.sum(-2, keepdims=True) == 1)).sum(-1).astype(float)
+            found: Floats = alone[..., more] - alone[..., less]
+            return found
 
-        return measure
+        flat = had.reshape(len(images), -1)
+        value, low, high = resampled(flat, measure, draws=DRAWS, seed=0, confidence=0.95)
+        return value, min(low, value), max(high, value)
 
 
 @dataclass(frozen=True)

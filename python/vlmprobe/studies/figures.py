@@ -35,7 +35,7 @@ def figures(outcomes: Outcomes, images: ImageSource) -> dict[str, Any]:
         found["figure-5b"] = {"methods": [_shares(name, outcomes[name]) for name in compared]}
     if len(compared) > 1:
         found["curve"] = {"methods": [_curve(name, outcomes[name][0]) for name in compared]}
-    if "RL" in outcomes and named:
+    if "RL" in outcomes and named and max(outcomes["RL"][0].pool_steps) > 0:
         found["figure-6"] = _density(outcomes["RL"][0])
     if "RL" in outcomes:
         found["figure-7"] = _stages(outcomes["RL"][0], images)

@@ -120,7 +120,7 @@ class Outcome:
 
     def _of_skills(self) -> dict[str, Estimate]:
         return {
-            "skills": self.at_equal_n(self._known_skills, self.skills),
+            "skills": self._number_of_skills(),
             "coverage": metrics.skills.mean_coverage(self.skills, cluster=self.images),
             "combinations": self.at_equal_n(lambda rows: float(metrics.skills.combinations(rows)), self.skills),
         }
@@ -133,8 +133,10 @@ class Outcome:
         found = metrics.at_equal_n(measure, rows, n, cluster=self.images)
         return replace(found, low=max(found.low, 0.0))  # counts, entropies and Vendi are never below 0
 
-    def _known_skills(self, rows: Sequence[Sequence[str]]) -> float:
-        return float(len(metrics.skills.known_skills(rows, above=self.scale.above)))
+    def _number_of_skills(self) -> Estimate:
+        kept = metrics.equal_rows(len(self.skills), min(self.scale.equal_n, len(self.skills)))
+        rows, images = [self.skills[i] for i in kept], [self.images[i] for i in kept]
+        return metrics.skills.number(rows, cluster=images, above=self.scale.above)
 
 
 def wrong_of(tally: Tally) -> list[bool | None]:

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vlmprobe._checks import check_count
-from vlmprobe.studies.arms import done, folder_of, run_arm
+from vlmprobe.studies.arms import check_same, done, folder_of, run_arm
 from vlmprobe.studies.plan import Arm, Scale
 from vlmprobe.studies.setup import Setup
 
@@ -43,12 +43,19 @@ def run_all(
         say: one line of progress.
 
     Raises:
+        ValueError: an arm that has ended had other settings.
         RuntimeError: an arm failed; names it. The others have ended, and what they did is kept.
     """
     check_count("reproduce", "jobs", jobs)
     versions = {name: version(name) for name in ("torch", "transformers", "vlmprobe")}
     places = {(arm.name, seed): folder / f"seed-{seed}" / folder_of(arm) for seed in seeds for arm in arms}
-    left = [(arm, seed) for seed in seeds for arm in arms if not done(places[arm.name, seed])]
+    left = []
+    for seed in seeds:
+        for arm in arms:
+            if done(places[arm.name, seed]):
+                check_same(arm, setup, places[arm.name, seed], seed=seed)
+            else:
+                left.append((arm, seed))
     say(f"{len(left)} of {len(places)} arms to run, {jobs} at once")
     failed: list[str] = []
     context = multiprocessing.get_context("spawn")

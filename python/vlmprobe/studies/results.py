@@ -22,6 +22,7 @@ from vlmprobe.studies.values import plain_estimate
 
 VERIFIER = "verifier"
 MOST = 20  # lines of a table of skills
+LEVEL = 0.05  # of q-values
 
 
 def outcomes_of(
@@ -41,12 +42,15 @@ def outcomes_of(
     return found
 
 
-def results(outcomes: Outcomes, setup: Setup, scale: Scale, *, seeds: Sequence[int], name: str) -> dict[str, Any]:
+def results(
+    outcomes: Outcomes, setup: Setup, scale: Scale, *, only: Sequence[int], seeds: Sequence[int], name: str
+) -> dict[str, Any]:
     """All that a report shows; see `vlmprobe.report.paper`.
 
     Args:
         outcomes: of `outcomes_of`.
         setup, scale: of the reproduction.
+        only: numbers of the paper's tables to show.
         seeds: of every arm.
         name: of the scale.
     """
@@ -57,7 +61,7 @@ def results(outcomes: Outcomes, setup: Setup, scale: Scale, *, seeds: Sequence[i
         "notes": notes(setup),
         "versions": {package: version(package) for package in ("torch", "transformers", "vlmprobe")},
         "world": setup.world,
-        "tables": tables(outcomes, scale, world=setup.world) + more_tables(outcomes),
+        "tables": tables(outcomes, scale, only=only, world=setup.world) + more_tables(outcomes),
         "figures": figures(outcomes, setup.pool),
         "claims": claims(outcomes),
         "sensitivity": sensitivity(outcomes, scale),
@@ -87,12 +91,13 @@ def sensitivity(outcomes: Outcomes, scale: Scale) -> dict[str, Any] | None:
 
 
 def more_tables(outcomes: Outcomes) -> list[dict[str, Any]]:
-    """Universal and model-specific skills, and pairs of skills, where the random valid control was run."""
+    """Skills of one answerer and of several, and pairs of skills, where the random valid control was run."""
     names = ["random valid", *(f"random valid on {label}" for label in ANSWERERS[1:])]
     found = []
     if set(names) <= outcomes.keys():
         found.append(universal({label: outcomes[name][0] for label, name in zip(ANSWERERS, names, strict=True)}))
     if "random valid" in outcomes:
+        found.append(hard_skills(outcomes["random valid"][0]))
         found.append(interacting(outcomes["random valid"][0]))
     return [table for table in found if table["rows"]]
 
@@ -127,11 +132,35 @@ def universal(answerers: dict[str, Outcome]) -> dict[str, Any]:
     }
 
 
+def hard_skills(outcome: Outcome) -> dict[str, Any]:
+    """Failure rates by skill of random valid questions about the pool; named on one half of the pictures, rated on the
+    other."""
+    valid = outcome.pool.valid()
+    cluster = [image for image, _ in valid]
+    found = metrics.skills.rated_on_the_other_half(skills_of(outcome.pool), wrong_of(outcome.pool), cluster=cluster)
+    hard = [each for each in found if each.q < LEVEL]
+    return {
+        "id": "skills",
+        "title": f"Skills that the {outcome.arm.answerer} answerer fails at",
+        "labels": ["skill", "q"],
+        "columns": [{"key": "fdr", "title": "FDR %", "percent": True, "digits": 1}],
+        "rows": [
+            {"labels": [each.skill, f"{each.q:.2g}"], "ours": {"fdr": plain_estimate(of_rate(each.rate))}, "paper": {}}
+            for each in hard[:MOST]
+        ],
+        "notes": [
+            f"Random valid questions about the pool, judged by the verifier. {len(found)} skills have more than "
+            f"{metrics.skills.ABOVE} questions on one half of the pictures and are rated on the other; {len(hard)} "
+            f"fail more often than the other questions there (q < {LEVEL})."
+        ],
+    }
+
+
 def interacting(outcome: Outcome) -> dict[str, Any]:
     """Pairs of skills that fail together beyond each alone, over the pool of random valid questions."""
     valid = outcome.pool.valid()
     found = metrics.interactions(skills_of(outcome.pool), wrong_of(outcome.pool), cluster=[image for image, _ in valid])
-    strong = [pair for pair in found.pairs if pair.q < 0.05]
+    strong = [pair for pair in found.pairs if pair.q < LEVEL]
     return {
         "id": "interactions",
         "title": "Pairs of skills that fail beyond each alone",
@@ -147,6 +176,6 @@ def interacting(outcome: Outcome) -> dict[str, Any]:
         ],
         "notes": [
             f"Random valid questions about the pool, judged by the verifier; {len(found.pairs)} pairs tested, "
-            f"{found.n_small} left out for too few questions, {len(strong)} with q < 0.05."
+            f"{found.n_small} left out for too few questions, {len(strong)} with q < {LEVEL}."
         ],
     }

@@ -43,8 +43,8 @@ TABLE_3 = {1: "RL k=1", 2: "RL", 4: "RL k=4"}
 TABLE_4 = {1: "RL L=1", 2: "RL", 3: "RL L=3", 4: "RL L=4"}
 
 
-def tables(outcomes: Outcomes, scale: Scale, *, world: bool) -> list[dict[str, Any]]:
-    """The tables whose arms are there; rows of arms that are not are left out."""
+def tables(outcomes: Outcomes, scale: Scale, *, only: Sequence[int], world: bool) -> list[dict[str, Any]]:
+    """Some of the paper's tables; rows of arms that are not there are left out."""
     more = WORLD if world else []
     notes = _notes(scale)
     rows_5 = [
@@ -63,10 +63,8 @@ def tables(outcomes: Outcomes, scale: Scale, *, world: bool) -> list[dict[str, A
         _table(4, "prefix length", ["L"], [(n, [str(k)]) for k, n in TABLE_4.items()], COLUMNS + more, outcomes),
         _table(5, "across models", ["questioner", "method", "answerer"], rows_5, COLUMNS + more, outcomes),
     ]  # fmt: skip
-    kept = [table for table in found if len(table["rows"]) > 1]
-    for table in kept:
-        table["notes"] = notes
-    return kept
+    kept = [found[number - 1] for number in only]
+    return [table | {"notes": notes} for table in kept if table["rows"]]
 
 
 def arm_of(method: str, asking: str, answering: str) -> str:
