@@ -17,7 +17,7 @@ from vlmprobe.studies.plan import ANSWERERS, Arm, Scale
 from vlmprobe.studies.sensitivity import judge_sensitivity
 from vlmprobe.studies.sensitivity_rewards import rewarded
 from vlmprobe.studies.setup import Setup
-from vlmprobe.studies.tables import TABLE_1, Outcomes, tables
+from vlmprobe.studies.tables import TABLE_1, Outcomes, notes, tables
 from vlmprobe.studies.values import plain_estimate
 
 VERIFIER = "verifier"
@@ -58,17 +58,17 @@ def results(
         "title": f"The paper's tables and figures, scale {name}",
         "settings": setup.settings(),
         "seeds": list(seeds),
-        "notes": notes(setup),
+        "notes": about(setup) + notes(scale),
         "versions": {package: version(package) for package in ("torch", "transformers", "vlmprobe")},
         "world": setup.world,
-        "tables": tables(outcomes, scale, only=only, world=setup.world) + more_tables(outcomes),
+        "tables": tables(outcomes, only=only, world=setup.world) + more_tables(outcomes),
         "figures": figures(outcomes, setup.pool),
         "claims": claims(outcomes),
         "sensitivity": sensitivity(outcomes, scale),
     }
 
 
-def notes(setup: Setup) -> list[str]:
+def about(setup: Setup) -> list[str]:
     """What a reader must know first."""
     if not setup.world:
         return []
@@ -104,10 +104,10 @@ def more_tables(outcomes: Outcomes) -> list[dict[str, Any]]:
 
 def universal(answerers: dict[str, Outcome]) -> dict[str, Any]:
     """Skills that are hard for every answerer, and for some: the same random valid questions asked of each."""
-    model = [label for label, one in answerers.items() for _ in one.valid]
-    skills = [each for one in answerers.values() for each in one.skills]
-    wrong = [each for one in answerers.values() for each in one.wrong]
-    cluster = [image for one in answerers.values() for image in one.images]
+    model = [label for label, one in answerers.items() for _ in one.pool.valid()]
+    skills = [each for one in answerers.values() for each in skills_of(one.pool)]
+    wrong = [each for one in answerers.values() for each in wrong_of(one.pool)]
+    cluster = [image for one in answerers.values() for image, _ in one.pool.valid()]
     found = metrics.across_models(model, skills, wrong, cluster=cluster)
     decided = [each for each in found if each.kind != "undecided"]
     decided.sort(key=lambda each: (each.kind == "specific", -max(rate.value for rate in each.rates.values())))
@@ -125,9 +125,10 @@ def universal(answerers: dict[str, Outcome]) -> dict[str, Any]:
             for each in decided[:MOST]
         ],
         "notes": [
-            f"Random valid questions, the same for all answerers; {len(found)} skills tested, {len(decided)} decided. "
-            "The rule is in docs/metrics.md. The paper's examples (exclusion, anatomy, domain knowledge, terrain, "
-            "negation) are of skills that pictures of shapes do not have, but for negation."
+            "Random valid questions about the pool, the same for all answerers, judged by the verifier; "
+            f"{len(found)} skills tested, {len(decided)} decided. The rule is in docs/metrics.md. The paper's examples "
+            "(exclusion, anatomy, domain knowledge, terrain, negation) are of skills that pictures of shapes do not "
+            "have, but for negation."
         ],
     }
 
@@ -163,7 +164,7 @@ def interacting(outcome: Outcome) -> dict[str, Any]:
     strong = [pair for pair in found.pairs if pair.q < LEVEL]
     return {
         "id": "interactions",
-        "title": "Pairs of skills that fail beyond each alone",
+        "title": "Pairs of skills that together fail more (above 0) or less than each alone says",
         "labels": ["skill", "and skill", "q"],
         "columns": [{"key": "value", "title": "log-odds", "digits": 2}],
         "rows": [

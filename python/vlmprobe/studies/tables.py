@@ -43,10 +43,9 @@ TABLE_3 = {1: "RL k=1", 2: "RL", 4: "RL k=4"}
 TABLE_4 = {1: "RL L=1", 2: "RL", 3: "RL L=3", 4: "RL L=4"}
 
 
-def tables(outcomes: Outcomes, scale: Scale, *, only: Sequence[int], world: bool) -> list[dict[str, Any]]:
+def tables(outcomes: Outcomes, *, only: Sequence[int], world: bool) -> list[dict[str, Any]]:
     """Some of the paper's tables; rows of arms that are not there are left out."""
     more = WORLD if world else []
-    notes = _notes(scale)
     rows_5 = [
         (arm_of(method, asking, answering), [asking, method, answering])
         for asking in QUESTIONERS
@@ -64,7 +63,7 @@ def tables(outcomes: Outcomes, scale: Scale, *, only: Sequence[int], world: bool
         _table(5, "across models", ["questioner", "method", "answerer"], rows_5, COLUMNS + more, outcomes),
     ]  # fmt: skip
     kept = [found[number - 1] for number in only]
-    return [table | {"notes": notes} for table in kept if table["rows"]]
+    return [table for table in kept if table["rows"]]
 
 
 def arm_of(method: str, asking: str, answering: str) -> str:
@@ -87,6 +86,7 @@ def _table(
         "title": f"Table {number}: {title}",
         "labels": labels,
         "columns": columns,
+        "notes": [],
         "rows": [
             {"labels": label, "ours": numbers(outcomes[name], columns), "paper": known.get(name, {})}
             for name, label in rows
@@ -100,10 +100,11 @@ def numbers(outcomes: Sequence[Outcome], columns: Sequence[Mapping[str, Any]]) -
     return {c["key"]: plain_estimate(over_seeds([outcome.numbers[c["key"]] for outcome in outcomes])) for c in columns}
 
 
-def _notes(scale: Scale) -> list[str]:
+def notes(scale: Scale) -> list[str]:
+    """What holds for all of them."""
     return [
-        f"Evaluation passes: nothing is trained, the same pictures for all, {scale.n} judged answers each; judged by "
-        "the evaluator, which is another model than the verifier that training saw.",
+        f"Tables 1 to 5 are of evaluation passes: nothing is trained, the same pictures for all, {scale.n} judged "
+        "answers each; judged by the evaluator, which is another model than the verifier that training saw.",
         f"SD, LD and skills at {scale.equal_n} valid questions (n says where there were fewer). LD is the entropy of "
         "the first two words over log n: the likely meaning of the paper's numbers, which have no unit.",
         f"A skill counts with more than {scale.above} questions.",
