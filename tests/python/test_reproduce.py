@@ -77,6 +77,7 @@ def test_all_six_methods_and_the_controls_have_a_row_beside_the_papers_numbers(f
         qvr = row["ours"]["qvr"]
         assert 0 <= qvr["low"] <= qvr["value"] <= qvr["high"] <= 1
         assert row["ours"]["fdr"]["n"] >= 20 and row["ours"]["sd"]["n"] == 20
+    assert table["notes"][0].startswith("Unscored, of QVR and of FDR") and "template sweep: 0 and " in table["notes"][0]
     assert rows["random valid"]["ours"]["qvr"]["value"] == 1  # by the evaluator, who knows
 
 

@@ -86,13 +86,25 @@ def _table(
         "title": f"Table {number}: {title}",
         "labels": labels,
         "columns": columns,
-        "notes": [],
+        "notes": unscored([(label, outcomes[name]) for name, label in rows if name in outcomes]),
         "rows": [
             {"labels": label, "ours": numbers(outcomes[name], columns), "paper": known.get(name, {})}
             for name, label in rows
             if name in outcomes
         ],
     }
+
+
+def unscored(rows: Sequence[tuple[list[str], Sequence[Outcome]]]) -> list[str]:
+    """A sentence with the questions that enter no rate, row by row; none where there are none."""
+    counts = [
+        (", ".join(label), *(sum(one.numbers[key].n_unscored for one in seeds) for key in ("qvr", "fdr")))
+        for label, seeds in rows
+    ]
+    if not any(qvr or fdr for _, qvr, fdr in counts):
+        return []
+    said = "; ".join(f"{label}: {qvr} and {fdr}" for label, qvr, fdr in counts)
+    return [f"Unscored, of QVR and of FDR (what only the evaluator holds valid was not answered): {said}."]
 
 
 def numbers(outcomes: Sequence[Outcome], columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
