@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from vlmprobe._checks import check_count
 from vlmprobe._files import write_text
 from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger
-from vlmprobe.trainer import StepReport, Trainer
+from vlmprobe.step_report import StepReport
+from vlmprobe.trainer import Trainer
 
 FORMAT = 1  # of run.json
 
@@ -160,6 +162,11 @@ class RunDirectory:
                 f"[RunDirectory] {path}: cannot be written ({error.strerror}); what was written before is kept. "
                 "Make room or give permission, or name another folder"
             ) from error
+
+
+def versions() -> dict[str, str]:
+    """Of what computes, for a run's head."""
+    return {name: version(name) for name in ("torch", "transformers", "vlmprobe")}
 
 
 def ledger_of(path: str | Path) -> Path:

@@ -6,11 +6,10 @@ standard deviation gets 1e-4; novelty is clamped to [0, 1]; a verdict that is mi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,7 +17,7 @@ from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
 from vlmprobe.asked import affordable
 from vlmprobe.canaries import Canaried, CanaryWatch
-from vlmprobe.data.order import epoch_order
+from vlmprobe.data.order import in_order, shuffled
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import Tally, probe, summarise
 from vlmprobe.examine import Examined, examine
@@ -30,7 +29,7 @@ from vlmprobe.overlap import Overlap
 from vlmprobe.questioner import Questioner
 from vlmprobe.replay import annotator_of, examined_again
 from vlmprobe.reward import paper as equation_5
-from vlmprobe.rollout import Rollouts
+from vlmprobe.step_report import StepReport, numbers_of, step_report
 from vlmprobe.steps import (
     Annotator,
     assess,
@@ -86,34 +85,6 @@ class TrainerOptions:
             if getattr(self, name) not in allowed:
                 expected = " or ".join(allowed)
                 raise ValueError(f"[TrainerOptions] {name}: expected {expected}, got {getattr(self, name)!r}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepReport:
-    """What a step did, in numbers; one line of metrics.jsonl."""
-
-    step: int
-    questions: int
-    """Slots, k for each sequence."""
-    valid: int
-    """Valid questions."""
-    wrong: int
-    """Valid questions answered wrongly."""
-    unscored: int
-    """Questions whose reward is unknown."""
-    calls: int
-    """Answerer calls."""
-    reward: float
-    """Mean over the scorable sequences; NaN without any."""
-    terms: Mapping[str, float]
-    """Mean of each reward term over the questions for which it is known."""
-    loss: float
-    kl: float
-    entropy: float
-    clip_fraction: float
-    grad_norm: float
-    tokens: int
-    """Completion tokens."""
 
 
 class Trainer:
@@ -322,7 +293,7 @@ class Trainer:
         """The paper's numbers over a tally; see `vlmprobe.evaluation.summarise`."""
         return summarise(tally, self.embedder)
 
-    def images_of(self, step: int) -> list[Picture]:
+    def images_of(self, step: int) -> Sequence[Picture]:
         """The images of a step: the source in a new order each epoch, cut into steps."""
         return shuffled(self.images, self.options.images_per_step, seed=self.options.seed)(step)
 
@@ -428,60 +399,3 @@ class Trainer:
 def adamw(questioner: Questioner, options: TrainerOptions) -> torch.optim.AdamW:
     """The default optimiser."""
     return torch.optim.AdamW(questioner.parameters(), lr=options.learning_rate, weight_decay=0.0)
-
-
-def shuffled(images: ImageSource, per_step: int, *, seed: int) -> Callable[[int], list[Picture]]:
-    """step -> its images: every epoch sees each image once, in an order of its own."""
-    check_count("shuffled", "per_step", per_step)
-    if not len(images):
-        raise ValueError("[shuffled] images: expected at least one, got none")
-
-    def of(step: int) -> list[Picture]:
-        epoch, order = -1, []
-        chosen: list[Picture] = []
-        for at in range(step * per_step, (step + 1) * per_step):
-            if at // len(images) != epoch:
-                epoch = at // len(images)
-                order = epoch_order(len(images), seed=seed, epoch=epoch)
-            chosen.append(images[order[at % len(images)]])
-        return chosen
-
-    return of
-
-
-def in_order(images: ImageSource, per_step: int) -> Callable[[int], list[Picture]]:
-    """step -> its images, in the source's own order, from the start again after the last."""
-    check_count("in_order", "per_step", per_step)
-    if not len(images):
-        raise ValueError("[in_order] images: expected at least one, got none")
-    return lambda step: [images[at % len(images)] for at in range(step * per_step, (step + 1) * per_step)]
-
-
-def numbers_of(loss: grpo.Loss, grad_norm: float) -> dict[str, float]:
-    """What the update did."""
-    return {
-        "loss": float(loss.loss.detach()),
-        "kl": loss.kl,
-        "entropy": loss.entropy,
-        "clip_fraction": loss.clip_fraction,
-        "grad_norm": grad_norm,
-    }
-
-
-def step_report(
-    step: int, rollouts: Rollouts, examined: Examined, rewards: reward.Rewards, numbers: Mapping[str, Any]
-) -> StepReport:
-    """The step's numbers."""
-    valid = examined.valid == 1
-    return StepReport(
-        step=step,
-        questions=len(examined.valid),
-        valid=int(valid.sum()),
-        wrong=int((valid & (examined.correct == 0)).sum()),
-        unscored=int(rewards.question.isnan().sum()),
-        calls=examined.calls + rollouts.calls,
-        reward=float(rewards.total.nanmean()),
-        terms={name: float(value.nanmean()) for name, value in rewards.terms.items()},
-        tokens=int(rollouts.mask.sum()),
-        **numbers,
-    )

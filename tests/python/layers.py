@@ -42,8 +42,8 @@ PYTHON_ROWS = (
     {"text", "verdict", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "asked", "taxonomy"},
-    {"trainer", "steps", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings", "canaries", "labels"}
-    | {"run_directory", "world"},
+    {"trainer", "steps", "step_report", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings"}
+    | {"canaries", "labels", "run_directory", "world"},
     {"methods"},
     {"studies"},
     {"report", "integrations"},
@@ -63,7 +63,8 @@ PYTHON_SIBLINGS = {
         ("evaluation", "steps"),
     ),
     *(("replay", "examine"), ("replay", "steps"), ("evaluation", "replay")),
-    *(("trainer", name) for name in ("canaries", "checkpoint", "evaluation", "examine", "overlap", "replay", "steps")),
+    *(("trainer", name) for name in ("canaries", "checkpoint", "evaluation", "examine", "overlap", "replay")),
+    *(("trainer", "steps"), ("trainer", "step_report"), ("step_report", "examine"), ("run_directory", "step_report")),
     *(("world", name) for name in ("evaluation", "steps", "trainer")),
     *(("run_directory", "trainer"), ("run_directory", "examine"), ("judgings", "examine"), ("judgings", "evaluation")),
     *(("demo", "config"), ("commands", "demo"), ("__main__", "cli")),

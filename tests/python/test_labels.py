@@ -9,12 +9,12 @@ import sqlite3
 import pytest
 
 from vlmprobe import metrics
+from vlmprobe.data.order import in_order
 from vlmprobe.evaluation import probe
 from vlmprobe.labels import import_labels, label_table
 from vlmprobe.ledger import LabelRecord, Ledger, RunRecord
 from vlmprobe.methods import RandomValid
 from vlmprobe.metrics.judged import INVALID, RIGHT, WRONG, state
-from vlmprobe.trainer import in_order
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.source import WorldImages
 from vlmprobe.world.verifiers import ErrorRates, NoisyVerifier, OracleVerifier

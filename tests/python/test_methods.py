@@ -10,6 +10,7 @@ import torch
 from vlmprobe import grpo
 from vlmprobe._native import core
 from vlmprobe.asked import Asker, Completions, tagged
+from vlmprobe.data.order import in_order
 from vlmprobe.evaluation import probe
 from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger, RunRecord
@@ -18,7 +19,6 @@ from vlmprobe.models.model import ModelReply, Status
 from vlmprobe.models.replies import Reply
 from vlmprobe.questioner import Questioner
 from vlmprobe.text import parse_responses
-from vlmprobe.trainer import in_order
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.source import WorldImages, scene_of

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tiny_runs import dump
 from vlmprobe import cli
 from vlmprobe._native import core
 from vlmprobe.ledger import Ledger
@@ -94,11 +95,6 @@ def test_two_runs_with_one_seed_make_the_same_results_whatever_runs_beside(finis
     assert again == before
     dumps = [dump(run / "seed-0" / "rl" / "ledger.sqlite") for run in (finished, tmp_path / "run")]
     assert dumps[0] == dumps[1]
-
-
-def dump(path):
-    with Ledger(path, read_only=True) as ledger:
-        return list(ledger.dump())
 
 
 def test_what_has_ended_is_not_run_again_and_other_settings_are_refused(finished, tmp_path, capsys):

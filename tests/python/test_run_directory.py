@@ -16,7 +16,7 @@ import pytest
 from tiny_runs import make
 from vlmprobe.ledger import RunRecord
 from vlmprobe.run_directory import RunDirectory, read_settings
-from vlmprobe.trainer import StepReport
+from vlmprobe.step_report import StepReport
 
 PYTHON = Path(__file__).parents[2] / "python"
 REPORT = StepReport(

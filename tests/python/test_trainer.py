@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vlmprobe.data.order import in_order, shuffled
 from vlmprobe.data.source import FolderImages
 from vlmprobe.evaluation import Tally, probe, summarise
 from vlmprobe.examine import examine
@@ -19,7 +20,7 @@ from vlmprobe.models.hf import VisionLanguageModel
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
 from vlmprobe.questioner import Questioner
 from vlmprobe.text import parse_responses
-from vlmprobe.trainer import Trainer, TrainerOptions, in_order, shuffled
+from vlmprobe.trainer import Trainer, TrainerOptions
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.source import WorldImages

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 
 from vlmprobe.commands.train import RUN, Settings, clients_of
-from vlmprobe.demo.experiment import POOL_SEED
 from vlmprobe.evaluation import is_correct, is_valid, rates, recorded_tally
 from vlmprobe.judgings import rejudge
 from vlmprobe.ledger import Ledger
@@ -17,7 +16,7 @@ from vlmprobe.metrics import Rate
 from vlmprobe.models.protocols import Verifier
 from vlmprobe.models.roles import read_roles
 from vlmprobe.run_directory import RunDirectory, ledger_of, read_settings
-from vlmprobe.world.source import WorldImages
+from vlmprobe.world.source import POOL_SEED, WorldImages
 from vlmprobe.world.verifiers import OracleVerifier
 
 

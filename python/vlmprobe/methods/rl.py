@@ -12,8 +12,9 @@ from vlmprobe.methods.task import Task, begin
 from vlmprobe.models.protocols import Answerer
 from vlmprobe.questioner import Preface, Questioner
 from vlmprobe.reward import Expression, paper
+from vlmprobe.step_report import StepReport
 from vlmprobe.text import DEFAULT_PREFIX_LENGTH
-from vlmprobe.trainer import StepReport, Trainer, TrainerOptions
+from vlmprobe.trainer import Trainer, TrainerOptions
 
 
 @dataclass(frozen=True, kw_only=True)

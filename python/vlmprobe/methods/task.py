@@ -20,12 +20,13 @@ from typing import Any, Protocol
 
 from vlmprobe._checks import check_count
 from vlmprobe.asked import Asker
+from vlmprobe.data.order import in_order, shuffled
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import Tally, probe, recorded_tally
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.models.protocols import Answerer, Embedder, Verifier
 from vlmprobe.steps import Annotator
-from vlmprobe.trainer import EVALUATION_SEED, in_order, shuffled
+from vlmprobe.trainer import EVALUATION_SEED
 
 EVALUATION_IMAGES = 32  # per step of the pass; no number depends on it but the order of random draws
 

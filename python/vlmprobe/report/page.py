@@ -16,6 +16,7 @@ from vlmprobe.report import cards, columns, figures, format
 from vlmprobe.report.cards import FailureCard
 from vlmprobe.report.columns import Run
 from vlmprobe.report.headline import headline
+from vlmprobe.report.templating import templates
 
 
 def write_page(
@@ -71,20 +72,9 @@ def _render(
     panels: Sequence[figures.Panel],
     per_family: int,
 ) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    def shown(value: object) -> object:
-        return format.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    environment = Environment(
-        loader=PackageLoader("vlmprobe.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     # ours: what we drew ourselves (SVG, base64), neither escaped nor cut to a length as texts of others are.
     environment.globals.update(picture=cards.picture, ours=Markup, dash=format.DASH)
     environment.filters.update(count=format.count, small_percent=format.small_percent)

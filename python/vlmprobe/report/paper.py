@@ -12,10 +12,11 @@ from typing import Any
 
 from vlmprobe._files import write_text
 from vlmprobe._optional import require
-from vlmprobe.report import format, paper_svg
+from vlmprobe.report import paper_svg
 from vlmprobe.report.paper_document import VERDICTS, Document, document
 from vlmprobe.report.paper_figures import PaperFigure, paper_figures
 from vlmprobe.report.paper_markdown import FOLDER, markdown
+from vlmprobe.report.templating import templates
 
 
 def write_paper(folder: str | Path, results: Mapping[str, Any]) -> Path:
@@ -50,20 +51,9 @@ def write_paper(folder: str | Path, results: Mapping[str, Any]) -> Path:
 
 
 def _page(read: Document, drawn: Sequence[PaperFigure]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    def shown(value: object) -> object:
-        return format.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-    environment = Environment(
-        loader=PackageLoader("vlmprobe.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     # ours: what we made ourselves (SVG, style), neither escaped nor cut to a length as texts of others are.
     environment.globals.update(ours=Markup, light=paper_svg.css(dark=False), dark=paper_svg.css(dark=True))
     return environment.get_template("paper.html.j2").render(

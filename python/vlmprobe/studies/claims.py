@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 from vlmprobe.studies.comparisons import Above, Comparison, Difference, ExclusiveSkills, Flat, Rise, RisesMore
-from vlmprobe.studies.plan import ANSWERERS
-from vlmprobe.studies.tables import SIX, Outcomes, arm_of, published
+from vlmprobe.studies.plan import ANSWERERS, arm_of
+from vlmprobe.studies.tables import SIX, Outcomes, published
 
 HOLDS, FAILS, UNDECIDED, UNKNOWN = "holds", "does not hold", "undecided", "not measured"
 

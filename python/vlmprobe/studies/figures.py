@@ -44,7 +44,8 @@ def figures(outcomes: Outcomes, images: ImageSource) -> dict[str, Any]:
 
 def shared_and_exclusive(outcomes: Outcomes, names: Sequence[str]) -> list[dict[str, Any]]:
     """Figure 4: skills of each method, at equal n; those that all have, and those that no other has."""
-    sets = {name: _known(outcomes[name][0]) for name in names}
+    firsts = {name: outcomes[name][0] for name in names}
+    sets = {name: skill_numbers.known_skills(one.cut[0], above=one.scale.above) for name, one in firsts.items()}
     alone, everyones = skill_numbers.exclusive(sets), skill_numbers.shared(sets)
     return [
         {
@@ -56,12 +57,6 @@ def shared_and_exclusive(outcomes: Outcomes, names: Sequence[str]) -> list[dict[
         }
         for name in names
     ]
-
-
-def _known(outcome: Outcome) -> set[str]:
-    rows, n = outcome.skills, min(outcome.scale.equal_n, len(outcome.skills))
-    kept = [rows[i] for i in metrics.equal_rows(len(rows), n)] if n else []
-    return skill_numbers.known_skills(kept, above=outcome.scale.above)
 
 
 def _combinations(name: str, seeds: Sequence[Outcome]) -> dict[str, Any]:

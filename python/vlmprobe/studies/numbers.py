@@ -96,6 +96,12 @@ class Outcome:
         return skills_of(self.tally)
 
     @cached_property
+    def cut(self) -> tuple[list[list[str]], list[int]]:
+        """Skills and images of the valid questions that are left at equal n."""
+        kept = metrics.equal_rows(len(self.skills), min(self.scale.equal_n, len(self.skills))) if self.skills else []
+        return [self.skills[i] for i in kept], [self.images[i] for i in kept]
+
+    @cached_property
     def named(self) -> bool:
         """Whether somebody named the skills of these questions."""
         return any("skills" in question.annotations for _, question in self.valid)
@@ -134,8 +140,7 @@ class Outcome:
         return replace(found, low=max(found.low, 0.0))  # counts, entropies and Vendi are never below 0
 
     def _number_of_skills(self) -> Estimate:
-        kept = metrics.equal_rows(len(self.skills), min(self.scale.equal_n, len(self.skills)))
-        rows, images = [self.skills[i] for i in kept], [self.images[i] for i in kept]
+        rows, images = self.cut
         return metrics.skills.number(rows, cluster=images, above=self.scale.above)
 
 

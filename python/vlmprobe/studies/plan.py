@@ -6,7 +6,8 @@ row of all five. At equal answerer calls, so a larger k means fewer steps.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import product
 from typing import Any
 
 from vlmprobe import reward
@@ -74,7 +75,7 @@ class Scale:
         for name in given:
             if name not in known:
                 raise ValueError(f"[Scale] expected {', '.join(sorted(known))}, got {name!r:.60}")
-        return Scale(**{**asdict(self), **given})
+        return replace(self, **given)
 
 
 SMALL = Scale(
@@ -99,7 +100,7 @@ class Arm:
     method: str
     """A key of `vlmprobe.studies.arms.METHODS`; the name of its runs in the ledger."""
     tables: tuple[int, ...]
-    """The tables that have it; none for what only other analyses need."""
+    """The tables that are made with it."""
     questioner: str = QUESTIONERS[0]
     answerer: str = ANSWERERS[0]
     reward: str = "paper"
@@ -117,6 +118,12 @@ CONTROLS = ("RL ConMe", "random valid", "template sweep")
 """Beyond the paper's six methods; the last two need the world."""
 TRAINED = ("RL", "Expert Iteration")
 """The methods of table 5."""
+
+
+def arm_of(method: str, asking: str, answering: str) -> str:
+    """Name of the arm of table 5."""
+    first = (asking, answering) == (QUESTIONERS[0], ANSWERERS[0])
+    return method if first else f"{method} {asking} on {answering}"
 
 
 def arms(scale: Scale, *, tables: tuple[int, ...] = TABLES, world: bool = True) -> list[Arm]:
@@ -137,16 +144,11 @@ def arms(scale: Scale, *, tables: tuple[int, ...] = TABLES, world: bool = True) 
         found.append(Arm(name=f"RL k={k}", method="RL", tables=(3,), k=k, prefix_length=scale.prefix_length))
     for length in (1, 3, 4):
         found.append(Arm(name=f"RL L={length}", method="RL", tables=(4,), k=scale.k, prefix_length=length))
-    for method in TRAINED:
-        for asking in QUESTIONERS:
-            for answering in ANSWERERS:
-                first = (asking, answering) == (QUESTIONERS[0], ANSWERERS[0])
-                if not (method == "RL" and first):
-                    name = method if first else f"{method} {asking} on {answering}"
-                    where = (1, 5) if first else (5,)
-                    found.append(
-                        Arm(name=name, method=method, tables=where, questioner=asking, answerer=answering, **base)
-                    )
+    for method, asking, answering in product(TRAINED, QUESTIONERS, ANSWERERS):
+        name = arm_of(method, asking, answering)
+        if name != "RL":
+            where = (1, 5) if name == method else (5,)
+            found.append(Arm(name=name, method=method, tables=where, questioner=asking, answerer=answering, **base))
     for name in ("SFT", "ConMe", "zero-shot", *(CONTROLS[1:] if world else ())):
         found.append(Arm(name=name, method=name, tables=(1,), **base))
     if world:

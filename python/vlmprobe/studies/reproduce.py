@@ -11,10 +11,10 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from importlib.metadata import version
 from pathlib import Path
 
 from vlmprobe._checks import check_count
+from vlmprobe.run_directory import versions
 from vlmprobe.studies.arms import check_same, done, folder_of, run_arm
 from vlmprobe.studies.plan import Arm, Scale
 from vlmprobe.studies.setup import Setup
@@ -47,7 +47,7 @@ def run_all(
         RuntimeError: an arm failed; names it. The others have ended, and what they did is kept.
     """
     check_count("reproduce", "jobs", jobs)
-    versions = {name: version(name) for name in ("torch", "transformers", "vlmprobe")}
+    known = versions()
     places = {(arm.name, seed): folder / f"seed-{seed}" / folder_of(arm) for seed in seeds for arm in arms}
     left = []
     for seed in seeds:
@@ -62,7 +62,7 @@ def run_all(
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin) as executor:
         running: dict[Future[float], str] = {}
         for arm, seed in left:
-            future = executor.submit(run_arm, arm, setup, scale, places[arm.name, seed], seed=seed, versions=versions)
+            future = executor.submit(run_arm, arm, setup, scale, places[arm.name, seed], seed=seed, versions=known)
             running[future] = f"{arm.name}, seed {seed}"
         ended = 0
         try:

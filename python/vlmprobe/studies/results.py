@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from vlmprobe import metrics
 from vlmprobe.models.protocols import Embedder
+from vlmprobe.run_directory import versions
 from vlmprobe.studies.arms import EVALUATOR, REWEIGHTED, done, folder_of, judging
 from vlmprobe.studies.claims import claims
 from vlmprobe.studies.figures import figures
@@ -58,8 +58,8 @@ def results(
         "title": f"The paper's tables and figures, scale {name}",
         "settings": setup.settings(),
         "seeds": list(seeds),
-        "notes": about(setup) + notes(scale),
-        "versions": {package: version(package) for package in ("torch", "transformers", "vlmprobe")},
+        "notes": about(setup) + notes(scale) + drawn(seeds),
+        "versions": versions(),
         "world": setup.world,
         "tables": tables(outcomes, only=only, world=setup.world) + more_tables(outcomes),
         "figures": figures(outcomes, setup.pool),
@@ -77,6 +77,19 @@ def about(setup: Setup) -> list[str]:
         "parameters with planted faults. Whether a claim holds here says nothing about models of the paper's size.",
         "The questioners small and large stand for Qwen2.5-VL-3B and 7B, the answerers small, medium and large for "
         "Qwen2.5-VL-3B, 7B and Qwen3-VL-8B. The verifier errs at known rates; the evaluator knows the truth.",
+    ]
+
+
+def drawn(seeds: Sequence[int]) -> list[str]:
+    """What the intervals are over."""
+    if len(seeds) == 1:
+        return [
+            "One seed: intervals are over pictures, for questioners trained once each. They do not cover training, "
+            "which varies by more than some of them, so a verdict about trained questioners may change with the seed."
+        ]
+    return [
+        "Intervals of the tables and the claims are over seeds. Judge sensitivity, skills and pairs of skills, figures "
+        "4, 6, 7 and the curve show the first seed."
     ]
 
 

@@ -30,15 +30,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import torch
+
 from vlmprobe._native import core
 from vlmprobe.data.source import FolderImages, ImageSource
 from vlmprobe.ledger import Ledger, RecordedModel
 from vlmprobe.methods import PromptedTurns, WorldTurns
 from vlmprobe.methods.rows import read_rows, world_rows
 from vlmprobe.methods.sft import Row
-from vlmprobe.models.embedder import HashedNgramEmbedder, MiniLMEmbedder
+from vlmprobe.models.embedder import EMBEDDERS
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.hf import HFAnswerer, VisionLanguageModel
+from vlmprobe.models.lora import add_lora
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Embedder, Verifier
 from vlmprobe.models.roles import Role, roles
@@ -47,12 +50,11 @@ from vlmprobe.steps import Annotator
 from vlmprobe.studies.plan import ANSWERERS, QUESTIONERS, Scale
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import FaultyAnswerer, load_faults
-from vlmprobe.world.source import WorldImages
+from vlmprobe.world.source import HELD_OUT_SEED, POOL_SEED, WorldImages
 from vlmprobe.world.truth import annotator
 from vlmprobe.world.verifiers import NoisyVerifier, OracleVerifier
 
-POOL_SEED, HELD_OUT_SEED, ROWS_SEED = 11, 22, 33  # of scenes that were not seen when the world's models were built
-EMBEDDERS = {"minilm": MiniLMEmbedder, "hashed": HashedNgramEmbedder}
+ROWS_SEED = 33  # of the scenes that rows for SFT are about: neither the pool's nor the evaluation's
 
 
 class Setup(Protocol):
@@ -186,15 +188,11 @@ class FileSetup:
         return _First(FolderImages(self.content["evaluation_images"]), self.scale.held_out)
 
     def questioner(self, label: str) -> Questioner:
-        import torch
-
         given = self.content["questioners"][label]
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
         model = VisionLanguageModel.load(given["checkpoint"], device=device, dtype=dtype)
         if given.get("lora"):
-            from vlmprobe.models.lora import add_lora
-
             add_lora(model)
         prompt = PromptFiles.load(self.content.get("prompts"))["questioner"]
         return Questioner(model, prompt=prompt, max_new_tokens=int(given.get("max_new_tokens", 256)))

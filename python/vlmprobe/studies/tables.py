@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from vlmprobe.studies.numbers import Outcome, over_seeds
-from vlmprobe.studies.plan import ANSWERERS, CONTROLS, QUESTIONERS, TRAINED, Scale
+from vlmprobe.studies.plan import ANSWERERS, CONTROLS, QUESTIONERS, TRAINED, Scale, arm_of
 from vlmprobe.studies.values import plain_estimate
 
 Outcomes = Mapping[str, Sequence[Outcome]]
@@ -66,12 +66,6 @@ def tables(outcomes: Outcomes, *, only: Sequence[int], world: bool) -> list[dict
     return [table for table in kept if table["rows"]]
 
 
-def arm_of(method: str, asking: str, answering: str) -> str:
-    """Name of the arm of table 5."""
-    first = (asking, answering) == (QUESTIONERS[0], ANSWERERS[0])
-    return method if first else f"{method} {asking} on {answering}"
-
-
 def _table(
     number: int,
     title: str,
@@ -115,11 +109,15 @@ def numbers(outcomes: Sequence[Outcome], columns: Sequence[Mapping[str, Any]]) -
 def notes(scale: Scale) -> list[str]:
     """What holds for all of them."""
     return [
-        f"Tables 1 to 5 are of evaluation passes: nothing is trained, the same pictures for all, {scale.n} judged "
-        "answers each; judged by the evaluator, which is another model than the verifier that training saw.",
+        "Tables 1 to 5 are of evaluation passes: nothing is trained, pictures in the same order for all, until "
+        f"{scale.n} answers were had; judged by the evaluator, which is another model than the verifier that training "
+        "saw.",
         f"SD, LD and skills at {scale.equal_n} valid questions (n says where there were fewer). LD is the entropy of "
         "the first two words over log n: the likely meaning of the paper's numbers, which have no unit.",
-        f"A skill counts with more than {scale.above} questions.",
+        f"A skill counts with more than {scale.above} questions. The paper's numbers of skills are not at equal n: its "
+        "table 3 has k questions for each of 1000 pictures.",
+        "The ticks of table 2 are as the paper's text implies; they are lost in our copy.",
+        "The training pool (figures 6, 7, the curve and its claim) is judged by the verifier of the training.",
     ]
 
 

@@ -10,6 +10,8 @@ from vlmprobe.data.image import Image
 from vlmprobe.models.protocols import Picture
 from vlmprobe.world.render import render
 
+POOL_SEED, HELD_OUT_SEED = 11, 22  # of runs and evaluations; none was seen when the world's models were built
+
 
 class WorldImages:
     """`count` scenes of one seed, drawn when asked for; `image.meta` is the scene.
