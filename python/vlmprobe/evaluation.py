@@ -162,6 +162,7 @@ def probe(
     annotate: Annotator | None = None,
     max_slots: int | None = None,
     asking_counts: bool = True,
+    first_step: int = 0,
     resumed: bool = False,
 ) -> Tally:
     """Has a frozen questioner ask until exactly `calls` questions have been answered; calls that asking takes itself
@@ -176,6 +177,7 @@ def probe(
         run, phase, ledger, annotate: what is written down, as in `Trainer`.
         max_slots: an end for a questioner that asks nothing valid; by default 20 slots for each call.
         asking_counts: False: `calls` answered questions, whatever asking took.
+        first_step: number of the first step; sampling depends on seed and step.
         resumed: steps that the ledger has already are gone through again with the replies that it has.
 
     Returns:
@@ -188,7 +190,7 @@ def probe(
     answerer = recorded(answerer, ledger, role="answerer")
     verifier = recorded(verifier, ledger, role="verifier")
     tally = Tally()
-    for step in itertools.count():
+    for step in itertools.count(first_step):
         images = images_of(step)
         left = calls - (tally.spent if asking_counts else tally.calls)
         if asking_counts:

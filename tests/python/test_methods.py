@@ -240,7 +240,10 @@ def test_expert_iteration_learns_verified_failures_in_rounds_of_its_budget(tmp_p
             options=sft.SFTOptions(learning_rate=1e-4), ledger=ledger, annotate=annotator(answerer),
         )  # fmt: skip
         assert [tally.calls for tally in tallies] == [101, 101, 100]
-        assert [run.id for run in ledger.runs()] == [f"expert iteration/round-{n}" for n in range(3)]
+        runs = [run.id for run in ledger.runs()]
+        assert runs == [f"expert iteration/round-{n}" for n in range(3)]
+        steps = [number for run in runs for _, number in ledger.recorded_steps(run)]
+        assert steps == list(range(len(steps)))  # no round begins at the first pictures again
     assert any(tally.failures() for tally in tallies)
     assert any(not torch.equal(before[name], w) for name, w in questioner.model.model.named_parameters())
     for tally in tallies:

@@ -19,15 +19,16 @@ from vlmprobe.studies.claims import CLAIMS, verdict
 from vlmprobe.studies.comparisons import Above, Difference, Flat
 from vlmprobe.studies.numbers import over_seeds
 from vlmprobe.studies.plan import PAPER, SMALL, arms
+from vlmprobe.studies.setup import FileSetup
 from vlmprobe.studies.tables import published
 from vlmprobe.world import tiny
 from vlmprobe.world.source import WorldImages
 
 TINY = {
     "pool": 4,
-    "held_out": 24,
+    "held_out": 10,
     "calls": 40,
-    "n": 30,
+    "n": 40,
     "equal_n": 20,
     "sft_images": 12,
     "above": 2,
@@ -104,7 +105,7 @@ def test_what_has_ended_is_not_run_again_and_other_settings_are_refused(finished
     assert "0 of 9 arms to run" in capsys.readouterr().err
     assert (done.read_text(), results(finished)) == before
     path = tmp_path / "other.json"
-    path.write_text(json.dumps({"scale": TINY | {"n": 31}, "embedder": "hashed"}))
+    path.write_text(json.dumps({"scale": TINY | {"n": 41}, "embedder": "hashed"}))
     assert reproduce(finished, "--config", str(path), "--tables", "1") == 2
     assert "expected an arm with these settings" in capsys.readouterr().err
 
@@ -211,8 +212,8 @@ def test_names_of_checkpoints_folders_and_endpoints_are_all_that_real_models_nee
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/v1"
     (tmp_path / "images").mkdir()
-    source = WorldImages(6, seed=3)
-    for i in range(6):
+    source = WorldImages(14, seed=3)
+    for i in range(14):
         source[i].pixels.save(tmp_path / "images" / f"{i}.png")
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "questioner.txt").write_text("ask {k} questions")
@@ -243,3 +244,12 @@ def test_names_of_checkpoints_folders_and_endpoints_are_all_that_real_models_nee
     with Ledger(tmp_path / "run" / "seed-0" / "rl" / "ledger.sqlite", read_only=True) as ledger:
         used = {role: ledger.spent("RL", role).calls for role in ("answerer", "verifier", "evaluator")}
     assert all(used.values())
+    setup = FileSetup(
+        scale=SMALL.changed(TINY), content=json.loads((tmp_path / "config.json").read_text()), embedding="hashed"
+    )
+    keys = [{source[i].key for i in range(len(source))} for source in (setup.pool, setup.held_out)]
+    assert [len(each) for each in keys] == [4, 10] and not keys[0] & keys[1]  # from one folder, none in both
+    assert [setup.pool[i].id for i in range(4)] == [0, 1, 2, 3] and setup.settings()["embedder"] == "hashed"
+    few = FileSetup(scale=setup.scale.changed({"pool": 5}), content=setup.content, embedding="hashed")
+    with pytest.raises(ValueError, match=r"config\.images: expected at least 15 pictures, got 14"):
+        len(few.pool)

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from vlmprobe._checks import check_count
 from vlmprobe._files import write_text
 from vlmprobe.demo.command import terminated
 from vlmprobe.models.embedder import installed_embedder
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", choices=tuple(SCALES), help="sizes; paper where --config names models, else small")
     parser.add_argument("--seed", type=int, nargs="+", default=[0], metavar="S", help="one seed or several (0)")
     parser.add_argument("--tables", type=int, nargs="+", choices=TABLES, default=list(TABLES), help="only these")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="arms at once (the number of cores)")
+    parser.add_argument("--jobs", type=int, help="arms at once (the number of cores; 1 where --config names models)")
     parser.add_argument("--embedder", choices=("minilm", "hashed"), help="minilm where it is installed, else hashed")
     parser.add_argument("--dry-run", action="store_true", help="print the arms, and do nothing")
     parser.add_argument("--report-only", action="store_true", help="make the report of the arms that have ended")
@@ -46,11 +47,14 @@ def run(args: argparse.Namespace) -> int:
         return 0
     folder, began = Path(args.run), time.monotonic()
     quiet()
+    check_count("reproduce", "pool", len(setup.pool))
+    check_count("reproduce", "held_out", len(setup.held_out))
     folder.mkdir(parents=True, exist_ok=True)
     if not args.report_only:
         with terminated():
-            run_all(planned, setup, scale, folder, seeds=args.seed, jobs=args.jobs, say=lambda line: say(began, line))
-    outcomes = outcomes_of(planned, folder, args.seed, scale, setup.embedder)
+            jobs = args.jobs if args.jobs is not None else (os.cpu_count() or 1) if setup.world else 1
+            run_all(planned, setup, scale, folder, seeds=args.seed, jobs=jobs, say=lambda line: say(began, line))
+    outcomes = outcomes_of(planned, folder, args.seed, setup, scale)
     found = plain(results(outcomes, setup, scale, only=sorted(set(args.tables)), seeds=args.seed, name=name))
     write_text(folder / "results.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
     page = write_paper(folder, found)

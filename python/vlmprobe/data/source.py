@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -72,6 +73,30 @@ class FolderImages:
         except (OSError, SyntaxError, ValueError, EOFError, PILImage.DecompressionBombError) as error:
             raise ValueError(f"[FolderImages] {key}: cannot be read as an image ({error})") from error
         return Image(index, key, pixels)
+
+
+class Chosen:
+    """Some of a source's images, numbered anew.
+
+    Args:
+        source: of any kind.
+        indices: which, in their new order.
+
+    Example:
+        >>> len(Chosen(FolderImages("photos"), [7, 3]))  # doctest: +SKIP
+        2
+    """
+
+    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
+        self._source, self._indices = source, list(indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int, /) -> Image:
+        if not 0 <= index < len(self):
+            raise IndexError(f"[Chosen] index must be in [0, {len(self)}), got {index}")
+        return replace(self._source[self._indices[index]], id=index)
 
 
 def _rgb(picture: PILImage.Image) -> PILImage.Image:

@@ -19,7 +19,7 @@ from vlmprobe.methods.random_valid import RandomValid
 from vlmprobe.methods.rl import RL
 from vlmprobe.methods.rl_sft import RLSFT
 from vlmprobe.methods.sft import SFT
-from vlmprobe.methods.task import Method, Task, evaluate, evaluation, pool
+from vlmprobe.methods.task import Method, Task, evaluate, evaluation, pool, pool_runs
 from vlmprobe.methods.templates import Sweep
 from vlmprobe.methods.zero_shot import ZeroShot
 
@@ -41,4 +41,5 @@ __all__ = [
     "evaluate",
     "evaluation",
     "pool",
+    "pool_runs",
 ]

@@ -1,8 +1,9 @@
 """Expert Iteration: rounds of sampling, keeping what the verifier calls a failure, and learning it.
 
 Each round the questioner as it stands asks about the images until its share of the answerer's calls is spent; what was
-valid and answered wrongly is learned by SFT, k questions of a picture to a row. Source: Anthony et al. 2017; five
-rounds as in the paper.
+valid and answered wrongly is learned by SFT, k questions of a picture to a row. Steps and epochs are counted through
+all rounds, so that no round sees the pictures, or draws the random numbers, of another one. Source: Anthony et al.
+2017; five rounds as in the paper.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def train(
     Args:
         questioner: what learns.
         answerer, verifier: the model under test and the judge.
-        images_of: step -> its images.
+        images_of: step -> its images; steps are counted through all rounds.
         calls: answerer calls of all rounds together, at least one a round; the first ones get what is left over.
         k, group_size: questions per sequence, sequences per image.
         rounds: of sampling and learning.
@@ -105,30 +106,30 @@ def train(
     check_count("expert_iteration.train", "rounds", rounds)
     if calls < rounds:
         raise ValueError(f"[expert_iteration.train] calls: expected at least {rounds}, one a round, got {calls}")
-    tallies = []
+    tallies, shown = [], _Shown(images_of)
     for number in range(rounds):
         name = f"{run}/round-{number}"
         if ledger is not None:
             ledger.begin(RunRecord(id=name, config={"of": run, "round": number, "pass": "pool"}))
-        pictures: dict[int, Picture] = {}
         tally = probe(
             questioner,
             answerer,
             verifier,
-            _remembered(images_of, pictures),
+            shown,
             calls=calls // rounds + (number < calls % rounds),
             k=k,
             group_size=group_size,
-            seed=seed + number,
+            seed=seed,
             run=name,
             phase=f"round-{number}",
             ledger=ledger,
             annotate=annotate,
+            first_step=shown.next_step,
             resumed=resumed,
         )
-        rows = failures(tally, pictures, k)
+        rows = failures(tally, shown.pictures, k)
         if rows:
-            learn(questioner, rows, replace(options, k=k, seed=seed + number))
+            learn(questioner, rows, replace(options, k=k, seed=seed), first_epoch=number * options.epochs)
         if ledger is not None:
             ledger.finish(name)
         tallies.append(tally)
@@ -140,12 +141,16 @@ def failures(tally: Tally, pictures: Mapping[int, Picture], k: int) -> list[Row]
     return rows_of(((pictures[image], question.text) for image, question in tally.failures()), k)
 
 
-def _remembered(
-    images_of: Callable[[int], Sequence[Picture]], pictures: dict[int, Picture]
-) -> Callable[[int], Sequence[Picture]]:
-    def of(step: int) -> Sequence[Picture]:
-        images = images_of(step)
-        pictures.update({image.id: image for image in images})
-        return images
+class _Shown:
+    """The images of each step, and what was shown so far."""
 
-    return of
+    def __init__(self, images_of: Callable[[int], Sequence[Picture]]):
+        self._images_of = images_of
+        self.pictures: dict[int, Picture] = {}
+        self.next_step = 0
+
+    def __call__(self, step: int) -> Sequence[Picture]:
+        images = self._images_of(step)
+        self.pictures.update({image.id: image for image in images})
+        self.next_step = step + 1
+        return images

@@ -106,13 +106,16 @@ def _sha256(rows: Sequence[Row]) -> str:
     return hashlib.sha256(json.dumps([[row.image.sha256, row.completion] for row in rows]).encode()).hexdigest()
 
 
-def train(questioner: Questioner, rows: Sequence[Row], options: SFTOptions = SFTOptions()) -> list[float]:
+def train(
+    questioner: Questioner, rows: Sequence[Row], options: SFTOptions = SFTOptions(), *, first_epoch: int = 0
+) -> list[float]:
     """Trains the questioner on the rows, in place.
 
     Args:
         questioner: what learns.
         rows: pictures and completions.
         options: see `SFTOptions`.
+        first_epoch: number of the first one; the order depends on seed and epoch.
 
     Returns:
         The loss of each update before it, in nats per token.
@@ -124,7 +127,7 @@ def train(questioner: Questioner, rows: Sequence[Row], options: SFTOptions = SFT
         raise ValueError("[sft.train] rows: expected at least one, got none")
     optimizer = torch.optim.AdamW(questioner.parameters(), lr=options.learning_rate, weight_decay=0.0)
     losses = []
-    for epoch in range(options.epochs):
+    for epoch in range(first_epoch, first_epoch + options.epochs):
         order = epoch_order(len(rows), seed=options.seed, epoch=epoch)
         for first in range(0, len(rows), options.batch):
             some = [rows[i] for i in order[first : first + options.batch]]

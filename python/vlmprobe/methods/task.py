@@ -157,10 +157,17 @@ def evaluate(asker: Asker, task: Task, images: ImageSource, *, n: int, name: str
     return tally
 
 
-def pool(ledger: Ledger, name: str) -> Tally:
-    """What a method asked about the pool: figures of training, not of the tables."""
-    runs = [run.id for run in ledger.runs() if run.config.get("pass") == "pool" and run.id.split("/round-")[0] == name]
-    return _joined([recorded_tally(ledger, run) for run in _found("pool", name, runs)])
+def pool(ledger: Ledger, name: str, *, judging: str | None = None) -> Tally:
+    """What a method asked about the pool: figures of training, not of the tables; with `judging`, as another verifier
+    sees it (`vlmprobe.judgings.rejudge` of each of `pool_runs`)."""
+    runs = _found("pool", name, pool_runs(ledger, name))
+    return _joined([recorded_tally(ledger, run, judging=judging) for run in runs])
+
+
+def pool_runs(ledger: Ledger, name: str) -> list[str]:
+    """The runs in which a method asked about the pool, in their order."""
+    passes = {run.id: run.config.get("pass") for run in ledger.runs()}
+    return [run for run, kind in passes.items() if kind == "pool" and run.split("/round-")[0] == name]
 
 
 def evaluation(ledger: Ledger, name: str, *, judging: str | None = None) -> Tally:

@@ -210,7 +210,16 @@ def _torch_threads(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-EMBEDDERS = {"minilm": MiniLMEmbedder, "hashed": HashedNgramEmbedder}
+EMBEDDERS: dict[str, type[MiniLMEmbedder] | type[HashedNgramEmbedder]] = {
+    "minilm": MiniLMEmbedder,
+    "hashed": HashedNgramEmbedder,
+}
+
+
+@functools.cache
+def shared_embedder(name: str) -> MiniLMEmbedder | HashedNgramEmbedder:
+    """The process's own one of this name, so that a text is embedded once."""
+    return EMBEDDERS[name]()
 
 
 def installed_embedder() -> str:

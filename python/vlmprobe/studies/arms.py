@@ -31,6 +31,7 @@ from vlmprobe.methods import (
     Task,
     ZeroShot,
     evaluate,
+    pool_runs,
 )
 from vlmprobe.methods.sft import SFTOptions
 from vlmprobe.run_directory import RunDirectory
@@ -39,7 +40,7 @@ from vlmprobe.studies.setup import Setup
 from vlmprobe.trainer import TrainerOptions
 
 EVALUATOR = "evaluator"
-"""The judging that the tables are made of."""
+"""The judging that tables and figures are made of."""
 REWEIGHTED = {"paper": "paper", "no diversity": "paper-no-diversity", "no penalty": "paper-no-penalty"}
 """Rewards that the questions of table 1 are seen under, by the evaluator's verdicts: name -> preset."""
 
@@ -126,17 +127,20 @@ def run_arm(arm: Arm, setup: Setup, scale: Scale, folder: Path, *, seed: int, ve
         task = task_of(arm, setup, scale, ledger, folder, seed=seed, versions=versions, resumed=directory.resumed)
         asker = method.run(task)
         evaluate(asker, task, setup.held_out, n=scale.n, name=arm.method)
-        judged_again(arm, setup, ledger)
+        judged_again(arm, setup, scale, ledger)
     took = time.monotonic() - began
     ended = {"settings": settings_of(arm, setup, seed), "seconds": round(took, 1)}
     write_text(folder / "done.json", json.dumps(ended, indent=1) + "\n")
     return took
 
 
-def judged_again(arm: Arm, setup: Setup, ledger: Ledger) -> None:
-    """The evaluation pass by the evaluator, and under other rewards; the answerer is not asked."""
-    run = f"{arm.method}/evaluation"
-    rejudge(ledger, run, setup.evaluator(ledger, arm.method), setup.held_out, name=EVALUATOR)
+def judged_again(arm: Arm, setup: Setup, scale: Scale, ledger: Ledger) -> None:
+    """Evaluation pass and pool by the evaluator, and the pass under other rewards; the answerer is not asked."""
+    run, evaluator = f"{arm.method}/evaluation", setup.evaluator(ledger, arm.method)
+    rejudge(ledger, run, evaluator, setup.held_out, name=EVALUATOR)
+    if scale.judge_pool:
+        for asked in pool_runs(ledger, arm.method):
+            rejudge(ledger, asked, evaluator, setup.pool, name=EVALUATOR)
     if 1 in arm.tables:
         for name, preset in REWEIGHTED.items():
             formula, length = reward.parse(preset), arm.prefix_length

@@ -15,7 +15,7 @@ import torch
 from vlmprobe import metrics
 from vlmprobe.evaluation import Tally, is_correct, rates
 from vlmprobe.ledger import Ledger
-from vlmprobe.methods import evaluation, pool
+from vlmprobe.methods import evaluation, pool, pool_runs
 from vlmprobe.metrics import Estimate
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.studies.arms import EVALUATOR, folder_of
@@ -52,23 +52,20 @@ class Outcome:
 
     @cached_property
     def pool(self) -> Tally:
-        """What was asked of the pool, as the verifier judged it: figures of training."""
+        """What was asked of the pool, as `Scale.judge_pool` says: figures of training."""
         with self.ledger() as ledger:
-            return pool(ledger, self.arm.method)
+            return pool(ledger, self.arm.method, judging=EVALUATOR if self.scale.judge_pool else None)
 
     @cached_property
     def pool_steps(self) -> list[int]:
-        """[questions] the step of each question of the pool, counted over the rounds of Expert Iteration."""
+        """[questions] the step of each question of the pool."""
         steps: list[int] = []
         with self.ledger() as ledger:
-            runs = [run.id for run in ledger.runs() if run.config.get("pass") == "pool"]
-            number = 0
-            for run in runs:
-                for place in ledger.recorded_steps(run):
-                    step = ledger.step(run, *place)
+            for run in pool_runs(ledger, self.arm.method):
+                for phase, number in ledger.recorded_steps(run):
+                    step = ledger.step(run, phase, number)
                     assert step is not None, "it was listed"
                     steps += [number] * len(step.questions)
-                    number += 1
         return steps
 
     def ledger(self) -> Ledger:

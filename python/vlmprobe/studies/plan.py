@@ -18,6 +18,8 @@ QUESTIONERS = ("small", "large")
 ANSWERERS = ("small", "medium", "large")
 """The paper's Qwen2.5-VL-3B, Qwen2.5-VL-7B and Qwen3-VL-8B; the first is the base."""
 TABLES = (1, 2, 3, 4, 5)
+KS = (1, 2, 4)
+"""Questions per sequence of table 3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,11 @@ class Scale:
     pool: int
     """Pictures that are asked about in training."""
     held_out: int
-    """Pictures of the evaluation pass."""
+    """Pictures of the evaluation pass; so few that n answers of the largest k are had from all of them."""
     calls: int
     """Answerer calls of each method on the pool."""
     n: int
-    """Judged answers of each evaluation pass."""
+    """Answers of each evaluation pass."""
     equal_n: int
     """Valid questions that diversity and the number of skills are compared at."""
     k: int = 2
@@ -55,6 +57,9 @@ class Scale:
     """Of Expert Iteration."""
     above: int = 20
     """A skill counts with more questions than this."""
+    judge_pool: bool = True
+    """The evaluator judges what was asked of the pool, too, for the figures of training; else they are as the verifier
+    of the training saw it."""
 
     def __post_init__(self) -> None:
         counts = ("pool", "held_out", "calls", "n", "equal_n", "k", "prefix_length", "group_size", "images_per_step")
@@ -62,6 +67,12 @@ class Scale:
             check_count("Scale", name, getattr(self, name))
         for name in ("learning_rate", "sft_rate"):
             check_positive("Scale", name, getattr(self, name))
+        most = self.n // max(KS)
+        if self.held_out > most:
+            raise ValueError(
+                f"[Scale] held_out: expected at most n/{max(KS)} = {most}, or an arm would not reach every picture, "
+                f"got {self.held_out}"
+            )
         if self.equal_n > self.n:
             raise ValueError(f"[Scale] equal_n: expected at most n = {self.n}, got {self.equal_n}")
 
@@ -79,13 +90,13 @@ class Scale:
 
 
 SMALL = Scale(
-    pool=48, held_out=512, calls=9600, n=1200, equal_n=1000,
+    pool=48, held_out=300, calls=9600, n=1200, equal_n=1000,
     learning_rate=2e-4, beta=0.04, credit="question", sft_images=192, sft_rate=2e-4, sft_epochs=2,
 )  # fmt: skip
 """The embedded world within the hour."""
 PAPER = Scale(
-    pool=1000, held_out=1000, calls=80_000, n=2000, equal_n=1500,
-    learning_rate=1e-6, beta=1e-2, credit="sequence", sft_rate=1e-6,
+    pool=1000, held_out=1000, calls=80_000, n=4000, equal_n=3000,
+    learning_rate=1e-6, beta=1e-2, credit="sequence", sft_rate=1e-6, judge_pool=False,
 )  # fmt: skip
 """The paper's pictures; what it does not say is as in `TrainerOptions`."""
 SCALES = {"small": SMALL, "paper": PAPER}
@@ -140,8 +151,9 @@ def arms(scale: Scale, *, tables: tuple[int, ...] = TABLES, world: bool = True) 
         found.append(Arm(name=name, method=name, tables=(1,), **base))
     for name, expression in REWARDS.items():
         found.append(Arm(name=name, method="RL", tables=(2,), reward=expression, **base))
-    for k in (1, 4):
-        found.append(Arm(name=f"RL k={k}", method="RL", tables=(3,), k=k, prefix_length=scale.prefix_length))
+    for k in KS:
+        if k != scale.k:
+            found.append(Arm(name=f"RL k={k}", method="RL", tables=(3,), k=k, prefix_length=scale.prefix_length))
     for length in (1, 3, 4):
         found.append(Arm(name=f"RL L={length}", method="RL", tables=(4,), k=scale.k, prefix_length=length))
     for method, asking, answering in product(TRAINED, QUESTIONERS, ANSWERERS):

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmprobe import metrics
-from vlmprobe.models.protocols import Embedder
-from vlmprobe.run_directory import versions
-from vlmprobe.studies.arms import EVALUATOR, REWEIGHTED, done, folder_of, judging
+from vlmprobe.studies.arms import EVALUATOR, REWEIGHTED, check_same, done, folder_of, judging
 from vlmprobe.studies.claims import claims
 from vlmprobe.studies.figures import figures
 from vlmprobe.studies.numbers import Outcome, of_rate, skills_of, wrong_of
@@ -26,17 +24,20 @@ LEVEL = 0.05  # of q-values
 
 
 def outcomes_of(
-    arms: Sequence[Arm], folder: Path, seeds: Sequence[int], scale: Scale, embedder: Embedder
+    arms: Sequence[Arm], folder: Path, seeds: Sequence[int], setup: Setup, scale: Scale
 ) -> dict[str, list[Outcome]]:
     """The arms that have ended with every seed.
 
     Raises:
-        ValueError: none has.
+        ValueError: none has; or one had other settings.
     """
     found = {}
     for arm in arms:
-        if all(done(folder / f"seed-{seed}" / folder_of(arm)) for seed in seeds):
-            found[arm.name] = [Outcome(arm, folder / f"seed-{seed}", scale, embedder) for seed in seeds]
+        places = {seed: folder / f"seed-{seed}" for seed in seeds}
+        if all(done(place / folder_of(arm)) for place in places.values()):
+            for seed, place in places.items():
+                check_same(arm, setup, place / folder_of(arm), seed=seed)
+            found[arm.name] = [Outcome(arm, place, scale, setup.embedder) for place in places.values()]
     if not found:
         raise ValueError(f"[reproduce] {folder}: expected an arm that has ended, got none")
     return found
@@ -59,13 +60,25 @@ def results(
         "settings": setup.settings(),
         "seeds": list(seeds),
         "notes": about(setup) + notes(scale) + drawn(seeds),
-        "versions": versions(),
+        "versions": versions(outcomes),
         "world": setup.world,
         "tables": tables(outcomes, only=only, world=setup.world) + more_tables(outcomes),
         "figures": figures(outcomes, setup.pool),
         "claims": claims(outcomes),
         "sensitivity": sensitivity(outcomes, scale),
     }
+
+
+def versions(outcomes: Outcomes) -> dict[str, str]:
+    """Of what the arms were run with, from their ledgers; several where they differ."""
+    found: dict[str, dict[str, None]] = {}
+    for seeds in outcomes.values():
+        for outcome in seeds:
+            with outcome.ledger() as ledger:
+                for run in ledger.runs():
+                    for package, version in run.versions.items():
+                        found.setdefault(package, {})[version] = None
+    return {package: ", ".join(each) for package, each in sorted(found.items())}
 
 
 def about(setup: Setup) -> list[str]:

@@ -16,10 +16,12 @@
       },
       "verifier": {"model": "Qwen/Qwen3-VL-30B-A3B-Thinking", "endpoints": ["http://127.0.0.1:8004/v1"]},
       "evaluator": {"model": "gemini-3-flash", "endpoints": [{"url": "https://...", "key_env": "KEY"}]},
-      "sft_rows": "failures.jsonl"
+      "sft_rows": "failures.jsonl", "sft_images": "vqa/pictures"
     }
 
-Answerers, verifier and evaluator are written as in `vlmprobe.models.roles`; a budget is that of one arm.
+Pictures are drawn from the folders by a fixed seed; those of the evaluation are others than the pool's also where both
+are drawn from one folder. `sft_images` is where the pictures of `sft_rows` are, by default `images`. Answerers,
+verifier and evaluator are written as in `vlmprobe.models.roles`; a budget is that of one arm.
 """
 
 from __future__ import annotations
@@ -33,12 +35,13 @@ from typing import Any, ClassVar, Protocol
 import torch
 
 from vlmprobe._native import core
-from vlmprobe.data.source import FolderImages, ImageSource
+from vlmprobe.data.order import epoch_order
+from vlmprobe.data.source import Chosen, FolderImages, ImageSource
 from vlmprobe.ledger import Ledger, RecordedModel
 from vlmprobe.methods import PromptedTurns, WorldTurns
 from vlmprobe.methods.rows import read_rows, world_rows
 from vlmprobe.methods.sft import Row
-from vlmprobe.models.embedder import EMBEDDERS
+from vlmprobe.models.embedder import shared_embedder
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.hf import HFAnswerer, VisionLanguageModel
 from vlmprobe.models.lora import add_lora
@@ -54,6 +57,7 @@ from vlmprobe.world.source import HELD_OUT_SEED, POOL_SEED, WorldImages
 from vlmprobe.world.truth import annotator
 from vlmprobe.world.verifiers import NoisyVerifier, OracleVerifier
 
+DRAW_SEED = 41  # of the pictures that are drawn from folders
 ROWS_SEED = 33  # of the scenes that rows for SFT are about: neither the pool's nor the evaluation's
 
 
@@ -101,7 +105,7 @@ class WorldSetup:
 
     @property
     def embedder(self) -> Embedder:
-        return EMBEDDERS[self.embedding]()
+        return shared_embedder(self.embedding)
 
     @property
     def pool(self) -> ImageSource:
@@ -154,11 +158,11 @@ class FileSetup:
 
     def __post_init__(self) -> None:
         needed = ("images", "evaluation_images", "questioners", "answerers", "verifier", "evaluator", "sft_rows")
+        further = ("sft_images", "scale", "embedder", "prompts")
         for name in self.content:
-            if name not in (*needed, "scale", "embedder", "prompts"):
-                raise ValueError(
-                    f"[reproduce] config: expected {', '.join(needed)}, scale, embedder or prompts, got {name!r:.60}"
-                )
+            if name not in (*needed, *further):
+                known = ", ".join((*needed, *further))
+                raise ValueError(f"[reproduce] config: expected {known}, got {name!r:.60}")
         for name in needed:
             if name not in self.content:
                 raise ValueError(f"[reproduce] config.{name}: expected a value, got none")
@@ -177,15 +181,15 @@ class FileSetup:
 
     @property
     def embedder(self) -> Embedder:
-        return EMBEDDERS[self.embedding]()
+        return shared_embedder(self.embedding)
 
     @property
     def pool(self) -> ImageSource:
-        return _First(FolderImages(self.content["images"]), self.scale.pool)
+        return self._drawn("images", self.scale.pool)
 
     @property
     def held_out(self) -> ImageSource:
-        return _First(FolderImages(self.content["evaluation_images"]), self.scale.held_out)
+        return self._drawn("evaluation_images", self.scale.held_out, last=True)
 
     def questioner(self, label: str) -> Questioner:
         given = self.content["questioners"][label]
@@ -207,7 +211,7 @@ class FileSetup:
         return self._connected("evaluator", "evaluator", ledger, run)
 
     def rows(self, k: int) -> Sequence[Row]:
-        return read_rows(self.content["sft_rows"], FolderImages(self.content["images"]), k=k)
+        return read_rows(self.content["sft_rows"], self._folder("sft_images"), k=k)
 
     def turns(self, answerer: Answerer) -> Preface:
         return PromptedTurns(answerer, prompts=PromptFiles.load(self.content.get("prompts")))
@@ -217,7 +221,25 @@ class FileSetup:
 
     def settings(self) -> dict[str, Any]:
         known = {name: value for name, value in self.content.items() if name != "scale"}
-        return asdict(self.scale) | {name: json.dumps(value) for name, value in known.items()}
+        return (
+            asdict(self.scale)
+            | {name: json.dumps(value) for name, value in known.items()}
+            | {"embedder": self.embedding}
+        )
+
+    def _folder(self, name: str) -> FolderImages:
+        return FolderImages(self.content.get(name, self.content["images"]))
+
+    def _drawn(self, name: str, count: int, *, last: bool = False) -> ImageSource:
+        """So many pictures of a folder, or of the end of the same order; both from one folder have none in common."""
+        source = self._folder(name)
+        wanted = count
+        if Path(self.content["images"]).resolve() == Path(self.content["evaluation_images"]).resolve():
+            wanted = self.scale.pool + self.scale.held_out
+        if len(source) < wanted:
+            raise ValueError(f"[reproduce] config.{name}: expected at least {wanted} pictures, got {len(source)}")
+        order = epoch_order(len(source), seed=DRAW_SEED, epoch=0)
+        return Chosen(source, order[-count:] if last else order[:count])
 
     def _role(self, name: str) -> Role:
         given = self.content["answerers"][name] if name in ANSWERERS else self.content[name]
@@ -228,21 +250,6 @@ class FileSetup:
         client = RecordedModel(role.connect(spent=ledger.spent(run, kind)), ledger, role=kind)
         files, images = PromptFiles.load(self.content.get("prompts")), EncodedImages()
         return role.answerer(client, files, images) if kind == "answerer" else role.verifier(client, files, images)
-
-
-class _First:
-    """The first pictures of a source."""
-
-    def __init__(self, source: ImageSource, count: int):
-        self._source, self._count = source, min(count, len(source))
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int, /) -> Any:
-        if not 0 <= index < self._count:
-            raise IndexError(index)
-        return self._source[index]
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
