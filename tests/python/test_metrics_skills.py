@@ -89,3 +89,50 @@ def test_the_number_of_skills_has_an_interval_that_sees_which_pictures_there_are
     assert both.value == 2 and both.low < 2 <= both.high
     none = skills.number([[]], cluster=["a"])
     assert none.value == 0 and none.n == 1
+
+
+def asked_about(rng, pictures, rates, per_picture):
+    """Skills and pictures of random questions; each picture has half of the skills."""
+    rows, images = [], []
+    for picture in range(pictures):
+        shown = rates * (rng.random(len(rates)) < 0.5) * 2
+        for hit in rng.random((per_picture, len(rates))) < shown:
+            rows.append([f"skill {i}" for i in np.flatnonzero(hit)])
+            images.append(picture)
+    return rows, images
+
+
+@pytest.mark.parametrize("measure", ["number", "difference"])
+def test_the_interval_of_a_number_of_skills_covers_that_of_other_pictures(measure):
+    rng = np.random.default_rng(0)
+    rates = 0.45 / np.arange(1, 31)
+
+    def drawn():
+        return asked_about(rng, 60, rates, 5), asked_about(rng, 60, rates[:20], 5)
+
+    def numbers(methods):
+        return [len(skills.known_skills(rows)) for rows, _ in methods]
+
+    each = np.array([numbers(drawn()) for _ in range(400)]).mean(0)
+    truth = each[0] if measure == "number" else each[0] - each[1]
+    inside, runs = 0, 120
+    for _ in range(runs):
+        a, b = drawn()
+        if measure == "number":
+            found = skills.number(a[0], cluster=a[1], draws=300)
+        else:
+            found = skills.number_difference(a, b, draws=300)
+        inside += found.low <= truth <= found.high
+    assert 0.9 <= inside / runs <= 1  # 95 % less three standard errors of 120 runs
+
+
+def test_skills_of_one_method_alone_are_compared_by_hand():
+    pictures = ["x", "y"]
+    a, b = ([["p", "q"], ["p"]], pictures), ([["q"], []], pictures)
+    assert skills.number_difference(a, b, above=0).value == 1  # p and q, less q
+    assert skills.number_difference(a, b, others=[], above=0).value == 1  # p, less none
+    assert skills.number_difference(a, b, others=[([["p"]], ["z"])], above=0).value == 0  # another one has p, too
+    c = ([["p"], ["p"], []], ["x", "y", "z"])
+    found = skills.number_difference(c, b, above=1)
+    assert (found.value, found.n, found.clusters) == (1, 5, 3)
+    assert found.low < 1 < found.high  # whether p has more than one question depends on the pictures

@@ -14,15 +14,18 @@ from tiny_runs import dump
 from vlmprobe import cli
 from vlmprobe._native import core
 from vlmprobe.ledger import Ledger
+from vlmprobe.methods import pool, pool_runs
+from vlmprobe.run_directory import versions
 from vlmprobe.studies import comparisons
+from vlmprobe.studies.arms import EVALUATOR
 from vlmprobe.studies.claims import CLAIMS, verdict
 from vlmprobe.studies.comparisons import Above, Difference, Flat
-from vlmprobe.studies.numbers import over_seeds
 from vlmprobe.studies.plan import PAPER, SMALL, arms
 from vlmprobe.studies.setup import FileSetup
 from vlmprobe.studies.tables import published
 from vlmprobe.world import tiny
 from vlmprobe.world.source import WorldImages
+from vlmprobe.world.verifiers import NoisyVerifier, OracleVerifier
 
 TINY = {
     "pool": 4,
@@ -108,29 +111,37 @@ def test_what_has_ended_is_not_run_again_and_other_settings_are_refused(finished
     path.write_text(json.dumps({"scale": TINY | {"n": 41}, "embedder": "hashed"}))
     assert reproduce(finished, "--config", str(path), "--tables", "1") == 2
     assert "expected an arm with these settings" in capsys.readouterr().err
+    assert reproduce(finished, "--config", str(path), "--tables", "1", "--report-only") == 2
+    assert "expected an arm with these settings" in capsys.readouterr().err
 
 
-def test_several_seeds_are_what_an_interval_is_drawn_from(finished, tmp_path):
-    one = results(finished)["tables"][0]["rows"][0]["ours"]["qvr"]
-    rate = comparisons.metrics.Estimate(one["value"], one["low"], one["high"], one["n"], 0, 5)
-    assert over_seeds([rate]) == rate
-    two = over_seeds([replace(rate, value=0.4), replace(rate, value=0.6)])
-    assert two.value == pytest.approx(0.5) and two.n == 2 * rate.n
-    assert two.high - two.value == pytest.approx(12.7062 * 0.141421 / 2**0.5, rel=1e-4)  # t, one degree of freedom
+def test_what_was_run_with_is_read_from_the_ledgers(finished):
+    found = results(finished)
+    assert found["versions"] == versions() and found["settings"]["judge_pool"] is True
+    with Ledger(finished / "seed-0" / "expert-iteration" / "ledger.sqlite", read_only=True) as ledger:
+        runs = pool_runs(ledger, "Expert Iteration")
+        assert runs == [f"Expert Iteration/round-{n}" for n in range(SMALL.rounds)]
+        seen = {judging: pool(ledger, "Expert Iteration", judging=judging) for judging in (None, EVALUATOR)}
+    asked = {judging: [question.text for _, question in tally.rows] for judging, tally in seen.items()}
+    assert asked[None] == asked[EVALUATOR]
+    judges = {judging: {q.verdict.judge for _, q in tally.rows if q.verdict} for judging, tally in seen.items()}
+    assert judges == {None: {NoisyVerifier().identity}, EVALUATOR: {OracleVerifier.identity}}
 
 
 def test_a_claim_holds_fails_or_is_undecided():
     up, down, open_ = Difference("", 2, 1, 3), Difference("", -2, -3, -1), Difference("", 1, -1, 3)
-    assert verdict([up, up]) == "holds"
-    assert verdict([up, down]) == "does not hold" == verdict([open_, down])
-    assert verdict([up, open_]) == "undecided"
-    assert verdict([up, replace(open_, value=math.nan)]) == "not measured"
+    assert verdict([up, up], [up, up], seeds=2) == "holds"
+    assert verdict([up, down], [up, down], seeds=2) == "does not hold" == verdict([open_, down], [open_, down], seeds=5)
+    assert verdict([up, down], [up, open_], seeds=2) == "undecided"  # one of two, below 0 only when not corrected
+    assert verdict([up, open_], [up, open_], seeds=2) == "undecided"
+    assert verdict([up, replace(open_, value=math.nan)], [up, up], seeds=2) == "not measured"
+    assert verdict([up], [up], seeds=1) == "points to it" and verdict([down], [down], seeds=1) == "points against it"
     assert str(replace(up, text="FDR:", points=True)) == "FDR: +200 [+100, +300] points"
 
 
 def test_a_flat_curve_is_one_whose_rise_is_small_with_its_interval(monkeypatch):
     def difference(value, low, high):
-        monkeypatch.setattr(comparisons, "rise", lambda seeds: (value, low, high))
+        monkeypatch.setattr(comparisons, "rises", lambda seeds: [(value, low, high)])
         return Flat("SFT").difference({"SFT": []})
 
     assert difference(0.01, -0.02, 0.04).low == pytest.approx(0.01)
@@ -171,6 +182,9 @@ def test_a_dry_run_lists_the_arms_and_runs_none(tmp_path, capsys):
     calls = 2 * 3 * (SMALL.calls + SMALL.n)
     assert said.splitlines()[-1] == f"3 arms, 2 seeds, {calls} answerer calls in all"
     assert not (tmp_path / "run").exists()
+    assert reproduce(tmp_path / "run", "--dry-run", "--tables", "1") == 0
+    first = 2 * (SMALL.n // 2) * 2  # of ConMe and RL ConMe: two questions before the two of a sequence
+    assert capsys.readouterr().out.endswith(f" and about {first} for first turns in ConMe's evaluation\n")
 
 
 class Server(ThreadingHTTPServer):

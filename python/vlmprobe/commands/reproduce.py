@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     setup, scale, name = settle(args)
     planned = arms(scale, tables=tuple(args.tables), world=setup.world)
     if args.dry_run:
-        print(plan(planned, scale, args.seed))
+        print(plan(planned, setup, scale, args.seed))
         return 0
     folder, began = Path(args.run), time.monotonic()
     quiet()
@@ -87,7 +87,7 @@ def settle(args: argparse.Namespace) -> tuple[Setup, Scale, str]:
     return WorldSetup(scale=scale, embedding=embedding), scale, name
 
 
-def plan(planned: list[Arm], scale: Scale, seeds: list[int]) -> str:
+def plan(planned: list[Arm], setup: Setup, scale: Scale, seeds: list[int]) -> str:
     """The arms, a line each, and the answerer calls of all of them."""
     lines = [
         f"{arm.name:36} questioner {arm.questioner:7} answerer {arm.answerer:7} k {arm.k}  L {arm.prefix_length}  "
@@ -95,7 +95,15 @@ def plan(planned: list[Arm], scale: Scale, seeds: list[int]) -> str:
         for arm in planned
     ]
     calls = len(seeds) * len(planned) * (scale.calls + scale.n)
-    return "\n".join([*lines, f"{len(planned)} arms, {len(seeds)} seeds, {calls} answerer calls in all"])
+    first = len(seeds) * sum(first_turns(arm, setup, scale) for arm in planned)
+    more = f", and about {first} for first turns in ConMe's evaluation" if first else ""
+    return "\n".join([*lines, f"{len(planned)} arms, {len(seeds)} seeds, {calls} answerer calls in all{more}"])
+
+
+def first_turns(arm: Arm, setup: Setup, scale: Scale) -> int:
+    """Answerer calls of first turns in the evaluation pass, where all questions are valid; on the pool they count among
+    the arm's calls."""
+    return -(-scale.n // arm.k) * setup.first_turn(arm.k) if arm.method in ("ConMe", "RL ConMe") else 0
 
 
 def say(began: float, line: str) -> None:

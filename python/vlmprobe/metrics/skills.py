@@ -16,7 +16,7 @@ import numpy as np
 from vlmprobe._native import core
 from vlmprobe._optional import require
 from vlmprobe.metrics._cells import Cells, cells, corrected, scored
-from vlmprobe.metrics.estimate import Estimate, Floats, resampled
+from vlmprobe.metrics.estimate import Estimate, Floats, resampled_count
 from vlmprobe.metrics.rates import Rate, rate
 from vlmprobe.metrics.resampling import mean
 
@@ -53,25 +53,76 @@ def number(
     """How many `known_skills` there are, with an interval by resampling images.
 
     A number over a threshold is no smooth function of the rows, so leaving out groups of images (`at_equal_n`) would
-    give intervals of no width. The interval holds the value.
+    give intervals of no width.
 
     Example:
         >>> number([["count"], ["count", "color"], ["color"]], cluster=["a", "b", "c"], above=1).value
         2.0
     """
-    place = {image: i for i, image in enumerate(dict.fromkeys(cluster))}
-    names = {skill: i for i, skill in enumerate(counts(skills))}
-    sums = np.zeros((len(place), len(names)))
-    for each, image in zip(skills, cluster, strict=True):
-        for skill in set(each):
-            sums[place[image], names[skill]] += 1
+    sums = counts_by_image([(skills, cluster)])[:, 0]
 
     def known(totals: Floats) -> Floats:
         found: Floats = (totals > above).sum(-1).astype(float)
         return found
 
-    value, low, high = resampled(sums, known, draws=draws, seed=seed, confidence=confidence)
-    return Estimate(value, max(0.0, min(low, value)), max(high, value), len(skills), 0, len(place))
+    value, low, high = resampled_count(sums, known, draws=draws, seed=seed, confidence=confidence)
+    return Estimate(value, max(0.0, low), high, len(skills), 0, len(sums))
+
+
+Asked = tuple[Sequence[Collection[Skill]], Sequence[Hashable]]
+"""[N] skills and [N] images of a method's questions."""
+
+
+def counts_by_image(methods: Sequence[Asked]) -> Floats:
+    """[images, methods, skills] how many questions about an image have a skill, over the images and skills of all."""
+    place = {image: i for i, image in enumerate(dict.fromkeys(image for _, images in methods for image in images))}
+    found = dict.fromkeys(skill for rows, _ in methods for each in rows for skill in each)
+    names = {skill: i for i, skill in enumerate(found)}
+    sums = np.zeros((len(place), len(methods), len(names)))
+    for number, (rows, images) in enumerate(methods):
+        for each, image in zip(rows, images, strict=True):
+            for skill in set(each):
+                sums[place[image], number, names[skill]] += 1
+    return sums
+
+
+def number_difference(
+    a: Asked,
+    b: Asked,
+    *,
+    others: Sequence[Asked] | None = None,
+    above: int = ABOVE,
+    draws: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """How many more `known_skills` a method has than another, with an interval by resampling images, with the questions
+    of both.
+
+    Args:
+        a, b: of each, cut to equal n.
+        others: further methods: only skills that no other one of all has are counted (`exclusive`).
+        above, draws, seed, confidence: as in `number`.
+
+    Example:
+        >>> number_difference(([["count"], ["color"]], ["x", "y"]), ([["count"]], ["x"]), above=0).value
+        1.0
+    """
+    methods = [a, b, *(others or ())]
+    sums = counts_by_image(methods)
+    shape = sums.shape[1:]
+
+    def difference(totals: Floats) -> Floats:
+        known = totals.reshape(*totals.shape[:-1], *shape) > above
+        if others is not None:
+            known &= known.sum(-2, keepdims=True) == 1
+        numbers = known.sum(-1).astype(float)
+        found: Floats = numbers[..., 0] - numbers[..., 1]
+        return found
+
+    flat = sums.reshape(len(sums), -1)
+    value, low, high = resampled_count(flat, difference, draws=draws, seed=seed, confidence=confidence)
+    return Estimate(value, low, high, sum(len(rows) for rows, _ in methods), 0, len(sums))
 
 
 def coverage(skills: Sequence[Collection[Skill]]) -> float:

@@ -57,5 +57,5 @@ def _page(read: Document, drawn: Sequence[PaperFigure]) -> str:
     # ours: what we made ourselves (SVG, style), neither escaped nor cut to a length as texts of others are.
     environment.globals.update(ours=Markup, light=paper_svg.css(dark=False), dark=paper_svg.css(dark=True))
     return environment.get_template("paper.html.j2").render(
-        document=read, figures=drawn, verdict_class=dict(zip(VERDICTS, ("holds", "fails", "open", "open"), strict=True))
+        document=read, figures=drawn, verdict_class={name: words[0] for name, words in VERDICTS.items()}
     )

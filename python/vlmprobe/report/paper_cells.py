@@ -29,7 +29,7 @@ class Cell:
     remark: str = ""
     """Small print, such as `not in the paper`."""
     verdict: str = ""
-    """Of a claim: `holds`, `does not hold`, `undecided`."""
+    """Of a claim; one of `paper_document.VERDICTS`."""
 
     @property
     def known(self) -> bool:

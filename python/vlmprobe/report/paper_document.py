@@ -11,7 +11,15 @@ from vlmprobe.report import format
 from vlmprobe.report.paper_cells import Cell, Column, Table, result_table, text_cell, words
 from vlmprobe.report.paper_sensitivity import Sensitivity, sensitivity
 
-VERDICTS = ("holds", "does not hold", "undecided", "not measured")
+VERDICTS = {
+    "holds": ("holds", "holds", "hold"),
+    "points to it": ("holds", "is pointed to by the one seed", "are pointed to by the one seed"),
+    "does not hold": ("fails", "does not", "do not"),
+    "points against it": ("fails", "is pointed against", "are pointed against"),
+    "undecided": ("open", "is undecided", "are undecided"),
+    "not measured": ("open", "is not measured", "are not measured"),
+}
+"""verdict -> its class on the page, and how one claim and several are told."""
 
 _READING = (
     "Brackets hold 95 % intervals. Beside our number stands the paper's, as printed there and without an interval. "
@@ -27,7 +35,7 @@ class Document:
     facts: Sequence[str]
     """Short facts above the title, such as the seeds."""
     verdicts: Mapping[str, int]
-    """verdict -> number of claims, in the order of `VERDICTS`, the last only where given; empty without claims."""
+    """verdict -> number of claims, of those that are given, in the order of `VERDICTS`."""
     lead: str
     """The sentence that counts the claims, or empty."""
     notes: Sequence[str]
@@ -77,7 +85,7 @@ def _verdicts(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
             allowed = ", ".join(VERDICTS)
             raise ValueError(f"[report] claim {claim['id']!r}: expected {allowed}, got {claim['verdict']!r:.60}")
     given = [claim["verdict"] for claim in claims]
-    return {verdict: given.count(verdict) for verdict in VERDICTS[:3] + VERDICTS[3:] * (VERDICTS[3] in given)}
+    return {verdict: given.count(verdict) for verdict in VERDICTS if verdict in given}
 
 
 def _lead(verdicts: Mapping[str, int]) -> str:
@@ -86,17 +94,8 @@ def _lead(verdicts: Mapping[str, int]) -> str:
     if not total:
         return ""
     subject = "the paper's one claim" if total == 1 else f"the paper's {total} claims"
-    told = [f"{count} {_TOLD[verdict][count != 1]}" for verdict, count in verdicts.items()]
+    told = [f"{count} {VERDICTS[verdict][1 + (count != 1)]}" for verdict, count in verdicts.items()]
     return f"Of {subject}, {', '.join(told)}."
-
-
-# verdict -> how one claim and several are told
-_TOLD = {
-    "holds": ("holds", "hold"),
-    "does not hold": ("does not", "do not"),
-    "undecided": ("is undecided", "are undecided"),
-    "not measured": ("is not measured", "are not measured"),
-}
 
 
 def _claims(claims: Sequence[Mapping[str, Any]]) -> Table:

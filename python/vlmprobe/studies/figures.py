@@ -1,7 +1,7 @@
 """What figures 4 to 7 and the appendix's curve show, as plain values; `vlmprobe.report` draws them.
 
-Figures 4 and 5 are of the evaluation passes, figures 6, 7 and the curve of the training pool. With several seeds they
-show the first one, but for the numbers of figure 5.
+Figures 4 and 5 are of the evaluation passes, figures 6, 7 and the curve of the training pool. Of several seeds,
+figures 6 and 7 show the first one, the others the mean.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import base64
 import io
 from collections import Counter
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 from vlmprobe import metrics
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import is_correct, is_valid
 from vlmprobe.metrics import skills as skill_numbers
-from vlmprobe.studies.numbers import Outcome, of_rate, over_seeds, skills_of, wrong_of
+from vlmprobe.studies.comparisons import rises
+from vlmprobe.studies.numbers import Outcome, combined, of_rate, over_seeds, skills_of, wrong_of
 from vlmprobe.studies.tables import SIX, Outcomes, published
 from vlmprobe.studies.values import plain_estimate
 
@@ -34,7 +36,7 @@ def figures(outcomes: Outcomes, images: ImageSource) -> dict[str, Any]:
         found["figure-5a"] = {"methods": [_combinations(name, outcomes[name]) for name in compared]}
         found["figure-5b"] = {"methods": [_shares(name, outcomes[name]) for name in compared]}
     if len(compared) > 1:
-        found["curve"] = {"methods": [_curve(name, outcomes[name][0]) for name in compared]}
+        found["curve"] = {"methods": [_curve(name, outcomes[name]) for name in compared]}
     if "RL" in outcomes and named and max(outcomes["RL"][0].pool_steps) > 0:
         found["figure-6"] = _density(outcomes["RL"][0])
     if "RL" in outcomes:
@@ -43,16 +45,21 @@ def figures(outcomes: Outcomes, images: ImageSource) -> dict[str, Any]:
 
 
 def shared_and_exclusive(outcomes: Outcomes, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Figure 4: skills of each method, at equal n; those that all have, and those that no other has."""
-    firsts = {name: outcomes[name][0] for name in names}
-    sets = {name: skill_numbers.known_skills(one.cut[0], above=one.scale.above) for name, one in firsts.items()}
-    alone, everyones = skill_numbers.exclusive(sets), skill_numbers.shared(sets)
+    """Figure 4: skills of each method at equal n, those that all have, and those that no other has; means of seeds."""
+    counts: dict[str, list[tuple[int, int, int]]] = {name: [] for name in names}
+    for seed in zip(*(outcomes[name] for name in names), strict=True):
+        sets = {
+            name: skill_numbers.known_skills(one.cut[0], above=one.scale.above)
+            for name, one in zip(names, seed, strict=True)
+        }
+        alone, everyones = skill_numbers.exclusive(sets), skill_numbers.shared(sets)
+        for name in names:
+            counts[name].append((len(sets[name]), len(everyones), len(alone[name])))
+    means = {name: map(fmean, zip(*each, strict=True)) for name, each in counts.items()}
     return [
         {
             "name": name,
-            "skills": len(sets[name]),
-            "shared": len(everyones),
-            "exclusive": len(alone[name]),
+            **dict(zip(("skills", "shared", "exclusive"), means[name], strict=True)),
             "paper": published()["figure-4"].get(name, {}),
         }
         for name in names
@@ -65,18 +72,27 @@ def _combinations(name: str, seeds: Sequence[Outcome]) -> dict[str, Any]:
 
 def _shares(name: str, seeds: Sequence[Outcome]) -> dict[str, Any]:
     each = [[of_rate(rate) for rate in skill_numbers.rates_by_count(one.skills, cluster=one.images)] for one in seeds]
-    return {"name": name, "shares": [plain_estimate(over_seeds(column)) for column in zip(*each, strict=True)]}
-
-
-def _curve(name: str, outcome: Outcome) -> dict[str, Any]:
-    valid = outcome.pool.valid()
-    wrong, cluster = wrong_of(outcome.pool), [image for image, _ in valid]
-    points = metrics.cumulative_rates(wrong, cluster=cluster)
-    rise = metrics.rise(wrong, cluster=cluster)
     return {
         "name": name,
-        "points": [{"asked": point.asked, **plain_estimate(of_rate(point.rate))} for point in points],
-        "rise": {"value": rise.value, "low": rise.low, "high": rise.high, "p": rise.p},
+        "shares": [plain_estimate(over_seeds(column, most=1.0)) for column in zip(*each, strict=True)],
+    }
+
+
+def _curve(name: str, seeds: Sequence[Outcome]) -> dict[str, Any]:
+    each = [
+        metrics.cumulative_rates(wrong_of(one.pool), cluster=[image for image, _ in one.pool.valid()]) for one in seeds
+    ]
+    value, low, high = combined(rises(seeds))
+    return {
+        "name": name,
+        "points": [
+            {
+                "asked": round(fmean(point.asked for point in points)),
+                **plain_estimate(over_seeds([of_rate(point.rate) for point in points], most=1.0)),
+            }
+            for points in zip(*each, strict=False)  # very short pools have fewer points
+        ],
+        "rise": {"value": value, "low": low, "high": high},
     }
 
 

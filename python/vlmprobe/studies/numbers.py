@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import NormalDist, fmean, stdev
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ from vlmprobe.studies.arms import EVALUATOR, folder_of
 from vlmprobe.studies.plan import Arm, Scale
 
 UNKNOWN = Estimate(math.nan, -math.inf, math.inf, 0, 0, 0)
+OF_SKILLS = ("skills", "skills_once", "coverage", "combinations")
+SHARES = ("qvr", "fdr", "ld")
+"""What is at most 1."""
 
 
 @dataclass
@@ -99,46 +103,67 @@ class Outcome:
         return [self.skills[i] for i in kept], [self.images[i] for i in kept]
 
     @cached_property
+    def once(self) -> tuple[list[list[str]], list[int]]:
+        """Skills and images of the valid questions of the first sequence about each picture: k questions a picture."""
+        first: dict[int, list[Any]] = {}
+        for (image, _), rows in groupby(self.tally.rows, key=lambda row: (row[0], row[1].sequence)):
+            first.setdefault(image, [question for _, question in rows])
+        tally = Tally([(image, question) for image, questions in first.items() for question in questions])
+        return skills_of(tally), [image for image, _ in tally.valid()]
+
+    @cached_property
     def named(self) -> bool:
         """Whether somebody named the skills of these questions."""
         return any("skills" in question.annotations for _, question in self.valid)
 
     @cached_property
     def numbers(self) -> dict[str, Estimate]:
-        """qvr, fdr, sd, ld (normalised), ld_nats, skills, coverage, combinations, and the world's own: programs that
-        failed, faults detected."""
+        """qvr, fdr, sd, ld (normalised), ld_nats, skills, skills_once (of one sequence a picture), coverage,
+        combinations, and the world's own: programs that failed, faults detected."""
         qvr, fdr = (of_rate(each) for each in rates(self.tally))
         texts = [question.text for _, question in self.valid]
-        failures = [question for _, question in self.tally.failures()]
         return {
             "qvr": qvr,
             "fdr": fdr,
             "sd": self.at_equal_n(metrics.vendi, self.embedder(texts) if texts else []),
             "ld": self.at_equal_n(metrics.prefix_entropy_normalized, texts),
             "ld_nats": self.at_equal_n(metrics.prefix_entropy, texts),
-            **(self._of_skills() if self.named else dict.fromkeys(("skills", "coverage", "combinations"), UNKNOWN)),
-            "programs": counted({question.annotations.get("program") for question in failures} - {None}, self.tally),
-            "faults": counted({question.annotations.get("triggered") for question in failures} - {None}, self.tally),
-        }  # fmt: skip
+            **(self._of_skills() if self.named else dict.fromkeys(OF_SKILLS, UNKNOWN)),
+            "programs": self._different("program"),
+            "faults": self._different("triggered"),
+        }
 
     def _of_skills(self) -> dict[str, Estimate]:
         return {
-            "skills": self._number_of_skills(),
+            "skills": self._number_of_skills(*self.cut),
+            "skills_once": self._number_of_skills(*self.once),
             "coverage": metrics.skills.mean_coverage(self.skills, cluster=self.images),
             "combinations": self.at_equal_n(lambda rows: float(metrics.skills.combinations(rows)), self.skills),
         }
 
-    def at_equal_n(self, measure: Callable[[Any], float], rows: Sequence[Any] | torch.Tensor) -> Estimate:
-        """A measure of `scale.equal_n` of the valid questions, or of all where there are fewer; see n."""
+    def at_equal_n(
+        self,
+        measure: Callable[[Any], float],
+        rows: Sequence[Any] | torch.Tensor,
+        images: Sequence[int] | None = None,
+    ) -> Estimate:
+        """A measure of `scale.equal_n` of the valid questions (or of rows with other images), or of all where there are
+        fewer; see n."""
         n = min(self.scale.equal_n, len(rows))
         if not n:
             return UNKNOWN
-        found = metrics.at_equal_n(measure, rows, n, cluster=self.images)
+        found = metrics.at_equal_n(measure, rows, n, cluster=self.images if images is None else images)
         return replace(found, low=max(found.low, 0.0))  # counts, entropies and Vendi are never below 0
 
-    def _number_of_skills(self) -> Estimate:
-        rows, images = self.cut
+    def _number_of_skills(self, rows: list[list[str]], images: list[int]) -> Estimate:
         return metrics.skills.number(rows, cluster=images, above=self.scale.above)
+
+    def _different(self, annotation: str) -> Estimate:
+        """How many different values an annotation has among the failures."""
+        scored = [(row, wrong) for row, wrong in zip(self.valid, self.wrong, strict=True) if wrong is not None]
+        values = [question.annotations.get(annotation) if wrong else None for (_, question), wrong in scored]
+        images = [image for (image, _), _ in scored]
+        return self.at_equal_n(lambda rows: float(len(set(rows) - {None})), values, images)
 
 
 def wrong_of(tally: Tally) -> list[bool | None]:
@@ -151,27 +176,43 @@ def skills_of(tally: Tally) -> list[list[str]]:
     return [list(question.annotations.get("skills") or ()) for _, question in tally.valid()]
 
 
-def counted(found: set[Any], tally: Tally) -> Estimate:
-    """A number of things that were found, without an interval: it grows with the number of questions."""
-    valid = tally.valid()
-    return Estimate(float(len(found)), math.nan, math.nan, len(valid), 0, len({image for image, _ in valid}))
-
-
 def of_rate(rate: metrics.Rate) -> Estimate:
     """A rate as an estimate."""
     return Estimate(rate.value, rate.low, rate.high, rate.n, rate.n_unscored, rate.clusters)
 
 
-def over_seeds(each: Sequence[Estimate]) -> Estimate:
-    """Of several seeds: the mean, and an interval by Student's t on the seeds; of one seed, that one's own."""
+def over_seeds(each: Sequence[Estimate], *, most: float = math.inf) -> Estimate:
+    """Of several seeds: the mean, with an interval for other seeds and other pictures (`combined`) in [0, most]; of one
+    seed, that one's own."""
     if len(each) == 1:
         return each[0]
-    value, reach = mean_and_reach([one.value for one in each])
+    value, low, high = combined([(one.value, one.low, one.high) for one in each])
     n, unscored = sum(one.n for one in each), sum(one.n_unscored for one in each)
-    return Estimate(value, value - reach, value + reach, n, unscored, max(one.clusters for one in each))
+    return Estimate(value, max(low, 0.0), min(high, most), n, unscored, max(one.clusters for one in each))
 
 
-def mean_and_reach(values: Sequence[float], *, confidence: float = 0.95) -> tuple[float, float]:
-    """Mean, and half the width of its interval by Student's t; at least two values."""
-    t = metrics.t_quantile((1 + confidence) / 2, df=len(values) - 1)
-    return fmean(values), t * stdev(values) / math.sqrt(len(values))
+Interval = tuple[float, float, float]
+"""Value, low, high."""
+
+
+def combined(each: Sequence[Interval], *, confidence: float = 0.95) -> Interval:
+    """Mean over seeds, whose questioners were trained and sampled apart and evaluated on the same pictures.
+
+        reach^2 = (t s / sqrt(S))^2 + (mean of the seeds' own reaches)^2
+
+    The first part is for other seeds, by Student's t; the second for other pictures, as if the pictures shifted every
+    seed alike. What changes a single picture in a single seed is in both, so the interval is rather too wide.
+
+    Args:
+        each: [S] of each seed, with an interval of 95 % over pictures.
+        confidence: of the result, in (0, 1).
+    """
+    value = fmean(one[0] for one in each)
+    upper = (1 + confidence) / 2
+    normal = NormalDist()
+    scale = normal.inv_cdf(upper) / normal.inv_cdf(0.975)
+    reach = 0.0
+    if len(each) > 1:
+        reach = metrics.t_quantile(upper, df=len(each) - 1) * stdev(one[0] for one in each) / math.sqrt(len(each))
+    down, up = (scale * fmean(abs(one[end] - one[0]) for one in each) for end in (1, 2))
+    return value, value - math.hypot(reach, down), value + math.hypot(reach, up)

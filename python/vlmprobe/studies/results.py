@@ -98,11 +98,12 @@ def drawn(seeds: Sequence[int]) -> list[str]:
     if len(seeds) == 1:
         return [
             "One seed: intervals are over pictures, for questioners trained once each. They do not cover training, "
-            "which varies by more than some of them, so a verdict about trained questioners may change with the seed."
+            "which varies by more than some of them, so a claim is at most pointed to or against; several seeds decide."
         ]
     return [
-        "Intervals of the tables and the claims are over seeds. Judge sensitivity, skills and pairs of skills, figures "
-        "4, 6, 7 and the curve show the first seed."
+        "Intervals of tables, claims, figure 5 and the curve are for other seeds and other pictures (their parts are "
+        "added as in docs/reproduce.md). Judge sensitivity, skills, pairs of skills, figures 6 and 7 show the first "
+        "seed; figure 4 the means."
     ]
 
 
@@ -151,7 +152,7 @@ def universal(answerers: dict[str, Outcome]) -> dict[str, Any]:
             for each in decided[:MOST]
         ],
         "notes": [
-            "Random valid questions about the pool, the same for all answerers, judged by the verifier; "
+            "Random valid questions about the pool, the same for all answerers; "
             f"{len(found)} skills tested, {len(decided)} decided. The rule is in docs/metrics.md. The paper's examples "
             "(exclusion, anatomy, domain knowledge, terrain, negation) are of skills that pictures of shapes do not "
             "have, but for negation."
@@ -176,7 +177,7 @@ def hard_skills(outcome: Outcome) -> dict[str, Any]:
             for each in hard[:MOST]
         ],
         "notes": [
-            f"Random valid questions about the pool, judged by the verifier. {len(found)} skills have more than "
+            f"Random valid questions about the pool. {len(found)} skills have more than "
             f"{metrics.skills.ABOVE} questions on one half of the pictures and are rated on the other; {len(hard)} "
             f"fail more often than the other questions there (q < {LEVEL})."
         ],
@@ -202,7 +203,7 @@ def interacting(outcome: Outcome) -> dict[str, Any]:
             for pair in strong[:MOST]
         ],
         "notes": [
-            f"Random valid questions about the pool, judged by the verifier; {len(found.pairs)} pairs tested, "
+            f"Random valid questions about the pool; {len(found.pairs)} pairs tested, "
             f"{found.n_small} left out for too few questions, {len(strong)} with q < {LEVEL}."
         ],
     }

@@ -39,6 +39,7 @@ from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import Chosen, FolderImages, ImageSource
 from vlmprobe.ledger import Ledger, RecordedModel
 from vlmprobe.methods import PromptedTurns, WorldTurns
+from vlmprobe.methods.conme import LEARNED
 from vlmprobe.methods.rows import read_rows, world_rows
 from vlmprobe.methods.sft import Row
 from vlmprobe.models.embedder import shared_embedder
@@ -84,6 +85,9 @@ class Setup(Protocol):
 
     def turns(self, answerer: Answerer) -> Preface:
         """ConMe's for these questioners."""
+
+    def first_turn(self, k: int) -> int:
+        """Questions of ConMe's first turn, at most."""
 
     def annotator(self, answerer: Answerer) -> Annotator | None: ...
     def settings(self) -> dict[str, Any]:
@@ -132,6 +136,9 @@ class WorldSetup:
 
     def turns(self, answerer: Answerer) -> Preface:
         return WorldTurns(answerer)
+
+    def first_turn(self, k: int) -> int:
+        return max(1, LEARNED - k)
 
     def annotator(self, answerer: Answerer) -> Annotator:
         return annotator(answerer)
@@ -215,6 +222,9 @@ class FileSetup:
 
     def turns(self, answerer: Answerer) -> Preface:
         return PromptedTurns(answerer, prompts=PromptFiles.load(self.content.get("prompts")))
+
+    def first_turn(self, k: int) -> int:
+        return k
 
     def annotator(self, answerer: Answerer) -> None:
         return None

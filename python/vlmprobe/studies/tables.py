@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from vlmprobe.studies.numbers import Outcome, over_seeds
+from vlmprobe.metrics import Estimate
+from vlmprobe.studies.numbers import SHARES, Outcome, over_seeds
 from vlmprobe.studies.plan import ANSWERERS, CONTROLS, QUESTIONERS, TRAINED, Scale, arm_of
 from vlmprobe.studies.values import plain_estimate
 
@@ -23,6 +25,7 @@ COLUMNS: list[dict[str, Any]] = [
     {"key": "ld_nats", "title": "LD, nats", "digits": 2},
     {"key": "skills", "title": "skills", "digits": 0},
 ]
+ONCE = {"key": "skills_once", "title": "skills, k questions a picture", "digits": 0}
 COVERAGE = {"key": "coverage", "title": "skill cov.", "digits": 2}
 WORLD: list[dict[str, Any]] = [
     {"key": "programs", "title": "failing programs", "digits": 0},
@@ -58,7 +61,10 @@ def tables(outcomes: Outcomes, *, only: Sequence[int], world: bool) -> list[dict
             2, "reward terms", ["semantic", "lexical", "penalty"],
             [(name, list(ticks)) for name, ticks in TABLE_2.items()], COLUMNS + more, outcomes,
         ),
-        _table(3, "questions per image", ["k"], [(n, [str(k)]) for k, n in TABLE_3.items()], COLUMNS + more, outcomes),
+        _table(
+            3, "questions per image", ["k"],
+            [(n, [str(k)]) for k, n in TABLE_3.items()], [*COLUMNS, ONCE, *more], outcomes,
+        ),
         _table(4, "prefix length", ["L"], [(n, [str(k)]) for k, n in TABLE_4.items()], COLUMNS + more, outcomes),
         _table(5, "across models", ["questioner", "method", "answerer"], rows_5, COLUMNS + more, outcomes),
     ]  # fmt: skip
@@ -74,7 +80,7 @@ def _table(
     columns: list[dict[str, Any]],
     outcomes: Outcomes,
 ) -> dict[str, Any]:
-    known = published()[f"table-{number}"]
+    known = {name: printed(row) for name, row in published()[f"table-{number}"].items()}
     return {
         "id": f"table-{number}",
         "title": f"Table {number}: {title}",
@@ -87,6 +93,15 @@ def _table(
             if name in outcomes
         ],
     }
+
+
+PRINTED = {"skills_once": "skills"}
+"""Our column -> the paper's, where it has another name."""
+
+
+def printed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The paper's numbers of an arm by our columns; its numbers of skills are those of k questions a picture."""
+    return dict(row) | {ours: row[theirs] for ours, theirs in PRINTED.items() if theirs in row}
 
 
 def unscored(rows: Sequence[tuple[list[str], Sequence[Outcome]]]) -> list[str]:
@@ -103,21 +118,29 @@ def unscored(rows: Sequence[tuple[list[str], Sequence[Outcome]]]) -> list[str]:
 
 def numbers(outcomes: Sequence[Outcome], columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """An arm's row: each column over its seeds."""
-    return {c["key"]: plain_estimate(over_seeds([outcome.numbers[c["key"]] for outcome in outcomes])) for c in columns}
+    keys = [column["key"] for column in columns]
+    return {key: plain_estimate(joined(key, [outcome.numbers[key] for outcome in outcomes])) for key in keys}
+
+
+def joined(key: str, each: Sequence[Estimate]) -> Estimate:
+    """A column's numbers of several seeds."""
+    return over_seeds(each, most=1.0 if key in SHARES else math.inf)
 
 
 def notes(scale: Scale) -> list[str]:
     """What holds for all of them."""
+    judge = "the evaluator" if scale.judge_pool else "the verifier of the training"
     return [
-        "Tables 1 to 5 are of evaluation passes: nothing is trained, pictures in the same order for all, until "
-        f"{scale.n} answers were had; judged by the evaluator, which is another model than the verifier that training "
-        "saw.",
-        f"SD, LD and skills at {scale.equal_n} valid questions (n says where there were fewer). LD is the entropy of "
-        "the first two words over log n: the likely meaning of the paper's numbers, which have no unit.",
+        "Tables 1 to 5 are of evaluation passes: nothing is trained, pictures in the same order for all, each asked "
+        f"about at least once, until {scale.n} answers were had; judged by the evaluator, which is another model than "
+        "the verifier that training saw.",
+        f"SD, LD, skills, failing programs and faults found at {scale.equal_n} valid questions (n says where there "
+        "were fewer). LD is the entropy of the first two words over log n: the likely meaning of the paper's numbers, "
+        "which have no unit.",
         f"A skill counts with more than {scale.above} questions. The paper's numbers of skills are not at equal n: its "
-        "table 3 has k questions for each of 1000 pictures.",
+        "table 3 has k questions for each of 1000 pictures, as the last column of skills there has for each of ours.",
         "The ticks of table 2 are as the paper's text implies; they are lost in our copy.",
-        "The training pool (figures 6, 7, the curve and its claim) is judged by the verifier of the training.",
+        f"The training pool (figures 6, 7, the curve and its claim, skills and pairs of skills) is judged by {judge}.",
     ]
 
 

@@ -1,0 +1,74 @@
+"""Numbers of an arm that `vlmprobe reproduce` has run, and of several seeds together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vlmprobe.evaluation import Tally
+from vlmprobe.ledger import QuestionRecord, VerdictRecord
+from vlmprobe.metrics import Estimate
+from vlmprobe.studies.comparisons import Above
+from vlmprobe.studies.numbers import Outcome, combined, over_seeds
+from vlmprobe.studies.plan import SMALL, arms
+
+
+def test_several_seeds_have_an_interval_for_other_seeds_and_other_pictures():
+    one = Estimate(0.5, 0.4, 0.7, 10, 1, 5)
+    assert over_seeds([one]) == one
+    alike = over_seeds([one, one])  # seeds that agree still have pictures in common
+    assert (alike.value, alike.low, alike.high) == pytest.approx((0.5, 0.4, 0.7))
+    assert (alike.n, alike.n_unscored, alike.clusters) == (20, 2, 5)
+    apart = over_seeds([replace(one, value=0.45, low=0.35, high=0.65), replace(one, value=0.55, low=0.45, high=0.75)])
+    seeds = 12.7062 * 0.0707107 / 2**0.5  # Student's t with one degree of freedom
+    assert apart.low == 0.0 and apart.high == pytest.approx(0.5 + math.hypot(seeds, 0.2), rel=1e-4)
+    assert over_seeds([replace(one, value=0.45), replace(one, value=0.55)], most=1.0).high == 1.0
+    strict = combined([(0.5, 0.4, 0.7)], confidence=0.99)
+    assert strict[1:] == pytest.approx((0.5 - 0.1 * 2.5758 / 1.96, 0.5 + 0.2 * 2.5758 / 1.96), rel=1e-4)
+
+
+def question(sequence, *names, program=None, correct=True):
+    criteria = dict.fromkeys(("grammatical", "atomic", "grounded", "objective"), True)
+    verdict = VerdictRecord(**criteria, correct=correct, judge="a")
+    notes = {"skills": list(names), "program": program}
+    return QuestionRecord(sequence=sequence, slot=0, text="a", status="ok", verdict=verdict, annotations=notes)
+
+
+def outcome(rows, **scale):
+    found = Outcome(arms(SMALL)[0], Path(), SMALL.changed({"above": 0, **scale}), None)
+    found.__dict__["tally"] = Tally(rows)
+    return found
+
+
+def test_skills_of_k_questions_a_picture_are_those_of_its_first_sequence():
+    rows = [(0, question(0, "a")), (0, question(0, "b")), (1, question(1, "c")), (0, question(2, "d"))]
+    one = outcome(rows)
+    assert one.once == ([["a"], ["b"], ["c"]], [0, 0, 1])
+    difference = Above("skills_once", "more", "less").difference({"more": [one], "less": [outcome(rows[2:])]})
+    assert difference.value == 3 - 2
+
+
+def test_failing_programs_are_counted_at_equal_n_of_what_was_answered():
+    rows = [(i, question(i, program=f"p{i % 7}", correct=i % 2 == 0)) for i in range(40)]
+    unanswered = [(i, question(i, program="none", correct=None)) for i in range(40, 60)]
+    found = outcome(rows + unanswered, equal_n=30)._different("program")
+    assert found.n == 30 and found.value == 7 and found.low <= 7
+
+
+@pytest.mark.parametrize("pictures, interaction", [(0.0, 1.0), (1.0, 0.0), (1.0, 1.0)])
+@pytest.mark.parametrize("training", [0.0, 0.05, 0.5])
+def test_the_interval_over_seeds_covers_the_mean_of_other_seeds_on_other_pictures(training, pictures, interaction):
+    rng, runs, seeds, m = np.random.default_rng(0), 2000, 5, 40
+    shared = pictures * rng.standard_normal((runs, 1, m))
+    own = interaction * rng.standard_normal((runs, seeds, m))
+    rows = training * rng.standard_normal((runs, seeds, 1)) + shared + own
+    values, reaches = rows.mean(-1), 2.0227 * rows.std(-1, ddof=1) / m**0.5
+    inside = 0
+    for value, reach in zip(values, reaches, strict=True):
+        _, low, high = combined([(v, v - r, v + r) for v, r in zip(value.tolist(), reach.tolist(), strict=True)])
+        inside += low <= 0 <= high
+    assert inside / runs > 0.94  # 95 % less two standard errors of 2,000 runs
