@@ -43,6 +43,7 @@ from vlmprobe.steps import (
 )
 from vlmprobe.text import Questions, parse_responses
 
+CREDITS = ("sequence", "question")
 EVALUATION_SEED = 0x5EED  # added to the run's: an evaluation shares no draw with training
 
 
@@ -81,7 +82,7 @@ class TrainerOptions:
             raise ValueError(f"[TrainerOptions] seed: expected 0 to 2**63 - 1, got {self.seed!r:.60}")
         if not isinstance(self.loss, grpo.LossOptions):
             raise ValueError(f"[TrainerOptions] loss: expected LossOptions, got {type(self.loss).__name__}")
-        for name, allowed in (("credit", ("sequence", "question")), ("within", ("none", "sequence", "step"))):
+        for name, allowed in (("credit", CREDITS), ("within", ("none", "sequence", "step"))):
             if getattr(self, name) not in allowed:
                 expected = " or ".join(allowed)
                 raise ValueError(f"[TrainerOptions] {name}: expected {expected}, got {getattr(self, name)!r}")

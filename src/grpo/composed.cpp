@@ -3,6 +3,8 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/special_entr.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 
@@ -11,23 +13,49 @@
 namespace vlmprobe::grpo {
 namespace {
 
-constexpr std::int64_t kChunkBytes = 64 << 20;  // of logits in the dtype of the computation
+// Of logits in the dtype of the computation. A GPU wants as many rows at a time as it has multiprocessors, and more.
+constexpr std::int64_t kChunkBytes = 64 << 20, kGpuChunkBytes = 128 << 20;
 
-// The rows that count, some at a time: calls run(indices into the flattened rows, their logits less the largest and
-// over the temperature, the largest logit). A row without a distribution is NaN by then.
+// Some of the rows that count, in the dtype of the computation.
+struct Chunk {
+  at::Tensor index;         // [n] their places among the flattened rows
+  std::int64_t begin, end;  // the same, where every row counts
+  at::Tensor logits;        // [n, V], perhaps those of the caller
+
+  // Where the rows are in a tensor of all of them.
+  at::Tensor of(const at::Tensor& all) const {
+    return index.defined() ? all.index_select(0, index) : all.slice(0, begin, end);
+  }
+  void put(const at::Tensor& all, const at::Tensor& values) const {
+    if (index.defined()) {
+      all.index_copy_(0, index, values.to(all.scalar_type()));
+    } else {
+      all.slice(0, begin, end).copy_(values);
+    }
+  }
+};
+
 template <class Run>
 void each_chunk(const Rows& rows, Run&& run) {
   const at::Tensor flat = rows.logits.reshape({-1, rows.logits.size(-1)});
-  const at::Tensor index = rows.mask.defined() ? rows.mask.reshape({-1}).nonzero().squeeze(1)
-                                               : at::arange(flat.size(0), rows.tokens.options());
+  const at::Tensor index = rows.mask.defined() ? rows.mask.reshape({-1}).nonzero().squeeze(1) : at::Tensor();
   const at::ScalarType wide = logp_dtype(flat.scalar_type());
   const auto row_bytes = flat.size(1) * static_cast<std::int64_t>(c10::elementSize(wide));
-  const std::int64_t step = std::max<std::int64_t>(1, kChunkBytes / row_bytes);
-  for (std::int64_t begin = 0; begin < index.size(0); begin += step) {
-    const at::Tensor part = index.slice(0, begin, std::min(begin + step, index.size(0)));
-    const at::Tensor x = flat.index_select(0, part).to(wide), largest = x.amax(-1, true);
-    run(part, x.sub(largest).div(rows.temperature), largest.squeeze(-1));
+  const std::int64_t count = index.defined() ? index.size(0) : flat.size(0);
+  const std::int64_t step = std::max<std::int64_t>(1, (flat.is_cuda() ? kGpuChunkBytes : kChunkBytes) / row_bytes);
+  for (std::int64_t begin = 0; begin < count; begin += step) {
+    Chunk chunk{{}, begin, std::min(begin + step, count), {}};
+    if (index.defined()) chunk.index = index.slice(0, begin, chunk.end);
+    chunk.logits = chunk.of(flat).to(wide);
+    run(chunk);
   }
+}
+
+// [n, V] whose softmax is the distribution. Over a temperature the largest logit is taken away first: a quotient that
+// is not finite would be no number.
+at::Tensor tempered(const Chunk& chunk, double temperature) {
+  if (temperature == 1) return chunk.logits;
+  return chunk.logits.sub(chunk.logits.amax(-1, true)).div_(temperature);
 }
 
 }  // namespace
@@ -40,18 +68,18 @@ RowResults composed_statistics(const Rows& rows, bool argmax) {
   RowResults results{at::zeros({count}, options.dtype(wide)), at::zeros({count}, options.dtype(wide)),
                      at::zeros({count}, options.dtype(at::kDouble)),
                      at::full({argmax ? count : 0}, -1, options.dtype(at::kLong))};
-  each_chunk(rows, [&](const at::Tensor& index, const at::Tensor& x, const at::Tensor& largest) {
-    const at::Tensor log_p = at::log_softmax(x, -1);
-    const at::Tensor chosen = tokens.index_select(0, index).unsqueeze(-1), logp = log_p.gather(-1, chosen);
-    const at::Tensor log_z = largest.to(at::kDouble).div(rows.temperature).sub(log_p.amax(-1));
-    // 0 log 0: the logarithm is replaced before the product, because 0 * -inf is NaN.
-    const at::Tensor entropy = log_p.exp().mul(log_p.masked_fill(log_p.isneginf(), 0)).sum(-1).neg();
-    results.logp.index_copy_(0, index, logp.squeeze(-1));
-    results.entropy.index_copy_(0, index, entropy);
-    results.log_z.index_copy_(0, index, log_z.squeeze(-1));
-    if (argmax)
-      results.argmax.index_copy_(0, index,
-                                 at::where(entropy.isnan(), at::full({}, -1, tokens.options()), x.argmax(-1)));
+  each_chunk(rows, [&](const Chunk& chunk) {
+    const at::Tensor x = tempered(chunk, rows.temperature), largest = x.amax(-1);
+    const at::Tensor best = rows.temperature == 1 ? largest : chunk.logits.amax(-1);
+    at::Tensor p = at::softmax(x, -1);
+    const at::Tensor log_sum =
+        p.amax(-1).to(at::kDouble).log().neg();  // of exp(x - largest): the largest p is 1 over it
+    const at::Tensor chosen = x.gather(-1, chunk.of(tokens).unsqueeze(-1)).squeeze(-1);
+    chunk.put(results.logp, chosen.to(at::kDouble).sub(largest).sub(log_sum));
+    chunk.put(results.log_z, best.to(at::kDouble).div(rows.temperature).add(log_sum));
+    const at::Tensor entropy = at::special_entr_out(p, p).sum(-1);
+    chunk.put(results.entropy, entropy);
+    if (argmax) chunk.put(results.argmax, at::where(entropy.isnan(), at::full({}, -1, tokens.options()), x.argmax(-1)));
   });
   const auto shaped = [&](const at::Tensor& tensor) { return tensor.reshape(rows.tokens.sizes()); };
   return {shaped(results.logp), shaped(results.entropy), shaped(results.log_z),
@@ -63,17 +91,22 @@ void composed_gradient(const Rows& rows, const RowResults& results, const at::Te
   const at::Tensor tokens = rows.tokens.reshape({-1});
   const at::Tensor entropy = results.entropy.reshape({-1});
   const at::Tensor from_logp = d_logp.reshape({-1}), from_entropy = d_entropy.reshape({-1});
-  const at::Tensor flat = out.reshape({-1, out.size(-1)});  // a view, unless the strides forbid one
-  each_chunk(rows, [&](const at::Tensor& index, const at::Tensor& x, const at::Tensor&) {
+  const at::Tensor flat = out.reshape({-1, out.size(-1)});       // a view, unless the strides forbid one
+  const bool surprises = from_entropy.ne(0).any().item<bool>();  // most losses ask for no gradient of the entropy
+  each_chunk(rows, [&](const Chunk& chunk) {
     const auto pick = [&](const at::Tensor& tensor) {
-      return tensor.index_select(0, index).to(x.scalar_type()).unsqueeze(-1);
+      return chunk.of(tensor).to(chunk.logits.scalar_type()).unsqueeze(-1);
     };
-    const at::Tensor log_p = at::log_softmax(x, -1), p = log_p.exp();
-    const at::Tensor surprise = log_p.masked_fill(log_p.isneginf(), 0).add(pick(entropy));
-    const at::Tensor gradient = p.mul(surprise.mul(pick(from_entropy)).add(pick(from_logp))).neg();
-    gradient.scatter_add_(-1, tokens.index_select(0, index).unsqueeze(-1), pick(from_logp));
-    gradient.div_(rows.temperature);
-    flat.index_copy_(0, index, gradient.to(out.scalar_type()));
+    const at::Tensor x = tempered(chunk, rows.temperature), gradient = at::softmax(x, -1);
+    const at::Tensor target = pick(from_logp).div(rows.temperature);
+    at::Tensor slope = target;
+    if (surprises) {
+      const at::Tensor log_p = at::log_softmax(x, -1);
+      const at::Tensor surprise = log_p.masked_fill(log_p.isneginf(), 0).add_(pick(entropy));
+      slope = surprise.mul_(pick(from_entropy).div(rows.temperature)).add_(target);
+    }
+    gradient.mul_(slope.neg()).scatter_add_(-1, chunk.of(tokens).unsqueeze(-1), target);
+    chunk.put(flat, gradient);
   });
   if (rows.mask.defined()) flat.index_fill_(0, rows.mask.reshape({-1}).logical_not().nonzero().squeeze(1), 0);
   if (!flat.is_alias_of(out)) out.copy_(flat.reshape(out.sizes()));

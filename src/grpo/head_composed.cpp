@@ -43,8 +43,11 @@ class ComposedHead final : public Head {
     const auto column = [&](const std::vector<double>& values) {
       return at::tensor(values, at::kDouble).to(results_.logp.options());
     };
-    row_gradient(rows_, results_, column(upstream.d_logp), column(upstream.d_entropy), rows_.logits);
-    const at::Tensor d_logits = rows_.logits.to(problem_.hidden.scalar_type());
+    const at::ScalarType dtype = problem_.hidden.scalar_type();
+    const bool in_place = kernels_for(rows_.logits) != nullptr || rows_.logits.scalar_type() == dtype;
+    at::Tensor d_logits = in_place ? rows_.logits : at::empty(rows_.logits.sizes(), problem_.hidden.options());
+    row_gradient(rows_, results_, column(upstream.d_logp), column(upstream.d_entropy), d_logits);
+    d_logits = d_logits.to(dtype);
     if (d_hidden.defined()) d_hidden.slice(0, begin_, end_).copy_(at::mm(d_logits, problem_.weight));
     if (d_weight.defined()) d_weight.addmm_(d_logits.t(), problem_.hidden.slice(0, begin_, end_));
   }

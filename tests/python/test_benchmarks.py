@@ -16,8 +16,8 @@ FIELDS = {"name", "variant", "shape", "threads", "versions", "machine", "malloc"
 TIMED = {"ours_s", "peer", "peer_s", "ratio", "ours_spread_s", "errors", "targets", "met"}
 
 
-def run(*arguments: str) -> list[dict]:
-    command = [sys.executable, str(BENCHMARKS / "bench.py"), "--tiny", *arguments]
+def run(*arguments: str, program: str = "bench.py") -> list[dict]:
+    command = [sys.executable, str(BENCHMARKS / program), "--tiny", *arguments]
     environment = dict(os.environ) | {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -44,6 +44,12 @@ def test_every_case_checks_its_result_and_is_timed(tmp_path):
         assert line["ours_s"] > 0 and line["peer_s"] > 0
         assert all(target.keys() >= {"of", "got", "met"} for target in line["targets"])
     assert [json.loads(text) for text in out.read_text().splitlines()] == lines
+
+
+def test_the_benchmarks_of_a_gpu_run_without_one():
+    lines = run("--device", "cpu", program="gpu.py")
+    assert {line["name"] for line in lines} >= {"linear_loss_gpu", "questioner_update_gpu"}
+    assert all(line["ours_s"] > 0 and line["peer_s"] > 0 and line["machine"] == {"gpu": "none"} for line in lines)
 
 
 def test_a_name_that_no_case_has_is_refused_with_the_names_that_there_are():

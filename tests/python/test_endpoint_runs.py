@@ -200,7 +200,7 @@ def test_a_thousand_faulty_requests_are_no_failures_of_the_answerer_and_their_cu
     names = ("429", "429-after", "500", "503", "drip", "reset", "short", "cut", "html", "error-200")
     faults = [f"{names[i // 10 % len(names)]} | q{i}" if i % 10 < 3 else f"q{i}" for i in range(1000)]
     faults[7] = "500* | lost"
-    model = RecordedModel(client(server, max_attempts=3), ledger, role="answerer")
+    model = RecordedModel(client(server, max_attempts=3, deadline_s=300.0), ledger, role="answerer")
     replies = model.reply([ask(text) for text in faults])
     texts = [None if reply.status is not Status.OK else reply.text for reply in replies]
     assert texts == [None if i == 7 else f"answer to q{i}" for i in range(1000)]

@@ -110,9 +110,9 @@ def test_what_has_ended_is_not_run_again_and_other_settings_are_refused(finished
     path = tmp_path / "other.json"
     path.write_text(json.dumps({"scale": TINY | {"n": 41}, "embedder": "hashed"}))
     assert reproduce(finished, "--config", str(path), "--tables", "1") == 2
-    assert "expected an arm with these settings" in capsys.readouterr().err
+    assert "expected an arm that was run with n 41, got 40" in capsys.readouterr().err
     assert reproduce(finished, "--config", str(path), "--tables", "1", "--report-only") == 2
-    assert "expected an arm with these settings" in capsys.readouterr().err
+    assert "expected an arm that was run with n 41, got 40" in capsys.readouterr().err
 
 
 def test_what_was_run_with_is_read_from_the_ledgers(finished):
@@ -142,7 +142,7 @@ def test_a_claim_holds_fails_or_is_undecided():
 def test_a_flat_curve_is_one_whose_rise_is_small_with_its_interval(monkeypatch):
     def difference(value, low, high):
         monkeypatch.setattr(comparisons, "rises", lambda seeds: [(value, low, high)])
-        return Flat("SFT").difference({"SFT": []})
+        return Flat("SFT").joined(comparisons.rises([]))
 
     assert difference(0.01, -0.02, 0.04).low == pytest.approx(0.01)
     assert difference(0.01, -0.02, 0.06).low < 0 < difference(0.01, -0.02, 0.06).high
@@ -174,6 +174,10 @@ def test_wrong_input_says_what_was_expected(tmp_path, capsys):
     assert "seed: expected different seeds, got 1 1" in said("--seed", "1", "1")
     assert "seed: expected 0 to 2**32 - 1, got -1" in said("--seed", "-1")
     assert "expected an arm that has ended" in said("--report-only")
+    assert "config.scale: expected an object, got 5" in said("--config", written({"scale": 5}))
+    assert "config.embedder: expected one of minilm, hashed, got 'bert'" in said(
+        "--config", written({"embedder": "bert"})
+    )
 
 
 def test_a_dry_run_lists_the_arms_and_runs_none(tmp_path, capsys):
@@ -264,6 +268,16 @@ def test_names_of_checkpoints_folders_and_endpoints_are_all_that_real_models_nee
     keys = [{source[i].key for i in range(len(source))} for source in (setup.pool, setup.held_out)]
     assert [len(each) for each in keys] == [4, 10] and not keys[0] & keys[1]  # from one folder, none in both
     assert [setup.pool[i].id for i in range(4)] == [0, 1, 2, 3] and setup.settings()["embedder"] == "hashed"
+    moved = json.loads((tmp_path / "config.json").read_text())
+    moved["verifier"] |= {"endpoints": ["http://127.0.0.1:1/v1"], "budget": {"max_calls": 9}}
+    assert FileSetup(scale=setup.scale, content=moved, embedding="hashed").settings() == setup.settings()
+    moved["verifier"]["model"] = "other"
+    assert FileSetup(scale=setup.scale, content=moved, embedding="hashed").settings() != setup.settings()
+    moved["evaluation_images"] = str(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"config\.evaluation_images: expected a folder apart from images, or the same"
+    ):
+        len(FileSetup(scale=setup.scale, content=moved, embedding="hashed").held_out)
     few = FileSetup(scale=setup.scale.changed({"pool": 5}), content=setup.content, embedding="hashed")
     with pytest.raises(ValueError, match=r"config\.images: expected at least 15 pictures, got 14"):
         len(few.pool)

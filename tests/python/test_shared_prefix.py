@@ -190,6 +190,7 @@ def test_the_way_is_chosen_by_what_it_costs():
     assert not sharing_pays_in_loss(1000, 64, group_size=1) and not sharing_pays_in_sampling(1000, group_size=1)
     assert sharing_pays_in_loss(1000, 64, group_size=8) and sharing_pays_in_sampling(1000, group_size=8)
     assert not sharing_pays_in_loss(4, 96, group_size=2) and not sharing_pays_in_sampling(23, group_size=2)
+    assert not sharing_pays_in_sampling(1000, group_size=8, device="cuda")
 
 
 def test_another_attention_falls_back_and_says_so_once():

@@ -13,8 +13,9 @@ from vlmprobe.evaluation import Tally
 from vlmprobe.ledger import QuestionRecord, VerdictRecord
 from vlmprobe.metrics import Estimate
 from vlmprobe.studies.comparisons import Above
-from vlmprobe.studies.numbers import Outcome, combined, over_seeds
+from vlmprobe.studies.numbers import UNKNOWN, Outcome, combined, over_seeds
 from vlmprobe.studies.plan import SMALL, arms
+from vlmprobe.studies.tables import published, tables
 
 
 def test_several_seeds_have_an_interval_for_other_seeds_and_other_pictures():
@@ -27,6 +28,11 @@ def test_several_seeds_have_an_interval_for_other_seeds_and_other_pictures():
     seeds = 12.7062 * 0.0707107 / 2**0.5  # Student's t with one degree of freedom
     assert apart.low == 0.0 and apart.high == pytest.approx(0.5 + math.hypot(seeds, 0.2), rel=1e-4)
     assert over_seeds([replace(one, value=0.45), replace(one, value=0.55)], most=1.0).high == 1.0
+    assert over_seeds([one, replace(one, n=8)], growing=True).n == 8
+    without = over_seeds([replace(one, low=math.nan, high=math.nan), replace(one, value=0.7, low=math.nan)])
+    assert without.value == pytest.approx(0.6) and without.high - 0.6 == pytest.approx(12.7062 * 0.1, rel=1e-4)
+    unknown = over_seeds([one, UNKNOWN])
+    assert math.isnan(unknown.value) and unknown.high == math.inf
     strict = combined([(0.5, 0.4, 0.7)], confidence=0.99)
     assert strict[1:] == pytest.approx((0.5 - 0.1 * 2.5758 / 1.96, 0.5 + 0.2 * 2.5758 / 1.96), rel=1e-4)
 
@@ -39,17 +45,17 @@ def question(sequence, *names, program=None, correct=True):
 
 
 def outcome(rows, **scale):
-    found = Outcome(arms(SMALL)[0], Path(), SMALL.changed({"above": 0, **scale}), None)
+    found = Outcome(arms(SMALL)[0], Path(), SMALL.changed({"above": 1, **scale}), None)
     found.__dict__["tally"] = Tally(rows)
     return found
 
 
 def test_skills_of_k_questions_a_picture_are_those_of_its_first_sequence():
-    rows = [(0, question(0, "a")), (0, question(0, "b")), (1, question(1, "c")), (0, question(2, "d"))]
+    rows = [(0, question(0, "a")), (0, question(0, "b")), (1, question(1, "a")), (0, question(2, "b"))]
     one = outcome(rows)
-    assert one.once == ([["a"], ["b"], ["c"]], [0, 0, 1])
-    difference = Above("skills_once", "more", "less").difference({"more": [one], "less": [outcome(rows[2:])]})
-    assert difference.value == 3 - 2
+    assert one.once == ([["a"], ["b"], ["a"]], [0, 0, 1])
+    ((value, *_),) = Above("skills_once", "more", "less").seeds({"more": [one], "less": [outcome(rows[2:])]})
+    assert value == 1  # a has more than one question
 
 
 def test_failing_programs_are_counted_at_equal_n_of_what_was_answered():
@@ -72,3 +78,33 @@ def test_the_interval_over_seeds_covers_the_mean_of_other_seeds_on_other_picture
         _, low, high = combined([(v, v - r, v + r) for v, r in zip(value.tolist(), reach.tolist(), strict=True)])
         inside += low <= 0 <= high
     assert inside / runs > 0.94  # 95 % less two standard errors of 2,000 runs
+
+
+def test_a_table_of_k_is_by_the_arms_own_k_and_the_papers_row_of_that_k(monkeypatch):
+    scale = SMALL.changed({"k": 4, "prefix_length": 3})
+    planned = {arm.name: arm for arm in arms(scale, tables=(3, 4))}
+    assert {name: arm.k for name, arm in planned.items() if 3 in arm.tables} == {"RL": 4, "RL k=1": 1, "RL k=2": 2}
+    outcomes = {name: [Outcome(arm, Path(), scale, None)] for name, arm in planned.items()}
+    monkeypatch.setattr("vlmprobe.studies.tables.numbers", lambda *_: {})
+    monkeypatch.setattr("vlmprobe.studies.tables.unscored", lambda *_: [])
+    of_k, of_length = tables(outcomes, only=(3, 4), world=True)
+    printed = published()["table-3"]
+    assert [(row["labels"], row["paper"].get("fdr")) for row in of_k["rows"]] == [
+        ([label], printed[name]["fdr"]) for label, name in (("1", "RL k=1"), ("2", "RL"), ("4", "RL k=4"))
+    ]
+    assert [row["labels"] for row in of_length["rows"]] == [["1"], ["2"], ["3"], ["4"]]
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"k": 8}, r"held_out: expected at most n/8 = 150, or an arm would not reach every picture, got 300"),
+        ({"held_out": 301}, r"held_out: expected at most n/4 = 300"),
+        ({"judge_pool": "no"}, r"judge_pool: expected true or false, got 'no'"),
+        ({"credit": "all"}, r"credit: expected sequence or question, got 'all'"),
+        ({"above": -3}, r"above: expected at least 1, got -3"),
+    ],
+)
+def test_a_scale_that_cannot_be_run_is_refused(change, said):
+    with pytest.raises(ValueError, match=r"^\[Scale\] " + said):
+        SMALL.changed(change)

@@ -21,11 +21,14 @@ from vlmprobe.world.verifiers import OracleVerifier
 TINY = TrainerOptions(k=2, group_size=4, images_per_step=2, learning_rate=3e-4, credit="question")
 
 
-def make(*, answerer=None, verifier=None, ledger=None, adapters=False, options=TINY, pool=3, **more) -> Trainer:
+def make(
+    *, answerer=None, verifier=None, ledger=None, adapters=False, options=TINY, pool=3, device="cpu", **more
+) -> Trainer:
     answerer = answerer or FaultyAnswerer(ExecutingAnswerer(), load_faults())
     if ledger is not None:
         ledger.begin(RunRecord(id="run"))
     model = tiny.load("questioner")
+    model.model.to(device)
     if adapters:
         torch.manual_seed(0)
         add_lora(model, rank=2)

@@ -19,25 +19,27 @@ BLOCK = 1 << 24  # numbers drawn at a time
 class Batch:
     """What every loss takes beside the logits: tokens, advantages, policies and masks, [B, T]."""
 
-    def __init__(self, sequences: int, length: int, vocabulary: int, seed: int):
-        self.generator = torch.Generator().manual_seed(seed)
+    def __init__(self, sequences: int, length: int, vocabulary: int, seed: int, device: str = "cpu"):
+        self.generator = torch.Generator(device).manual_seed(seed)
         shape = (sequences, length)
         self.vocabulary = vocabulary
-        self.tokens = torch.randint(vocabulary, shape, generator=self.generator)
+        self.tokens = torch.randint(vocabulary, shape, generator=self.generator, device=device)
         self.advantages = self.draw(sequences)
-        self.masks = {"full": torch.ones(shape, dtype=torch.bool), "half": half_mask(sequences, length)}
+        masks = {"full": torch.ones(shape, dtype=torch.bool), "half": half_mask(sequences, length)}
+        self.masks = {name: mask.to(device) for name, mask in masks.items()}
         self.log_rest = math.log(vocabulary) + LOGIT_STD**2 / 2  # log-sum-exp of the logits that were not sampled
         self.wanted_logit = self.log_rest + 2 * self.draw(shape)  # of the sampled tokens
 
     def draw(self, shape, dtype=torch.float32, std: float = 1.0) -> torch.Tensor:
-        values = torch.empty(shape, dtype=dtype)
+        device = self.generator.device
+        values = torch.empty(shape, dtype=dtype, device=device)
         for block in values.view(-1).split(BLOCK):
-            block.copy_(torch.randn(block.shape, generator=self.generator).mul_(std))
+            block.copy_(torch.randn(block.shape, generator=self.generator, device=device).mul_(std))
         return values
 
     def set_policies(self, token_logit: torch.Tensor) -> None:
         """Old and reference log-probabilities near the policy's, which is estimated from the tokens' logits."""
-        logp = token_logit - torch.logaddexp(token_logit, torch.tensor(self.log_rest))
+        logp = token_logit - torch.logaddexp(token_logit, token_logit.new_tensor(self.log_rest))
         self.old_logp = (logp + 0.2 * self.draw(logp.shape)).clamp(max=0)
         self.ref_logp = (logp + 0.2 * self.draw(logp.shape)).clamp(max=0)
 
@@ -60,8 +62,8 @@ class LogitsProblem(Batch):
 class LinearProblem(Batch):
     """`hidden` [B, T, H] and the head's `weight` [V, H], both leaves; a frozen head wants no gradient."""
 
-    def __init__(self, dtype: torch.dtype, *, B: int, T: int, H: int, V: int, frozen: bool):
-        super().__init__(B, T, V, seed=5)
+    def __init__(self, dtype: torch.dtype, *, B: int, T: int, H: int, V: int, frozen: bool, device: str = "cpu"):
+        super().__init__(B, T, V, seed=5, device=device)
         self.weight = self.draw((V, H), dtype, LOGIT_STD / math.sqrt(H))
         hidden, rows = self.draw((B, T, H)), self.weight[self.tokens].float()
         missing = self.wanted_logit - (hidden * rows).sum(-1)

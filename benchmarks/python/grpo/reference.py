@@ -76,7 +76,7 @@ class LinearReference:
         self.hidden = problem.hidden.detach().flatten(0, 1).double()
         self.weight = problem.weight.detach()
         count = len(self.hidden)
-        highest, total = torch.full((count,), -math.inf).double(), torch.zeros(count).double()
+        highest, total = self.hidden.new_full((count,), -math.inf), self.hidden.new_zeros(count)
         weighted = torch.zeros_like(total)  # sum of x exp(x - highest)
         for block in self.weight.split(VOCABULARY_BLOCK):
             values = self.hidden @ block.double().T
@@ -107,7 +107,7 @@ class LinearReference:
 
     def some_words(self) -> torch.Tensor:
         generator = torch.Generator().manual_seed(7)
-        drawn = torch.randint(len(self.weight), (1000,), generator=generator)
+        drawn = torch.randint(len(self.weight), (1000,), generator=generator).to(self.weight.device)
         return torch.cat([drawn, self.problem.tokens.view(-1)]).unique()
 
     def hidden_gradient(self, slope: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

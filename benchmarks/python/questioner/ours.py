@@ -37,9 +37,10 @@ class Drawing:
 class OurUpdate:
     """The questioner, ready for `step()`."""
 
-    def __init__(self, problem: Problem, *, packing: str = "auto"):
+    def __init__(self, problem: Problem, *, packing: str = "auto", device: str = "cpu", dtype=torch.float32):
         self.problem = problem
-        self.policy = VisionLanguageModel(problem.model().eval(), problem.processor, identity="benchmark")
+        model = problem.model().to(device, dtype).eval()
+        self.policy = VisionLanguageModel(model, problem.processor, identity="benchmark")
         self.policy.banned_ids = problem.special_ids
         self.questioner = Questioner(
             self.policy,
@@ -82,7 +83,7 @@ class OurUpdate:
     def logp(self, tokens: torch.Tensor) -> torch.Tensor:
         """[B, T] of these completions as the loss has them, no word banned, under the weights of the start."""
         self.policy.model.load_state_dict(self.problem.weights.state_dict())
-        rollouts = replace(self.ask(), tokens=tokens)
+        rollouts = replace(self.ask(), tokens=tokens.to(self.policy.device))
         self.policy.banned_ids, banned = [], self.policy.banned_ids
         loss = self.questioner.loss(rollouts, torch.zeros(len(rollouts)), options=OPTIONS)
         self.policy.banned_ids = banned

@@ -37,6 +37,8 @@ TEMPLATE = (
 )
 TINY = {"vocabulary": 500, "hidden": 32, "layers": 2, "width": 64}
 FULL = {"vocabulary": VOCABULARY, "hidden": 256, "layers": 4, "width": 768}
+LARGE = {"vocabulary": 151936, "hidden": 2048, "layers": 8, "width": 11008, "heads": 16}
+"""A GPU's work: the text part of Qwen2.5-VL-3B, with 8 of its 36 layers."""
 
 
 @dataclass(frozen=True)
@@ -160,21 +162,22 @@ def configuration(sizes: dict):
     from transformers import Qwen2_5_VLConfig
 
     ids = {word: i for i, word in enumerate(SPECIAL)}
-    hidden = sizes["hidden"]
+    hidden, heads = sizes["hidden"], sizes.get("heads", 4)
+    frequencies = hidden // heads // 2
     return Qwen2_5_VLConfig(
         text_config={
             "vocab_size": sizes["vocabulary"],
             "hidden_size": hidden,
             "intermediate_size": sizes["width"],
             "num_hidden_layers": sizes["layers"],
-            "num_attention_heads": 4,
+            "num_attention_heads": heads,
             "num_key_value_heads": 2,
             "max_position_embeddings": 8192,
             "tie_word_embeddings": True,
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 10000.0,
-                "mrope_section": [hidden // 16, hidden // 32, hidden // 32],
+                "mrope_section": [frequencies // 2, frequencies // 4, frequencies // 4],
             },
             "pad_token_id": ids[PAD],
             "eos_token_id": ids[EOS],

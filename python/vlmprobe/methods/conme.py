@@ -145,7 +145,8 @@ class _Turns:
     def __init__(self, answerer: Answerer):
         self._answerer = answerer
 
-    def calls_at_most(self, *, k: int) -> int:
+    @staticmethod
+    def calls_at_most(*, k: int) -> int:
         """See `vlmprobe.questioner.Preface`."""
         return k
 
@@ -201,7 +202,8 @@ class WorldTurns(_Turns):
 
     identity = "conme in one completion"
 
-    def calls_at_most(self, *, k: int) -> int:
+    @staticmethod
+    def calls_at_most(*, k: int) -> int:
         """See `vlmprobe.questioner.Preface`."""
         return max(1, LEARNED - k)
 

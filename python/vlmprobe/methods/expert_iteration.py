@@ -2,8 +2,8 @@
 
 Each round the questioner as it stands asks about the images until its share of the answerer's calls is spent; what was
 valid and answered wrongly is learned by SFT, k questions of a picture to a row. Steps and epochs are counted through
-all rounds, so that no round sees the pictures, or draws the random numbers, of another one. Source: Anthony et al.
-2017; five rounds as in the paper.
+all rounds, so that no round begins at the first pictures again, or draws the random numbers of another one. Source:
+Anthony et al. 2017; five rounds as in the paper.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def number(
     """How many `known_skills` there are, with an interval by resampling images.
 
     A number over a threshold is no smooth function of the rows, so leaving out groups of images (`at_equal_n`) would
-    give intervals of no width.
+    give intervals of no width. For thresholds of some ten questions; at `above=0` the interval is too narrow.
 
     Example:
         >>> number([["count"], ["count", "color"], ["color"]], cluster=["a", "b", "c"], above=1).value

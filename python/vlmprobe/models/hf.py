@@ -254,7 +254,7 @@ class HFAnswerer:
         for begin in range(0, len(questions), self._batch_size):
             part = slice(begin, begin + self._batch_size)
             texts = [self._template.replace("{question}", question) for question in questions[part]]
-            tokens = self._model.greedy(self._model.prompts(images[part], texts), self._max_new_tokens)
+            tokens = self._model.greedy(self._model.prompts(images[part], texts), self._max_new_tokens).cpu()
             replies += [self._reply(row) for row in tokens]
         return replies
 

@@ -99,8 +99,8 @@ _KINDS: dict[str, _Kind] = {
         draw=shared_skills,
         parts="methods",
         caption=lambda _: (
-            "Skills above the threshold of questions. Shared: found by every method; exclusive: by this one alone. Of "
-            "the paper's numbers only those of RL and SFT are published."
+            "Skills above the threshold of questions, at equal n, mean of the seeds. Shared: found by every method; "
+            "exclusive: by this one alone. Of the paper's numbers only those of RL and SFT are published."
         ),
     ),
     "figure-5a": _Kind(

@@ -39,8 +39,9 @@ def _claims(read: Document, width: int) -> Iterator[str]:
     if read.claims is None:
         return
     yield from textwrap.wrap(read.lead, width)
+    wide = max(len(row[-1].text) for row in read.claims.rows)
     for row in read.claims.rows:
-        yield from _wrapped(f"  {row[-1].text:<13}  {_text(row[0].text, 200)}", width, " " * 17)
+        yield from _wrapped(f"  {row[-1].text:<{wide}}  {_text(row[0].text, 200)}", width, " " * (wide + 4))
 
 
 def _table(table: Table, width: int) -> Iterator[str]:

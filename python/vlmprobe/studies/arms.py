@@ -105,8 +105,14 @@ def check_same(arm: Arm, setup: Setup, folder: Path, *, seed: int) -> None:
         ValueError: it had other settings.
     """
     known = json.loads((folder / "done.json").read_text(encoding="utf-8"))["settings"]
-    if known != json.loads(json.dumps(settings_of(arm, setup, seed))):
-        raise ValueError(f"[reproduce] {folder}: expected an arm with these settings; name another folder with --run")
+    asked = json.loads(json.dumps(settings_of(arm, setup, seed)))
+    if known != asked:
+        was, now = known["arm"] | known["settings"], asked["arm"] | asked["settings"]
+        name = next((name for name in (*now, *was) if now.get(name) != was.get(name)), "seed")
+        raise ValueError(
+            f"[reproduce] {folder}: expected an arm that was run with {name} {now.get(name)!r:.200}, got "
+            f"{was.get(name)!r:.200}; other settings need another folder (--run)"
+        )
 
 
 def settings_of(arm: Arm, setup: Setup, seed: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from vlmprobe.studies.plan import ANSWERERS, arm_of
 from vlmprobe.studies.tables import PRINTED, SIX, Outcomes, published
 
 LEVEL = 0.05
-HOLDS, FAILS, UNDECIDED, UNKNOWN = "holds", "does not hold", "undecided", "not measured"
+HOLDS, FAILS, UNDECIDED, NOT_MEASURED = "holds", "does not hold", "undecided", "not measured"
 ONE_SEED = {HOLDS: "points to it", FAILS: "points against it"}
 """What a verdict of one seed amounts to."""
 
@@ -64,10 +64,10 @@ def claims(outcomes: Outcomes) -> list[dict[str, Any]]:
     found = []
     for claim in CLAIMS:
         if claim.arms <= outcomes.keys():
-            differences = [comparison.difference(outcomes) for comparison in claim.comparisons]
-            strict = 1 - LEVEL / len(claim.comparisons)
-            corrected = [comparison.difference(outcomes, confidence=strict) for comparison in claim.comparisons]
-            seeds = min(len(outcomes[name]) for name in claim.arms)
+            each = [(comparison, comparison.seeds(outcomes)) for comparison in claim.comparisons]
+            differences = [comparison.joined(seeds) for comparison, seeds in each]
+            strict = 1 - LEVEL / len(each)
+            corrected = [comparison.joined(seeds, confidence=strict) for comparison, seeds in each]
             found.append(
                 {
                     "id": claim.id,
@@ -75,7 +75,7 @@ def claims(outcomes: Outcomes) -> list[dict[str, Any]]:
                     "where": claim.where or f"table {claim.table}",
                     "paper": claim.paper,
                     "ours": "; ".join(map(str, differences)),
-                    "verdict": verdict(differences, corrected, seeds=seeds),
+                    "verdict": verdict(differences, corrected, seeds=len(each[0][1])),
                 }
             )
     return found
@@ -89,7 +89,7 @@ def verdict(differences: Sequence[Difference], corrected: Sequence[Difference], 
         seeds: that they are over.
     """
     if any(math.isnan(each.value) for each in differences):
-        return UNKNOWN
+        return NOT_MEASURED
     found = UNDECIDED
     if all(each.low > 0 for each in differences):
         found = HOLDS

@@ -1,25 +1,26 @@
 """Comparisons of arms: differences with intervals, above 0 where a claim is right.
 
-Rates, means and numbers of skills are compared paired by picture; diversity at equal n by the root of the sum of its
-squared half widths, which takes the arms as independent. Several seeds are joined by `numbers.combined`.
+Rates, means and numbers of skills are compared paired by picture; diversity at equal n, and the rises of two curves, by
+the root of the sum of their squared half widths, which takes them as independent. Several seeds are joined by
+`numbers.combined`.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from vlmprobe import metrics
 from vlmprobe.evaluation import is_valid
 from vlmprobe.metrics import skills as skill_numbers
-from vlmprobe.studies.numbers import OF_SKILLS, Interval, Outcome, combined, wrong_of
+from vlmprobe.studies.numbers import OF_SKILLS, UNKNOWN, Interval, Outcome, bounds, combined, wrong_of
 from vlmprobe.studies.tables import SIX, Outcomes
 
 FLAT = 0.05
 """A curve is flat where the interval of its change is within this."""
-UNKNOWN = (math.nan, -math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -39,19 +40,33 @@ class Difference:
         return f"{self.text} {value:+.3g} [{low:+.3g}, {high:+.3g}]{unit}"
 
 
-class Comparison(Protocol):
+class Comparison(ABC):
     """One of them."""
 
+    points: bool = False
+    """Of shares."""
+
     @property
+    @abstractmethod
     def arms(self) -> tuple[str, ...]:
         """The arms that it needs."""
 
-    def difference(self, outcomes: Outcomes, *, confidence: float = 0.95) -> Difference:
-        """Above 0 where it is as the paper says."""
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """What is compared."""
+
+    @abstractmethod
+    def seeds(self, outcomes: Outcomes) -> list[Interval]:
+        """Of each seed, above 0 where it is as the paper says."""
+
+    def joined(self, seeds: Sequence[Interval], *, confidence: float = 0.95) -> Difference:
+        """Of all of them."""
+        return Difference(self.text, *combined(seeds, confidence=confidence), self.points)
 
 
 @dataclass(frozen=True)
-class Above:
+class Above(Comparison):
     """A column of the tables: one arm above another."""
 
     key: str
@@ -63,29 +78,31 @@ class Above:
     }
 
     @property
+    def points(self) -> bool:  # type: ignore[override]
+        return self.key in ("qvr", "fdr")
+
+    @property
     def arms(self) -> tuple[str, ...]:
         return self.more, self.less
 
-    def difference(self, outcomes: Outcomes, *, confidence: float = 0.95) -> Difference:
-        pairs = zip(outcomes[self.more], outcomes[self.less], strict=True)
-        text = f"{self.TITLES[self.key]}: {self.more} less {self.less}"
-        bounds = combined([self._of(*pair) for pair in pairs], confidence=confidence)
-        return Difference(text, *bounds, self.key in ("qvr", "fdr"))
+    @property
+    def text(self) -> str:
+        return f"{self.TITLES[self.key]}: {self.more} less {self.less}"
+
+    def seeds(self, outcomes: Outcomes) -> list[Interval]:
+        return [self._of(a, b) for a, b in zip(outcomes[self.more], outcomes[self.less], strict=True)]
 
     def _of(self, a: Outcome, b: Outcome) -> Interval:
         if self.key in OF_SKILLS and not (a.named and b.named):
-            return UNKNOWN
+            return bounds(UNKNOWN)
         if self.key in ("skills", "skills_once"):
             asked = (a.cut, b.cut) if self.key == "skills" else (a.once, b.once)
-            number = skill_numbers.number_difference(*asked, above=a.scale.above)
-            return number.value, number.low, number.high
+            return bounds(skill_numbers.number_difference(*asked, above=a.scale.above))
         if self.key in ("qvr", "fdr", "coverage"):
             (rows_a, images_a), (rows_b, images_b) = self._rows(a), self._rows(b)
             measure = metrics.mean_difference if self.key == "coverage" else metrics.paired_difference
-            found = measure(rows_a, rows_b, cluster_a=images_a, cluster_b=images_b)
-            return found.value, found.low, found.high
-        one, other = a.numbers[self.key], b.numbers[self.key]
-        return apart((one.value, one.low, one.high), (other.value, other.low, other.high))
+            return bounds(measure(rows_a, rows_b, cluster_a=images_a, cluster_b=images_b))
+        return apart(bounds(a.numbers[self.key]), bounds(b.numbers[self.key]))
 
     def _rows(self, outcome: Outcome) -> tuple[list[Any], list[int]]:
         if self.key == "qvr":
@@ -96,83 +113,85 @@ class Above:
 
 
 @dataclass(frozen=True)
-class ExclusiveSkills:
+class ExclusiveSkills(Comparison):
     """Skills that only one of the six methods has, at equal n: more of one than of another."""
 
     more: str
     less: str
     arms: tuple[str, ...] = SIX
 
-    def difference(self, outcomes: Outcomes, *, confidence: float = 0.95) -> Difference:
-        seeds = zip(*(outcomes[name] for name in self.arms), strict=True)
-        bounds = combined([self._of(one) for one in seeds], confidence=confidence)
-        return Difference(f"exclusive skills: {self.more} less {self.less}", *bounds)
+    @property
+    def text(self) -> str:
+        return f"exclusive skills: {self.more} less {self.less}"
+
+    def seeds(self, outcomes: Outcomes) -> list[Interval]:
+        return [self._of(one) for one in zip(*(outcomes[name] for name in self.arms), strict=True)]
 
     def _of(self, methods: Sequence[Outcome]) -> Interval:
         if not all(one.named for one in methods):
-            return UNKNOWN
+            return bounds(UNKNOWN)
         asked = {name: one.cut for name, one in zip(self.arms, methods, strict=True)}
-        more, less = asked.pop(self.more), asked.pop(self.less)
-        found = skill_numbers.number_difference(more, less, others=list(asked.values()), above=methods[0].scale.above)
-        return found.value, found.low, found.high
+        more, less, others = asked.pop(self.more), asked.pop(self.less), list(asked.values())
+        return bounds(skill_numbers.number_difference(more, less, others=others, above=methods[0].scale.above))
 
 
 @dataclass(frozen=True)
-class Rise:
+class Rise(Comparison):
     """FDR over the pool: the second half of the questions above the first."""
 
     name: str
+    points = True
 
     @property
     def arms(self) -> tuple[str, ...]:
         return (self.name,)
 
-    def difference(self, outcomes: Outcomes, *, confidence: float = 0.95) -> Difference:
-        bounds = combined(rises(outcomes[self.name]), confidence=confidence)
-        return Difference(f"rise of {self.name}", *bounds, True)
+    @property
+    def text(self) -> str:
+        return f"rise of {self.name}"
+
+    def seeds(self, outcomes: Outcomes) -> list[Interval]:
+        return rises(outcomes[self.name])
 
 
 @dataclass(frozen=True)
-class Flat:
+class Flat(Rise):
     """FDR over the pool changes by less than `FLAT`."""
 
-    name: str
-
     @property
-    def arms(self) -> tuple[str, ...]:
-        return (self.name,)
+    def text(self) -> str:
+        return f"{100 * FLAT:g} points less the size of the change of {self.name}"
 
-    def difference(self, outcomes: Outcomes, *, confidence: float = 0.95) -> Difference:
-        value, low, high = combined(rises(outcomes[self.name]), confidence=confidence)
+    def joined(self, seeds: Sequence[Interval], *, confidence: float = 0.95) -> Difference:
+        value, low, high = combined(seeds, confidence=confidence)
         nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-        bounds = FLAT - abs(value), FLAT - max(abs(low), abs(high)), FLAT - nearest
-        return Difference(f"{100 * FLAT:g} points less the size of the change of {self.name}", *bounds, True)
+        ends = FLAT - abs(value), FLAT - max(abs(low), abs(high)), FLAT - nearest
+        return Difference(self.text, *ends, self.points)
 
 
 @dataclass(frozen=True)
-class RisesMore:
+class RisesMore(Comparison):
     """One method's rise above another's."""
 
     more: str
     less: str
+    points = True
 
     @property
     def arms(self) -> tuple[str, ...]:
         return self.more, self.less
 
-    def difference(self, outcomes: Outcomes, *, confidence: float = 0.95) -> Difference:
-        pairs = zip(rises(outcomes[self.more]), rises(outcomes[self.less]), strict=True)
-        bounds = combined([apart(*pair) for pair in pairs], confidence=confidence)
-        return Difference(f"rise of {self.more} less that of {self.less}", *bounds, True)
+    @property
+    def text(self) -> str:
+        return f"rise of {self.more} less that of {self.less}"
+
+    def seeds(self, outcomes: Outcomes) -> list[Interval]:
+        return [apart(*pair) for pair in zip(rises(outcomes[self.more]), rises(outcomes[self.less]), strict=True)]
 
 
 def rises(seeds: Iterable[Outcome]) -> list[Interval]:
     """Of FDR over the questions about the pool, of each seed."""
-    found = []
-    for one in seeds:
-        rise = metrics.rise(wrong_of(one.pool), cluster=[image for image, _ in one.pool.valid()])
-        found.append((rise.value, rise.low, rise.high))
-    return found
+    return [bounds(metrics.rise(wrong_of(one.pool), cluster=[image for image, _ in one.pool.valid()])) for one in seeds]
 
 
 def apart(a: Interval, b: Interval) -> Interval:

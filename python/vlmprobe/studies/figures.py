@@ -19,7 +19,7 @@ from vlmprobe.evaluation import is_correct, is_valid
 from vlmprobe.metrics import skills as skill_numbers
 from vlmprobe.studies.comparisons import rises
 from vlmprobe.studies.numbers import Outcome, combined, of_rate, over_seeds, skills_of, wrong_of
-from vlmprobe.studies.tables import SIX, Outcomes, published
+from vlmprobe.studies.tables import SIX, Outcomes, joined, published
 from vlmprobe.studies.values import plain_estimate
 
 WINDOWS = 10
@@ -67,7 +67,10 @@ def shared_and_exclusive(outcomes: Outcomes, names: Sequence[str]) -> list[dict[
 
 
 def _combinations(name: str, seeds: Sequence[Outcome]) -> dict[str, Any]:
-    return {"name": name, "combinations": plain_estimate(over_seeds([one.numbers["combinations"] for one in seeds]))}
+    return {
+        "name": name,
+        "combinations": plain_estimate(joined("combinations", [one.numbers["combinations"] for one in seeds])),
+    }
 
 
 def _shares(name: str, seeds: Sequence[Outcome]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from statistics import NormalDist, fmean, stdev
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -22,10 +22,14 @@ from vlmprobe.models.protocols import Embedder
 from vlmprobe.studies.arms import EVALUATOR, folder_of
 from vlmprobe.studies.plan import Arm, Scale
 
+Interval = tuple[float, float, float]
+"""Value, low, high."""
 UNKNOWN = Estimate(math.nan, -math.inf, math.inf, 0, 0, 0)
 OF_SKILLS = ("skills", "skills_once", "coverage", "combinations")
 SHARES = ("qvr", "fdr", "ld")
 """What is at most 1."""
+GROWING = ("sd", "ld", "ld_nats", "skills", "skills_once", "combinations", "programs", "faults")
+"""What grows with n, so that n of several seeds is the least and not the sum."""
 
 
 @dataclass
@@ -119,7 +123,8 @@ class Outcome:
     @cached_property
     def numbers(self) -> dict[str, Estimate]:
         """qvr, fdr, sd, ld (normalised), ld_nats, skills, skills_once (of one sequence a picture), coverage,
-        combinations, and the world's own: programs that failed, faults detected."""
+        combinations, and the world's own: programs that failed, faults detected (so few that the jackknife's intervals
+        are too narrow: they have none)."""
         qvr, fdr = (of_rate(each) for each in rates(self.tally))
         texts = [question.text for _, question in self.valid]
         return {
@@ -130,7 +135,7 @@ class Outcome:
             "ld_nats": self.at_equal_n(metrics.prefix_entropy, texts),
             **(self._of_skills() if self.named else dict.fromkeys(OF_SKILLS, UNKNOWN)),
             "programs": self._different("program"),
-            "faults": self._different("triggered"),
+            "faults": replace(self._different("triggered"), low=math.nan, high=math.nan),
         }
 
     def _of_skills(self) -> dict[str, Estimate]:
@@ -181,18 +186,37 @@ def of_rate(rate: metrics.Rate) -> Estimate:
     return Estimate(rate.value, rate.low, rate.high, rate.n, rate.n_unscored, rate.clusters)
 
 
-def over_seeds(each: Sequence[Estimate], *, most: float = math.inf) -> Estimate:
+class Bounded(Protocol):
+    """A number with an interval."""
+
+    @property
+    def value(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def bounds(found: Bounded) -> Interval:
+    """Of an estimate, a rate or a difference."""
+    return found.value, found.low, found.high
+
+
+def over_seeds(each: Sequence[Estimate], *, most: float = math.inf, growing: bool = False) -> Estimate:
     """Of several seeds: the mean, with an interval for other seeds and other pictures (`combined`) in [0, most]; of one
-    seed, that one's own."""
+    seed, that one's own.
+
+    Args:
+        each: of each seed.
+        most: that the number can be.
+        growing: with n: the least n is given, and not their sum.
+    """
     if len(each) == 1:
         return each[0]
-    value, low, high = combined([(one.value, one.low, one.high) for one in each])
-    n, unscored = sum(one.n for one in each), sum(one.n_unscored for one in each)
-    return Estimate(value, max(low, 0.0), min(high, most), n, unscored, max(one.clusters for one in each))
-
-
-Interval = tuple[float, float, float]
-"""Value, low, high."""
+    value, low, high = combined([bounds(one) for one in each])
+    n = (min if growing else sum)(one.n for one in each)
+    unscored, clusters = sum(one.n_unscored for one in each), max(one.clusters for one in each)
+    return Estimate(value, max(low, 0.0), min(high, most), n, unscored, clusters)
 
 
 def combined(each: Sequence[Interval], *, confidence: float = 0.95) -> Interval:
@@ -204,9 +228,14 @@ def combined(each: Sequence[Interval], *, confidence: float = 0.95) -> Interval:
     seed alike. What changes a single picture in a single seed is in both, so the interval is rather too wide.
 
     Args:
-        each: [S] of each seed, with an interval of 95 % over pictures.
+        each: [S] of each seed, with an interval of 95 % over pictures; ends that are NaN are no part of it.
         confidence: of the result, in (0, 1).
+
+    Returns:
+        NaN without an interval where one of the values is not known.
     """
+    if any(math.isnan(one[0]) for one in each):
+        return math.nan, -math.inf, math.inf
     value = fmean(one[0] for one in each)
     upper = (1 + confidence) / 2
     normal = NormalDist()
@@ -214,5 +243,7 @@ def combined(each: Sequence[Interval], *, confidence: float = 0.95) -> Interval:
     reach = 0.0
     if len(each) > 1:
         reach = metrics.t_quantile(upper, df=len(each) - 1) * stdev(one[0] for one in each) / math.sqrt(len(each))
+    if any(math.isnan(end) for one in each for end in one):
+        return value, value - reach, value + reach
     down, up = (scale * fmean(abs(one[end] - one[0]) for one in each) for end in (1, 2))
     return value, value - math.hypot(reach, down), value + math.hypot(reach, up)

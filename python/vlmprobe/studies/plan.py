@@ -12,6 +12,7 @@ from typing import Any
 
 from vlmprobe import reward
 from vlmprobe._checks import check_count, check_positive
+from vlmprobe.trainer import CREDITS
 
 QUESTIONERS = ("small", "large")
 """The paper's Qwen2.5-VL-3B and 7B; the first is the base."""
@@ -20,6 +21,8 @@ ANSWERERS = ("small", "medium", "large")
 TABLES = (1, 2, 3, 4, 5)
 KS = (1, 2, 4)
 """Questions per sequence of table 3."""
+LENGTHS = (1, 2, 3, 4)
+"""Words of a prefix of table 4."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,16 +66,21 @@ class Scale:
 
     def __post_init__(self) -> None:
         counts = ("pool", "held_out", "calls", "n", "equal_n", "k", "prefix_length", "group_size", "images_per_step")
-        for name in (*counts, "sft_epochs", "rounds"):
+        for name in (*counts, "sft_epochs", "rounds", "above"):
             check_count("Scale", name, getattr(self, name))
         for name in ("learning_rate", "sft_rate"):
             check_positive("Scale", name, getattr(self, name))
-        most = self.n // max(KS)
+        largest = max(*KS, self.k)
+        most = self.n // largest
         if self.held_out > most:
             raise ValueError(
-                f"[Scale] held_out: expected at most n/{max(KS)} = {most}, or an arm would not reach every picture, "
+                f"[Scale] held_out: expected at most n/{largest} = {most}, or an arm would not reach every picture, "
                 f"got {self.held_out}"
             )
+        if not isinstance(self.judge_pool, bool):
+            raise ValueError(f"[Scale] judge_pool: expected true or false, got {self.judge_pool!r:.60}")
+        if self.credit not in CREDITS:
+            raise ValueError(f"[Scale] credit: expected {' or '.join(CREDITS)}, got {self.credit!r:.60}")
         if self.equal_n > self.n:
             raise ValueError(f"[Scale] equal_n: expected at most n = {self.n}, got {self.equal_n}")
 
@@ -154,8 +162,9 @@ def arms(scale: Scale, *, tables: tuple[int, ...] = TABLES, world: bool = True) 
     for k in KS:
         if k != scale.k:
             found.append(Arm(name=f"RL k={k}", method="RL", tables=(3,), k=k, prefix_length=scale.prefix_length))
-    for length in (1, 3, 4):
-        found.append(Arm(name=f"RL L={length}", method="RL", tables=(4,), k=scale.k, prefix_length=length))
+    for length in LENGTHS:
+        if length != scale.prefix_length:
+            found.append(Arm(name=f"RL L={length}", method="RL", tables=(4,), k=scale.k, prefix_length=length))
     for method, asking, answering in product(TRAINED, QUESTIONERS, ANSWERERS):
         name = arm_of(method, asking, answering)
         if name != "RL":

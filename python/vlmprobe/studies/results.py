@@ -101,8 +101,9 @@ def drawn(seeds: Sequence[int]) -> list[str]:
             "which varies by more than some of them, so a claim is at most pointed to or against; several seeds decide."
         ]
     return [
-        "Intervals of tables, claims, figure 5 and the curve are for other seeds and other pictures (their parts are "
-        "added as in docs/reproduce.md). Judge sensitivity, skills, pairs of skills, figures 6 and 7 show the first "
+        "Intervals of tables, claims, figure 5 and the curve are for other seeds and other pictures of the evaluation "
+        "(of the pool for the curve), as docs/reproduce.md says. The pool is the same for all seeds: what another one "
+        "would teach is in none of them. Judge sensitivity, skills, pairs of skills, figures 6 and 7 show the first "
         "seed; figure 4 the means."
     ]
 

@@ -39,10 +39,9 @@ from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import Chosen, FolderImages, ImageSource
 from vlmprobe.ledger import Ledger, RecordedModel
 from vlmprobe.methods import PromptedTurns, WorldTurns
-from vlmprobe.methods.conme import LEARNED
 from vlmprobe.methods.rows import read_rows, world_rows
 from vlmprobe.methods.sft import Row
-from vlmprobe.models.embedder import shared_embedder
+from vlmprobe.models.embedder import EMBEDDERS, shared_embedder
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.hf import HFAnswerer, VisionLanguageModel
 from vlmprobe.models.lora import add_lora
@@ -138,7 +137,7 @@ class WorldSetup:
         return WorldTurns(answerer)
 
     def first_turn(self, k: int) -> int:
-        return max(1, LEARNED - k)
+        return WorldTurns.calls_at_most(k=k)
 
     def annotator(self, answerer: Answerer) -> Annotator:
         return annotator(answerer)
@@ -173,6 +172,9 @@ class FileSetup:
         for name in needed:
             if name not in self.content:
                 raise ValueError(f"[reproduce] config.{name}: expected a value, got none")
+        for name in ("images", "evaluation_images", "sft_rows", "sft_images"):
+            if not isinstance(self.content.get(name, ""), str):
+                raise ValueError(f"[reproduce] config.{name}: expected a path, got {self.content[name]!r:.60}")
         for name, labels in (("questioners", QUESTIONERS), ("answerers", ANSWERERS)):
             if set(self.content[name]) != set(labels):
                 raise ValueError(
@@ -224,13 +226,13 @@ class FileSetup:
         return PromptedTurns(answerer, prompts=PromptFiles.load(self.content.get("prompts")))
 
     def first_turn(self, k: int) -> int:
-        return k
+        return PromptedTurns.calls_at_most(k=k)
 
     def annotator(self, answerer: Answerer) -> None:
         return None
 
     def settings(self) -> dict[str, Any]:
-        known = {name: value for name, value in self.content.items() if name != "scale"}
+        known = {name: _deciding(value) for name, value in self.content.items() if name != "scale"}
         return (
             asdict(self.scale)
             | {name: json.dumps(value) for name, value in known.items()}
@@ -242,10 +244,12 @@ class FileSetup:
 
     def _drawn(self, name: str, count: int, *, last: bool = False) -> ImageSource:
         """So many pictures of a folder, or of the end of the same order; both from one folder have none in common."""
-        source = self._folder(name)
-        wanted = count
-        if Path(self.content["images"]).resolve() == Path(self.content["evaluation_images"]).resolve():
+        source, wanted = self._folder(name), count
+        pool, evaluated = (Path(self.content[each]).resolve() for each in ("images", "evaluation_images"))
+        if pool == evaluated:
             wanted = self.scale.pool + self.scale.held_out
+        elif pool.is_relative_to(evaluated) or evaluated.is_relative_to(pool):
+            raise ValueError("[reproduce] config.evaluation_images: expected a folder apart from images, or the same")
         if len(source) < wanted:
             raise ValueError(f"[reproduce] config.{name}: expected at least {wanted} pictures, got {len(source)}")
         order = epoch_order(len(source), seed=DRAW_SEED, epoch=0)
@@ -262,6 +266,14 @@ class FileSetup:
         return role.answerer(client, files, images) if kind == "answerer" else role.verifier(client, files, images)
 
 
+def _deciding(value: Any) -> Any:
+    """What decides numbers; where a model is reached, and what may be spent on it, does not."""
+    if not isinstance(value, Mapping):
+        return value
+    passing = ("endpoints", "client", "prices", "budget", "tokens")
+    return {name: _deciding(each) for name, each in value.items() if name not in passing}
+
+
 def read_config(path: str | Path) -> dict[str, Any]:
     """A configuration file's content.
 
@@ -274,4 +286,9 @@ def read_config(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"[reproduce] config: expected a JSON file, got {str(path)!r} ({error})") from None
     if not isinstance(content, dict):
         raise ValueError(f"[reproduce] config: expected an object, got {type(content).__name__}")
+    if not isinstance(content.get("scale", {}), dict):
+        raise ValueError(f"[reproduce] config.scale: expected an object, got {content['scale']!r:.60}")
+    if content.get("embedder", "hashed") not in EMBEDDERS:
+        known = ", ".join(EMBEDDERS)
+        raise ValueError(f"[reproduce] config.embedder: expected one of {known}, got {content['embedder']!r:.60}")
     return content

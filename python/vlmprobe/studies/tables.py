@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from vlmprobe.metrics import Estimate
-from vlmprobe.studies.numbers import SHARES, Outcome, over_seeds
+from vlmprobe.studies.numbers import GROWING, SHARES, Outcome, over_seeds
 from vlmprobe.studies.plan import ANSWERERS, CONTROLS, QUESTIONERS, TRAINED, Scale, arm_of
 from vlmprobe.studies.values import plain_estimate
 
@@ -43,7 +43,9 @@ TABLE_2 = {
     "RL": ("yes", "yes", "yes"),
 }
 TABLE_3 = {1: "RL k=1", 2: "RL", 4: "RL k=4"}
+"""k -> the paper's row."""
 TABLE_4 = {1: "RL L=1", 2: "RL", 3: "RL L=3", 4: "RL L=4"}
+"""L -> the paper's row."""
 
 
 def tables(outcomes: Outcomes, *, only: Sequence[int], world: bool) -> list[dict[str, Any]]:
@@ -55,17 +57,15 @@ def tables(outcomes: Outcomes, *, only: Sequence[int], world: bool) -> list[dict
         for method in TRAINED
         for answering in ANSWERERS
     ]
+    first = [*COLUMNS, COVERAGE, *more]
     found = [
-        _table(1, "methods", ["method"], [(name, [name]) for name in TABLE_1], [*COLUMNS, COVERAGE, *more], outcomes),
+        _table(1, "methods", ["method"], [(name, [name]) for name in TABLE_1], first, outcomes),
         _table(
             2, "reward terms", ["semantic", "lexical", "penalty"],
             [(name, list(ticks)) for name, ticks in TABLE_2.items()], COLUMNS + more, outcomes,
         ),
-        _table(
-            3, "questions per image", ["k"],
-            [(n, [str(k)]) for k, n in TABLE_3.items()], [*COLUMNS, ONCE, *more], outcomes,
-        ),
-        _table(4, "prefix length", ["L"], [(n, [str(k)]) for k, n in TABLE_4.items()], COLUMNS + more, outcomes),
+        _table(3, "questions per image", ["k"], _by(3, "k", outcomes), [*COLUMNS, ONCE, *more], outcomes, TABLE_3),
+        _table(4, "prefix length", ["L"], _by(4, "prefix_length", outcomes), COLUMNS + more, outcomes, TABLE_4),
         _table(5, "across models", ["questioner", "method", "answerer"], rows_5, COLUMNS + more, outcomes),
     ]  # fmt: skip
     kept = [found[number - 1] for number in only]
@@ -79,8 +79,13 @@ def _table(
     rows: Sequence[tuple[str, list[str]]],
     columns: list[dict[str, Any]],
     outcomes: Outcomes,
+    names: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
+    """Rows of the arms that are there; `names`: of the paper's rows, by the label."""
     known = {name: printed(row) for name, row in published()[f"table-{number}"].items()}
+    if names is not None:
+        of_label = {str(label): name for label, name in names.items()}
+        known = {name: known.get(of_label.get(label[0], ""), {}) for name, label in rows}
     return {
         "id": f"table-{number}",
         "title": f"Table {number}: {title}",
@@ -93,6 +98,12 @@ def _table(
             if name in outcomes
         ],
     }
+
+
+def _by(number: int, field: str, outcomes: Outcomes) -> list[tuple[str, list[str]]]:
+    """The arms of a table that vary one of their fields, by its value."""
+    arms = [seeds[0].arm for seeds in outcomes.values() if number in seeds[0].arm.tables]
+    return [(arm.name, [str(getattr(arm, field))]) for arm in sorted(arms, key=lambda arm: getattr(arm, field))]
 
 
 PRINTED = {"skills_once": "skills"}
@@ -124,7 +135,7 @@ def numbers(outcomes: Sequence[Outcome], columns: Sequence[Mapping[str, Any]]) -
 
 def joined(key: str, each: Sequence[Estimate]) -> Estimate:
     """A column's numbers of several seeds."""
-    return over_seeds(each, most=1.0 if key in SHARES else math.inf)
+    return over_seeds(each, most=1.0 if key in SHARES else math.inf, growing=key in GROWING)
 
 
 def notes(scale: Scale) -> list[str]:
@@ -135,8 +146,10 @@ def notes(scale: Scale) -> list[str]:
         f"about at least once, until {scale.n} answers were had; judged by the evaluator, which is another model than "
         "the verifier that training saw.",
         f"SD, LD, skills, failing programs and faults found at {scale.equal_n} valid questions (n says where there "
-        "were fewer). LD is the entropy of the first two words over log n: the likely meaning of the paper's numbers, "
-        "which have no unit.",
+        "were fewer, in any seed). Faults are so few that pictures give their number no fair interval: with one seed "
+        "it has none, else one over seeds.",
+        "LD is the entropy of the first two words over log n: the likely meaning of the paper's numbers, which have no "
+        "unit.",
         f"A skill counts with more than {scale.above} questions. The paper's numbers of skills are not at equal n: its "
         "table 3 has k questions for each of 1000 pictures, as the last column of skills there has for each of ours.",
         "The ticks of table 2 are as the paper's text implies; they are lost in our copy.",
