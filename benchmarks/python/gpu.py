@@ -2,7 +2,7 @@
 
     python benchmarks/python/gpu.py [--cases REGEX] [--out FILE] [--repeats N] [--quick | --tiny] [--device cpu]
 
-Lines and table as those of `bench.py`; a megabyte is 10^6 bytes. Times are CUDA events' around a call, both sides in
+Lines and table as those of `bench.py`; a megabyte is 10^6 bytes. Times are CUDA events' around a call, all sides in
 turn; `ratio` is that of the medians, `ratio_interval` holds the median of the paired ratios with 95 % confidence
 (order statistics, no assumption). The peak is the allocator's, above what was there before the call, of each phase its
 own. A result is held against its reference before it is timed. The interval is one of repetitions in one process on one
@@ -334,7 +334,7 @@ def interval(values: list[float]) -> list[float] | None:
         outside += 2 * math.comb(n, low) / 2**n
         if outside > 1 - CONFIDENCE:
             return [ordered[low - 1], ordered[n - low]] if low else None
-    return [ordered[n // 2 - 1], ordered[n - n // 2]] if n > 1 else None
+    return None
 
 
 def described(device: str, tiny: bool) -> tuple[dict, Machine]:

@@ -313,7 +313,7 @@ def sharing_pays_in_loss(prompt: int, completion: int, group_size: int) -> bool:
     """The same where P + G T tokens are run instead of G (P + T). Measured: 1.3 times the plain speed where a sixth of
     the tokens is spared (P 23, T 45, G 2), 1.8 at G 8.
 
-    On a GPU (H200) .8 (12 M parameters, P 400, G 8) to 3 times (P 2000), with a half to a seventh of the memory.
+    On a GPU (H200) .8 (12 M parameters, P 400, G 8) to 3 times (P 2000), with a half to a sixth of the memory.
     """
     return (group_size - 1) * prompt >= 0.05 * group_size * (prompt + completion)
 

@@ -1,6 +1,5 @@
 #include "composed.h"
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/softmax.h>

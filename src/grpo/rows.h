@@ -37,7 +37,8 @@ Rows rows(std::string_view op, const at::Tensor& logits, const at::Tensor& token
 
 RowResults row_statistics(const Rows& rows, bool argmax);
 
-// The gradient [..., V] in the logits, of their dtype, into `out`, which may be the logits.
+// The gradient [..., V] in the logits into `out`, which may be the logits: of their dtype, or of any floating one where
+// `kernels_for(logits)` is null.
 //   d_logp, d_entropy [...] as RowResults; read where the mask is true
 void row_gradient(const Rows& rows, const RowResults& results, const at::Tensor& d_logp, const at::Tensor& d_entropy,
                   const at::Tensor& out);

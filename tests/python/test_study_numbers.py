@@ -12,6 +12,7 @@ import pytest
 from vlmprobe.evaluation import Tally
 from vlmprobe.ledger import QuestionRecord, VerdictRecord
 from vlmprobe.metrics import Estimate
+from vlmprobe.studies.claims import CLAIMS, as_printed
 from vlmprobe.studies.comparisons import Above
 from vlmprobe.studies.numbers import UNKNOWN, Outcome, combined, over_seeds
 from vlmprobe.studies.plan import SMALL, arms
@@ -31,6 +32,7 @@ def test_several_seeds_have_an_interval_for_other_seeds_and_other_pictures():
     assert over_seeds([one, replace(one, n=8)], growing=True).n == 8
     without = over_seeds([replace(one, low=math.nan, high=math.nan), replace(one, value=0.7, low=math.nan)])
     assert without.value == pytest.approx(0.6) and without.high - 0.6 == pytest.approx(12.7062 * 0.1, rel=1e-4)
+    assert combined([(0.3, math.nan, math.nan)]) == (0.3, -math.inf, math.inf)
     unknown = over_seeds([one, UNKNOWN])
     assert math.isnan(unknown.value) and unknown.high == math.inf
     strict = combined([(0.5, 0.4, 0.7)], confidence=0.99)
@@ -93,6 +95,18 @@ def test_a_table_of_k_is_by_the_arms_own_k_and_the_papers_row_of_that_k(monkeypa
         ([label], printed[name]["fdr"]) for label, name in (("1", "RL k=1"), ("2", "RL"), ("4", "RL k=4"))
     ]
     assert [row["labels"] for row in of_length["rows"]] == [["1"], ["2"], ["3"], ["4"]]
+
+
+def test_claims_about_k_and_l_want_the_papers():
+    def told(**change):
+        scale = SMALL.changed(change)
+        outcomes = {arm.name: [Outcome(arm, Path(), scale, None)] for arm in arms(scale)}
+        return {claim.id for claim in CLAIMS if claim.arms <= outcomes.keys() and as_printed(claim, outcomes)}
+
+    every = {claim.id for claim in CLAIMS}
+    assert told() == every
+    assert every - told(prefix_length=5) == {"prefix-1", "prefix-2"}
+    assert every - told(k=8, held_out=150) == {"k-skills", "k-fdr"}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typing import Any
 
 from vlmprobe.studies.comparisons import Above, Comparison, Difference, ExclusiveSkills, Flat, Rise, RisesMore
 from vlmprobe.studies.plan import ANSWERERS, arm_of
-from vlmprobe.studies.tables import PRINTED, SIX, Outcomes, published
+from vlmprobe.studies.tables import PRINTED, SIX, TABLE_3, TABLE_4, Outcomes, published
 
 LEVEL = 0.05
 HOLDS, FAILS, UNDECIDED, NOT_MEASURED = "holds", "does not hold", "undecided", "not measured"
@@ -60,10 +60,10 @@ class Claim:
 
 
 def claims(outcomes: Outcomes) -> list[dict[str, Any]]:
-    """The claims whose arms are there, as plain values."""
+    """The claims whose arms are there, with the paper's k and L where it is about these, as plain values."""
     found = []
     for claim in CLAIMS:
-        if claim.arms <= outcomes.keys():
+        if claim.arms <= outcomes.keys() and as_printed(claim, outcomes):
             each = [(comparison, comparison.seeds(outcomes)) for comparison in claim.comparisons]
             differences = [comparison.joined(seeds) for comparison, seeds in each]
             strict = 1 - LEVEL / len(each)
@@ -79,6 +79,13 @@ def claims(outcomes: Outcomes) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def as_printed(claim: Claim, outcomes: Outcomes) -> bool:
+    """Whether the arms have the k or L that the paper's table has."""
+    rows = {3: TABLE_3, 4: TABLE_4}.get(claim.table or 0, {})
+    field = "k" if claim.table == 3 else "prefix_length"
+    return all(getattr(outcomes[name][0].arm, field) == value for value, name in rows.items() if name in claim.arms)
 
 
 def verdict(differences: Sequence[Difference], corrected: Sequence[Difference], *, seeds: int) -> str:

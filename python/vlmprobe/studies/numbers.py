@@ -228,11 +228,11 @@ def combined(each: Sequence[Interval], *, confidence: float = 0.95) -> Interval:
     seed alike. What changes a single picture in a single seed is in both, so the interval is rather too wide.
 
     Args:
-        each: [S] of each seed, with an interval of 95 % over pictures; ends that are NaN are no part of it.
+        each: [S] of each seed, with an interval of 95 % over pictures; where an end is NaN, the pictures have no part.
         confidence: of the result, in (0, 1).
 
     Returns:
-        NaN without an interval where one of the values is not known.
+        NaN where one of the values is not known; without an interval there, and where neither part is.
     """
     if any(math.isnan(one[0]) for one in each):
         return math.nan, -math.inf, math.inf
@@ -244,6 +244,6 @@ def combined(each: Sequence[Interval], *, confidence: float = 0.95) -> Interval:
     if len(each) > 1:
         reach = metrics.t_quantile(upper, df=len(each) - 1) * stdev(one[0] for one in each) / math.sqrt(len(each))
     if any(math.isnan(end) for one in each for end in one):
-        return value, value - reach, value + reach
+        return (value, value - reach, value + reach) if len(each) > 1 else (value, -math.inf, math.inf)
     down, up = (scale * fmean(abs(one[end] - one[0]) for one in each) for end in (1, 2))
     return value, value - math.hypot(reach, down), value + math.hypot(reach, up)

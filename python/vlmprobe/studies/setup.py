@@ -288,7 +288,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"[reproduce] config: expected an object, got {type(content).__name__}")
     if not isinstance(content.get("scale", {}), dict):
         raise ValueError(f"[reproduce] config.scale: expected an object, got {content['scale']!r:.60}")
-    if content.get("embedder", "hashed") not in EMBEDDERS:
+    if content.get("embedder", "hashed") not in tuple(EMBEDDERS):
         known = ", ".join(EMBEDDERS)
         raise ValueError(f"[reproduce] config.embedder: expected one of {known}, got {content['embedder']!r:.60}")
     return content
