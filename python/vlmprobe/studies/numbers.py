@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from statistics import NormalDist, fmean, stdev
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -21,6 +21,7 @@ from vlmprobe.metrics import Estimate
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.studies.arms import EVALUATOR, folder_of
 from vlmprobe.studies.plan import Arm, Scale
+from vlmprobe.studies.values import Bounded
 
 Interval = tuple[float, float, float]
 """Value, low, high."""
@@ -184,17 +185,6 @@ def skills_of(tally: Tally) -> list[list[str]]:
 def of_rate(rate: metrics.Rate) -> Estimate:
     """A rate as an estimate."""
     return Estimate(rate.value, rate.low, rate.high, rate.n, rate.n_unscored, rate.clusters)
-
-
-class Bounded(Protocol):
-    """A number with an interval."""
-
-    @property
-    def value(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
 
 
 def bounds(found: Bounded) -> Interval:

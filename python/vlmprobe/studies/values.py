@@ -8,8 +8,8 @@ from typing import Any, Protocol
 Plain = dict[str, Any]
 
 
-class Numbered(Protocol):
-    """A rate or an estimate."""
+class Bounded(Protocol):
+    """A number with an interval."""
 
     @property
     def value(self) -> float: ...
@@ -17,6 +17,11 @@ class Numbered(Protocol):
     def low(self) -> float: ...
     @property
     def high(self) -> float: ...
+
+
+class Numbered(Bounded, Protocol):
+    """A rate or an estimate."""
+
     @property
     def n(self) -> int: ...
 
