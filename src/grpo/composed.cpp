@@ -34,6 +34,7 @@ struct Chunk {
   }
 };
 
+// The rows that count, some at a time: calls run(chunk).
 template <class Run>
 void each_chunk(const Rows& rows, Run&& run) {
   const at::Tensor flat = rows.logits.reshape({-1, rows.logits.size(-1)});

@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     folder, began = Path(args.run), time.monotonic()
     quiet()
-    check_count("reproduce", "pool", len(setup.pool))
-    check_count("reproduce", "held_out", len(setup.held_out))
+    for source in (setup.pool, setup.held_out):  # which say what they lack before an arm runs
+        check_count("reproduce", "images", len(source))
     folder.mkdir(parents=True, exist_ok=True)
     if not args.report_only:
         with terminated():

@@ -2,6 +2,6 @@
 
 from vlmprobe.data.image import Image
 from vlmprobe.data.order import epoch_order, in_order, shuffled
-from vlmprobe.data.source import FolderImages, ImageSource
+from vlmprobe.data.source import Chosen, FolderImages, ImageSource
 
-__all__ = ["FolderImages", "Image", "ImageSource", "epoch_order", "in_order", "shuffled"]
+__all__ = ["Chosen", "FolderImages", "Image", "ImageSource", "epoch_order", "in_order", "shuffled"]

@@ -51,12 +51,11 @@ def resampled(
     Returns:
         Value, low and high.
     """
-    m, value = len(sums), float(statistic(sums.sum(0)))
-    drawn = _drawn(sums, statistic, draws, seed) if m > 1 and not math.isnan(value) else np.empty(0)
+    value, drawn = _drawn(sums, statistic, draws, seed)
     if not len(drawn):
         return value, -math.inf, math.inf
     tails = (1 - confidence) / 2, (1 + confidence) / 2
-    low, high = value + widening(m, confidence) * (np.quantile(drawn, tails) - value)
+    low, high = value + widening(len(sums), confidence) * (np.quantile(drawn, tails) - value)
     return value, float(low), float(high)
 
 
@@ -68,19 +67,21 @@ def resampled_count(
     Such a number is no smooth function of the sums, and its draws lie to one side of it (what was never seen is in no
     draw), so their quantiles would be off; their spread is not.
     """
-    m, value = len(sums), float(statistic(sums.sum(0)))
-    drawn = _drawn(sums, statistic, draws, seed) if m > 1 and not math.isnan(value) else np.empty(0)
+    value, drawn = _drawn(sums, statistic, draws, seed)
     if not len(drawn):
         return value, -math.inf, math.inf
-    reach = float(widening(m, confidence) * _native.normal_quantile((1 + confidence) / 2) * drawn.std())
+    reach = float(widening(len(sums), confidence) * _native.normal_quantile((1 + confidence) / 2) * drawn.std())
     return value, value - reach, value + reach
 
 
-def _drawn(sums: Floats, statistic: Callable[[Floats], Floats], draws: int, seed: int) -> Floats:
-    m = len(sums)
+def _drawn(sums: Floats, statistic: Callable[[Floats], Floats], draws: int, seed: int) -> tuple[float, Floats]:
+    """The statistic, and that of resampled images where it is a number; none of one image, or without a value."""
+    m, value = len(sums), float(statistic(sums.sum(0)))
+    if m < 2 or math.isnan(value):
+        return value, np.empty(0)
     weights = np.random.default_rng(seed).multinomial(m, np.full(m, 1 / m), size=draws)
     drawn = statistic(weights @ sums)
-    return drawn[~np.isnan(drawn)]
+    return value, drawn[~np.isnan(drawn)]
 
 
 def widening(m: int, confidence: float) -> float:
