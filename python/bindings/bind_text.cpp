@@ -2,12 +2,14 @@
 
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bindings.h"
 #include "columns.h"
 #include "texts.h"
 #include "vlmprobe/text/delimiters.h"
+#include "vlmprobe/text/invisible.h"
 #include "vlmprobe/text/prefix.h"
 #include "vlmprobe/text/responses.h"
 #include "vlmprobe/text/verdict.h"
@@ -28,6 +30,12 @@ std::vector<const char*> names_of(const std::vector<text::Cause>& causes) {
   return names;
 }
 
+std::vector<std::pair<std::uint32_t, std::uint32_t>> invisible() {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> ranges;
+  for (const auto& [first, last] : text::kInvisible) ranges.emplace_back(first, last);
+  return ranges;
+}
+
 }  // namespace
 
 void bind_text(pybind11::module_& module) {
@@ -46,6 +54,7 @@ void bind_text(pybind11::module_& module) {
   module.def("status_name", [](int status) { return name(static_cast<SlotStatus>(status)); }, py::arg("status"));
   module.attr("DEFAULT_MAX_BYTES") = text::ResponseOptions{}.max_bytes;
   module.attr("DEFAULT_PREFIX_LENGTH") = text::kPrefixLength;
+  module.attr("INVISIBLE") = invisible();
   module.def(
       "parse_responses",
       [](const Texts& completions, std::int64_t k, const std::vector<std::vector<std::int64_t>>& token_ends,

@@ -41,11 +41,20 @@ inline constexpr bool between(char32_t value, char32_t first, char32_t last) {
   return value >= first && value <= last;
 }
 
+// From the table of exceptions; 0 when it is none.
+inline constexpr char32_t exceptional_lower_case(char32_t value) {
+  std::size_t low = 0, high = kLowerCase.size() / 2;
+  while (low < high) {
+    const std::size_t middle = (low + high) / 2;
+    kLowerCase[2 * middle] < value ? low = middle + 1 : high = middle;
+  }
+  return 2 * low < kLowerCase.size() && kLowerCase[2 * low] == value ? kLowerCase[2 * low + 1] : 0;
+}
+
 inline constexpr char32_t lower_case(char32_t value) {
   if (value < 0x80) return between(value, 'A', 'Z') ? value + 0x20 : value;
   if (!between(value, 0xC0, 0x556) && !between(value, 0x1E00, 0x1EFF)) return value;
-  for (std::size_t i = 0; i < kLowerCase.size() && kLowerCase[i] <= value; i += 2)
-    if (kLowerCase[i] == value) return kLowerCase[i + 1];
+  if (const char32_t lower = exceptional_lower_case(value)) return lower;
   if ((between(value, 0xC0, 0xDE) && value != 0xD7) || between(value, 0x391, 0x3AB) || between(value, 0x410, 0x42F))
     return value + 0x20;
   if (between(value, 0x388, 0x38A)) return value + 0x25;

@@ -70,6 +70,7 @@ def uniform(
 
 DEFAULT_MAX_BYTES: int
 DEFAULT_PREFIX_LENGTH: int
+INVISIBLE: list[tuple[int, int]]
 
 class Questions(_Object):
     def __len__(self) -> int: ...
