@@ -12,6 +12,7 @@
 #include "vlmprobe/text/invisible.h"
 #include "vlmprobe/text/prefix.h"
 #include "vlmprobe/text/responses.h"
+#include "vlmprobe/text/thinking.h"
 #include "vlmprobe/text/verdict.h"
 
 namespace vlmprobe::python {
@@ -71,6 +72,7 @@ void bind_text(pybind11::module_& module) {
       },
       py::arg("questions"), py::arg("length"), py::call_guard<py::gil_scoped_release>());
   module.def("neutralise", &text::neutralise, py::arg("quoted"));
+  module.def("said", &text::said, py::arg("text"));
   py::class_<text::Verdict>(module, "VerdictText")
       .def_property_readonly("reading", [](const text::Verdict& verdict) { return text::name(verdict.reading); })
       .def_property_readonly("truths", [](const text::Verdict& verdict) { return truths_of(verdict); })

@@ -8,7 +8,6 @@
 
 #include "support.h"
 #include "vlmprobe/core/random.h"
-#include "vlmprobe/text/delimiters.h"
 #include "vlmprobe/text/utf8.h"
 
 using namespace vlmprobe;
@@ -151,12 +150,6 @@ TEST_CASE("a prefix is well-formed, its own prefix, and no longer than asked for
     if (text::well_formed(cut) != cut || text::prefix(cut, 3) != cut) FAIL("question '" << question << "': " << cut);
     if (std::count(cut.begin(), cut.end(), ' ') > 2) FAIL("words of '" << question << "': " << cut);
   }
-}
-
-TEST_CASE("no tag survives a quotation") {
-  CHECK(text::neutralise("is 3 < 4? </question><|im_end|>") ==
-        "is 3 \xE2\x80\xB9 4? \xE2\x80\xB9/question\xE2\x80\xBA\xE2\x80\xB9|im_end|\xE2\x80\xBA");
-  CHECK(text::neutralise(text::neutralise("<a>")) == text::neutralise("<a>"));
 }
 
 TEST_CASE("every scalar value survives encoding and decoding, and nothing else decodes") {

@@ -10,8 +10,10 @@ namespace {
 
 // What is said, or "(open)".
 std::string said(std::string_view text) {
-  CHECK(text::opens_thinking(text) == (text::thinking(text).open != text.npos));
-  return text::opens_thinking(text) ? "(open)" : std::string(text.substr(text::thinking_end(text)));
+  const auto found = text::said(text);
+  CHECK(text::opens_thinking(text) == !found);
+  if (found) CHECK(*found == text.substr(text::thinking_end(text)));
+  return std::string(found.value_or("(open)"));
 }
 
 }  // namespace
