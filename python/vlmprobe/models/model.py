@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -21,7 +22,7 @@ class Status(str, enum.Enum):
     OK = "ok"
     TIMEOUT = "timeout"  # no whole reply before the deadline
     TRANSPORT = "transport"  # connection, 408, 409, 429, 5xx, or a body that is no reply, after all retries
-    REJECTED = "rejected"  # 400, 401, 403, 404, 413, 422: the same request would fail again
+    REJECTED = "rejected"  # 400, 401, 402, 403, 404, 413, 422, spent credit: the same request would fail again
     REFUSAL = "refusal"  # the model declined, or a filter did
     EMPTY = "empty"  # a reply without text
     TRUNCATED = "truncated"  # the token budget ended first
@@ -106,7 +107,26 @@ class ModelReply:
     endpoint: str = ""
     """Where it came from."""
     error: str = ""
-    """What went wrong, without secrets."""
+    """What went wrong, without secrets; where a server refused, `HTTP <status>: <the server's words>`."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the same request may be held to fail again: all but an outage, a spent budget, and a refusal that is
+        not the request's own fault (see `of_request`)."""
+        if self.status is Status.REJECTED:
+            return of_request(self.error)
+        return self.status not in (Status.TIMEOUT, Status.TRANSPORT, Status.BUDGET)
+
+
+def of_request(error: str) -> bool:
+    """Whether a refusal is what the request itself caused. All else is what its sender has to put right (key, credit,
+    permission, the name of a model, a path), or is not known; it may be asked again.
+
+    >>> of_request("HTTP 400: the picture is too large"), of_request("HTTP 404: no such model"), of_request("declined")
+    (True, False, False)
+    """
+    refused = re.match(r"HTTP (\d{3})\b", error)
+    return refused is not None and int(refused[1]) in (400, 413, 414, 415, 422)
 
 
 @runtime_checkable
