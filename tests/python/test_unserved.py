@@ -14,7 +14,7 @@ from vlmprobe.data.order import in_order
 from vlmprobe.evaluation import probe
 from vlmprobe.examine import examine
 from vlmprobe.judgings import rejudge
-from vlmprobe.ledger import Ledger, RecordedModel, RunRecord
+from vlmprobe.ledger import Ledger, RecordedModel, RunRecord, StepRecord
 from vlmprobe.methods import RL, ChatAsker, ConMeAsker, RandomValid, Task, expert_iteration
 from vlmprobe.methods.rows import world_rows
 from vlmprobe.models.chat import ChatClient
@@ -365,6 +365,23 @@ def test_a_verifier_that_is_refused_leaves_the_earlier_judgings(tmp_path):
         assert [line for line in ledger.dump() if '"judging_verdicts"' in line] == before
         door.shut = None
         assert rejudge(ledger, "run", door, trainer.images, name="another") == 2
+
+
+def test_a_runs_head_may_be_replaced_until_a_step_of_it_or_within_it_is_recorded():
+    first, second = (
+        RunRecord(id="r", config={"seed": 1}, identities={"verifier": name}) for name in ("jugde", "judge")
+    )
+    with Ledger(":memory:") as ledger:
+        ledger.begin(first)
+        with pytest.raises(ValueError, match="has another identities"):
+            ledger.begin(second)  # unless it is asked for
+        ledger.begin(second, replace=True)
+        assert ledger.runs() == [second] and not ledger.progress()[0].finished
+        ledger.begin(RunRecord(id="r/round-0"))
+        ledger.record(StepRecord(run="r/round-0", phase="p", step=0))
+        with pytest.raises(ValueError, match="has another identities: verifier: expected 'judge', got 'jugde'"):
+            ledger.begin(first, replace=True)
+        ledger.begin(second, replace=True)
 
 
 def test_credit_that_is_spent_is_a_refusal_with_the_servers_words_at_once(server):
