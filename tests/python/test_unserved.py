@@ -20,7 +20,7 @@ from vlmprobe.methods.rows import world_rows
 from vlmprobe.models.chat import ChatClient
 from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.models.judges import ModelAnswerer
-from vlmprobe.models.model import Message, ModelReply, Request, Status, of_request
+from vlmprobe.models.model import Message, ModelReply, Request, Status, http_status
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
 from vlmprobe.models.service import Call, Service, StepNotMade, Unserved
 from vlmprobe.questioner import Questioner
@@ -131,10 +131,13 @@ def test_what_may_be_one_pictures_own_fault_is_passed_over_once_where_the_role_w
             service.check("answerer", None, calls)
 
 
-def test_only_a_closed_list_of_refusals_is_the_requests_own_fault():
-    own = {status for status in range(300, 600) if of_request(f"HTTP {status}: words")}
-    assert own == {400, 413, 414, 415, 422}
-    assert not any(map(of_request, ("", "declined", "HTTP", "HTTP 4000: x", "the body says HTTP 400: x")))
+def test_only_a_closed_list_of_refusals_by_http_is_the_requests_own_fault():
+    def final(error):
+        return ModelReply(status=Status.REJECTED, error=error).final
+
+    assert {status for status in range(300, 600) if final(f"HTTP {status}: words")} == {400, 413, 414, 415, 422}
+    assert [http_status(error) for error in ("", "HTTP", "HTTP 4000: x", "it says HTTP 400: x")] == [None] * 4
+    assert final("not in the script")  # as the model itself says by its status
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_only_a_closed_list_of_refusals_is_the_requests_own_fault():
     [
         *((f"HTTP {status}: no", True) for status in (302, 401, 402, 403, 404, 405, 410, 429)),
         *((f"HTTP {status}: no", False) for status in (400, 413, 422)),
-        ("not in the script", True),
+        ("not in the script", False),
     ],
 )
 def test_what_its_sender_puts_right_is_asked_again_and_what_the_request_caused_is_not(error, again):

@@ -111,22 +111,26 @@ class ModelReply:
 
     @property
     def final(self) -> bool:
-        """Whether the same request may be held to fail again: all but an outage, a spent budget, and a refusal that is
-        not the request's own fault (see `of_request`)."""
+        """Whether the same request may be held to fail again: all but an outage, a spent budget, and a refusal by HTTP
+        that is not the request's own fault but its sender's to put right (key, credit, permission, name of a model,
+        path)."""
         if self.status is Status.REJECTED:
-            return of_request(self.error)
+            return http_status(self.error) in (*OWN_FAULT, None)
         return self.status not in (Status.TIMEOUT, Status.TRANSPORT, Status.BUDGET)
 
 
-def of_request(error: str) -> bool:
-    """Whether a refusal is what the request itself caused. All else is what its sender has to put right (key, credit,
-    permission, the name of a model, a path), or is not known; it may be asked again.
+OWN_FAULT = (400, 413, 414, 415, 422)
+"""What HTTP answers to a request that itself is wrong; any other refusal is its sender's to put right."""
 
-    >>> of_request("HTTP 400: the picture is too large"), of_request("HTTP 404: no such model"), of_request("declined")
-    (True, False, False)
+
+def http_status(error: str) -> int | None:
+    """The status of a refusal; None where it was not by HTTP.
+
+    >>> http_status("HTTP 404: no such model")
+    404
     """
     refused = re.match(r"HTTP (\d{3})\b", error)
-    return refused is not None and int(refused[1]) in (400, 413, 414, 415, 422)
+    return None if refused is None else int(refused[1])
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
-from vlmprobe.models.model import of_request
+from vlmprobe.models.model import OWN_FAULT, http_status
 from vlmprobe.models.replies import Failure
 
 UNSERVED = (Failure.TIMEOUT, Failure.TRANSPORT, Failure.REJECTED)
@@ -116,7 +116,7 @@ def one_line(error: str) -> str:
 
 
 def _of_one_picture(calls: Sequence[Call]) -> bool:
-    return len({call.about for call in calls}) == 1 and all(of_request(call.error) for call in calls)
+    return len({call.about for call in calls}) == 1 and all(http_status(c.error) in OWN_FAULT for c in calls)
 
 
 def _said(role: str, asked: object, calls: Sequence[Call]) -> str:
