@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from vlmprobe import __version__
 from vlmprobe._optional import installed
 from vlmprobe._visible import say
+from vlmprobe.models.service import StepNotMade
 
 # name -> (module, one line of help)
 COMMANDS = {
@@ -37,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; None for those of the process.
 
     Returns:
-        The exit code: 0, 1 when the command says so, 2 for wrong input, 130 after an interrupt.
+        The exit code: 0, 1 when the command says so, 2 for wrong input, 3 where a budget is spent, 4 where no call of a
+        model came through, 130 after an interrupt.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     args = _parse(words)
@@ -51,6 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         say(f"vlmprobe {args.command}: {error}", to=sys.stderr)
         return 2
+    except StepNotMade as error:
+        if args.debug:
+            raise
+        say(f"vlmprobe {args.command}: {error}", to=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         say(f"vlmprobe {args.command}: interrupted", to=sys.stderr)
         return 130

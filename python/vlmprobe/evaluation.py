@@ -17,10 +17,11 @@ from vlmprobe import metrics
 from vlmprobe._visible import bare
 from vlmprobe.asked import Asker, affordable
 from vlmprobe.examine import examine
-from vlmprobe.ledger import Ledger, recorded
+from vlmprobe.ledger import Ledger, made_or_not, recorded
 from vlmprobe.ledger.records import QuestionRecord, StepRecord
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
-from vlmprobe.replay import annotator_of, examined_again
+from vlmprobe.models.service import Service
+from vlmprobe.replay import annotator_of, examined_again, recall
 from vlmprobe.steps import Annotator, judges_of, pictures_of, step_record
 from vlmprobe.text import parse_responses
 
@@ -183,6 +184,10 @@ def probe(
 
     Returns:
         The tally; fewer than `calls` answered questions only when `max_slots` was reached.
+
+    Raises:
+        BudgetSpent: a model's budget did not last; the steps before are in the ledger.
+        Unserved: no call of a model came through; likewise.
     """
     if calls < 1:
         raise ValueError(f"[probe] calls: expected at least 1, got {calls}")
@@ -190,7 +195,7 @@ def probe(
     questioner = recorded(questioner, ledger, role="questioner")
     answerer = recorded(answerer, ledger, role="answerer")
     verifier = recorded(verifier, ledger, role="verifier")
-    tally = Tally()
+    tally, service, slots = Tally(), Service(), 0
     for step in itertools.count(first_step):
         images = images_of(step)
         left = calls - (tally.spent if asking_counts else tally.calls)
@@ -200,17 +205,23 @@ def probe(
             break
         if ledger is not None:
             ledger.at(run, phase, step)
-        rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
-        questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
-        pictures = pictures_of(images, rollouts, questions)
-        known = None if ledger is None else ledger.step(run, phase, step)
-        if known is not None and not resumed:
-            raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
-        left -= rollouts.calls if asking_counts else 0
-        if known is None:
-            examined = examine(pictures, questions, answerer=answerer, verifier=verifier, max_calls=left)
-        else:
-            examined = examined_again(known, questions)
+        with made_or_not(ledger):
+            rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
+            questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
+            pictures = pictures_of(images, rollouts, questions)
+            known = None if ledger is None else ledger.step(run, phase, step)
+            if known is not None and not resumed:
+                raise RuntimeError(
+                    f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase"
+                )
+            left -= rollouts.calls if asking_counts else 0
+            if known is None:
+                examined = examine(
+                    pictures, questions, answerer=answerer, verifier=verifier, max_calls=left, service=service
+                )
+            else:
+                examined = examined_again(known, questions)
+                recall(service, known)
         record = step_record(
             run,
             phase,
@@ -228,6 +239,7 @@ def probe(
         if ledger is not None:
             ledger.record(record)
         tally.add(record)
-        if (tally.spent if asking_counts else tally.calls) >= calls or len(tally.rows) >= limit:
+        slots += len(images) * group_size * k  # also of completions that were left out
+        if (tally.spent if asking_counts else tally.calls) >= calls or max(len(tally.rows), slots) >= limit:
             break
     return tally.first(calls)

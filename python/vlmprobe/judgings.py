@@ -16,10 +16,11 @@ from torch import Tensor
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import is_correct, is_valid
 from vlmprobe.examine import check_budget
-from vlmprobe.ledger import JudgeRecord, Ledger, QuestionRecord, StepRecord, VerdictRecord, recorded
+from vlmprobe.ledger import JudgeRecord, Ledger, QuestionRecord, StepRecord, VerdictRecord, made_or_not, recorded
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.protocols import Embedder, Picture, Verifier
 from vlmprobe.models.replies import Verdict
+from vlmprobe.models.service import Call, Service
 from vlmprobe.reward import Batch, Expression, Rewards
 from vlmprobe.text import DEFAULT_PREFIX_LENGTH
 
@@ -42,16 +43,18 @@ def rejudge(ledger: Ledger, run: str, verifier: Verifier, images: ImageSource, *
     Raises:
         ValueError: an image that is not the one that was asked about.
         BudgetSpent: the verifier's budget did not last; what was judged is kept.
+        Unserved: no call of the verifier about a step came through; likewise.
     """
     ledger.begin_judging(run, name)
-    verifier, judged = recorded(verifier, ledger, role="verifier"), 0
+    verifier, service, judged = recorded(verifier, ledger, role="verifier"), Service(), 0
     for step in _steps(ledger, run):
         seen = ledger.step(run, step.phase, step.step, judging=name)
         if seen is not None and any(question.verdict is not None for question in seen.questions):
             continue
         pictures = {image.id: _picture(images, image.id, image.sha256) for image in step.images}
         ledger.at(run, f"{step.phase} judged as {name}", step.step)
-        verdicts = _judge(verifier, step, pictures)
+        with made_or_not(ledger):
+            verdicts = _judge(verifier, step, pictures, service)
         questions = [
             replace(question, verdict=verdict) for question, verdict in zip(step.questions, verdicts, strict=True)
         ]
@@ -104,7 +107,9 @@ def _picture(images: ImageSource, number: int, sha256: str) -> Picture:
     return picture
 
 
-def _judge(verifier: Verifier, step: StepRecord, pictures: dict[int, Picture]) -> list[VerdictRecord | None]:
+def _judge(
+    verifier: Verifier, step: StepRecord, pictures: dict[int, Picture], service: Service
+) -> list[VerdictRecord | None]:
     image_of = {sequence.sequence: sequence.image for sequence in step.sequences}
 
     def shown(rows: Sequence[QuestionRecord]) -> tuple[list[Picture], list[str]]:
@@ -113,6 +118,8 @@ def _judge(verifier: Verifier, step: StepRecord, pictures: dict[int, Picture]) -
     posed = [question for question in step.questions if question.status == "ok"]
     criteria = verifier.validity(*shown(posed)) if posed else []
     check_budget(verifier, criteria)
+    calls = [Call(c.failure, c.reason, image_of[q.sequence]) for q, c in zip(posed, criteria, strict=True)]
+    service.check("verifier", verifier, calls)
     pairs = list(zip(posed, criteria, strict=True))
     answers = [(q, q.answer.text) for q, c in pairs if c.valid and q.answer is not None and q.answer.text is not None]
     scored = verifier.correctness(*shown([q for q, _ in answers]), [text for _, text in answers]) if answers else []

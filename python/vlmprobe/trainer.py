@@ -21,13 +21,14 @@ from vlmprobe.data.order import in_order, shuffled
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import Tally, probe, summarise
 from vlmprobe.examine import Examined, examine
-from vlmprobe.ledger import Ledger, RunRecord, StepRecord, recorded
+from vlmprobe.ledger import Ledger, RunRecord, StepRecord, made_or_not, recorded
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.judges import check_other_model
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
+from vlmprobe.models.service import Service
 from vlmprobe.overlap import Overlap
 from vlmprobe.questioner import Questioner
-from vlmprobe.replay import annotator_of, examined_again
+from vlmprobe.replay import annotator_of, examined_again, recall
 from vlmprobe.reward import paper as equation_5
 from vlmprobe.step_report import StepReport, numbers_of, step_report
 from vlmprobe.steps import (
@@ -142,6 +143,7 @@ class Trainer:
         self.optimizer, self.scheduler = optimizer or adamw(questioner, options), scheduler
         self.watch = CanaryWatch(ledger, run)
         self.tally = Tally()
+        self.service = Service()
         self.next_step = 0
         self.resumed = False
         """Whether steps that the ledger has already are gone through again; see `load`."""
@@ -173,11 +175,14 @@ class Trainer:
         Raises:
             BudgetSpent: a model's budget did not last; the trainer stands before the step, and `save` is as good as
                 before it.
+            Unserved: no call of a model came through; likewise. Once that is put right, the step is asked in full.
         """
         options, step = self.options, self.next_step
+        if isinstance(self.verifier, Canaried):
+            self.verifier.take_canaries()  # those of no step, such as one that was not made
         known = self.recorded(step)
         images = self._affordable(step, max_calls)
-        with self._overlapping(images, known, max_calls) as overlap:
+        with made_or_not(self.ledger), self._overlapping(images, known, max_calls) as overlap:
             rollouts = self.questioner.ask(
                 images, k=options.k, group_size=options.group_size, seed=options.seed, step=step, on_group=overlap
             )
@@ -185,6 +190,7 @@ class Trainer:
             pictures = pictures_of(images, rollouts, questions)
             if known is not None:
                 examined = examined_again(known, questions)
+                recall(self.service, known)
             else:
                 left = None if max_calls is None else max_calls - rollouts.calls
                 examined = overlap.examined() if overlap else self._examine(pictures, questions, left)
@@ -219,7 +225,7 @@ class Trainer:
         short = max_calls is not None and max_calls < self._calls_at_most(len(images))
         if not self.options.overlap or known is not None or short:
             return nullcontext()
-        return Overlap(images, k=self.options.k, answerer=self.answerer, verifier=self.verifier)
+        return Overlap(images, k=self.options.k, answerer=self.answerer, verifier=self.verifier, service=self.service)
 
     def _calls_at_most(self, images: int) -> int:
         """Answerer calls of a step with so many images."""
@@ -236,7 +242,10 @@ class Trainer:
         return some
 
     def _examine(self, pictures: Sequence[Picture], questions: Questions, max_calls: int | None) -> Examined:
-        return examine(pictures, questions, answerer=self.answerer, verifier=self.verifier, max_calls=max_calls)
+        return examine(
+            pictures, questions, answerer=self.answerer, verifier=self.verifier, max_calls=max_calls,
+            service=self.service,
+        )  # fmt: skip
 
     def train(self, steps: int, *, on_step: Callable[[StepReport], None] | None = None) -> list[StepReport]:
         """`steps` more steps; `on_step` sees each report as it comes."""
@@ -394,6 +403,7 @@ class Trainer:
                     "give it the ledger that it was saved beside, or an earlier checkpoint"
                 )
             tally.add(known)
+            recall(self.service, known)
         return tally
 
 

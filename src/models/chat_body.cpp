@@ -171,6 +171,17 @@ std::string complaint(std::string_view body) {
   return shortened(text::well_formed(body.substr(0, 300)));
 }
 
+bool credit_is_spent(std::string_view body) {
+  const Json json = parsed(body);
+  const auto error = json.is_object() ? json.find("error") : json.end();
+  if (error == json.end() || !error->is_object()) return false;
+  for (const char* const field : {"code", "type"})
+    for (const char* const spent :
+         {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "exceeded_current_quota_error"})
+      if (text_at(*error, field) == spent) return true;
+  return false;
+}
+
 Reply read_reply(std::string_view body) {
   Json json = parsed(body);
   if (json.is_discarded()) json = parsed(text::well_formed(body));

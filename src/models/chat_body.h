@@ -28,4 +28,8 @@ Reply read_reply(std::string_view body);
 // What a server says in a body that is no reply: the error's message or detail, or the body's beginning.
 std::string complaint(std::string_view body);
 
+// Whether the answer to 429 is that an account has no credit left, which no pause brings back. A server's limit per
+// minute may use the same words, so that only its codes count.
+bool credit_is_spent(std::string_view body);
+
 }  // namespace vlmprobe::models

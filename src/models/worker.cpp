@@ -246,7 +246,8 @@ void ChatClient::Worker::finished(const Attempt& attempt, Posted& posted) {
   const double time = now();
   --server.in_flight;
   const long http = posted.http;
-  const bool throttled = http == 429 || (http == 503 && posted.retry_after > 0);
+  const bool spent = http == 429 && credit_is_spent(posted.body);
+  const bool throttled = (http == 429 && !spent) || (http == 503 && posted.retry_after > 0);
 
   if (!throttled && (posted.end != End::answered || outcome_of(http) == Outcome::again)) {
     server.limit.failed(time);
@@ -272,7 +273,7 @@ void ChatClient::Worker::finished(const Attempt& attempt, Posted& posted) {
   if (outcome_of(http) == Outcome::again) return again(attempt, {answer, Status::transport, posted.retry_after});
 
   Reply reply = read_reply(posted.body);
-  if (outcome_of(http) == Outcome::rejected) {
+  if (spent || outcome_of(http) == Outcome::rejected) {
     reply = {};
     reply.status = Status::rejected;
     reply.error = answer + ": " + complaint(posted.body);

@@ -8,7 +8,7 @@
 //                0.8 once per episode of 429; 5xx and broken connections stop growth for a while
 //   attempts     connection errors, 408, 409, 425, 429, 5xx, cut, oversized or unreadable bodies are tried again after
 //                a pause that doubles (Retry-After is honoured); 429 and a server that cannot be reached cost no
-//                attempt, only time; 400, 401, 403, 404, 413, 422 are not tried again
+//                attempt, only time; 400, 401, 403, 404, 413, 422 are not tried again, nor is 429 without credit
 //   deadlines    per attempt, and per request from its first attempt on; at the end the status is `timeout`
 //   identical    requests that are equal in everything but `id` are sent once while one of them is in flight
 //   images       are encoded as base64 once each, and held up to `max_image_bytes`

@@ -54,7 +54,7 @@ enum class Status : std::uint8_t {
   ok,
   timeout,    // no whole reply before the deadline
   transport,  // connection, 408, 409, 429, 5xx, or a body that is no reply, after all attempts
-  rejected,   // 400, 401, 403, 404, 413, 422 and the like: the same request would fail again
+  rejected,   // 400, 401, 403, 404, 413, 422 and the like, or no credit: the same request would fail again
   refusal,    // the model declined, or a filter did
   empty,      // a reply without text
   truncated,  // the token budget ended first
@@ -88,7 +88,7 @@ struct Reply {
   double latency_s = 0;  // of the attempt that succeeded, or of the last one
   std::int64_t attempts = 0;
   std::string endpoint = {};  // where it came from
-  std::string error = {};     // what went wrong, without secrets
+  std::string error = {};     // what went wrong, without secrets; of a refusal "HTTP <status>: <the server's words>"
 };
 
 // Throws InvalidArgument when a model gave another number of replies than it had requests.

@@ -21,7 +21,7 @@ from vlmprobe.models.hf import quiet
 from vlmprobe.report import paper_tables, write_paper
 from vlmprobe.run_directory import plain
 from vlmprobe.studies.plan import SCALES, TABLES, Arm, Scale, arms
-from vlmprobe.studies.reproduce import run_all
+from vlmprobe.studies.reproduce import ArmsFailed, run_all
 from vlmprobe.studies.results import outcomes_of, results
 from vlmprobe.studies.setup import FileSetup, Setup, WorldSetup, read_config
 
@@ -40,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs what is missing, then writes the report; the last line printed is the page's path."""
+    """Runs what is missing, then writes the report; the last line printed is the page's path.
+
+    Returns:
+        0; 1 when an arm failed, of which each has said why.
+    """
     setup, scale, name = settle(args)
     planned = arms(scale, tables=tuple(args.tables), world=setup.world)
     if args.dry_run:
@@ -54,7 +58,13 @@ def run(args: argparse.Namespace) -> int:
     if not args.report_only:
         with terminated():
             jobs = args.jobs if args.jobs is not None else (os.cpu_count() or 1) if setup.world else 1
-            run_all(planned, setup, scale, folder, seeds=args.seed, jobs=jobs, say=lambda line: progress(began, line))
+            try:
+                run_all(
+                    planned, setup, scale, folder, seeds=args.seed, jobs=jobs, say=lambda line: progress(began, line)
+                )
+            except ArmsFailed as error:
+                say(f"vlmprobe reproduce: {error}", to=sys.stderr)
+                return 1
     outcomes = outcomes_of(planned, folder, args.seed, setup, scale)
     found = plain(results(outcomes, setup, scale, only=sorted(set(args.tables)), seeds=args.seed, name=name))
     write_text(folder / "results.json", json.dumps(found, indent=1, allow_nan=False) + "\n")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from vlmprobe._checks import check_count, check_positive
 from vlmprobe._native import core
 from vlmprobe._visible import say
 from vlmprobe.demo.command import pick_embedder, terminated
-from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger, RecordedModel, RunRecord
 from vlmprobe.models.embedder import installed_embedder
 from vlmprobe.models.encoded_images import EncodedImages
@@ -28,8 +27,9 @@ from vlmprobe.models.hf import HFAnswerer, quiet
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Verifier
 from vlmprobe.models.roles import read_roles, roles
+from vlmprobe.models.service import StepNotMade
 from vlmprobe.questioner import Questioner
-from vlmprobe.run_directory import RunDirectory, plain, read_settings, versions
+from vlmprobe.run_directory import RunDirectory, ledger_of, plain, read_settings, versions
 from vlmprobe.trainer import Trainer, TrainerOptions
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import SHIPPED_FAULTS, ExecutingAnswerer, FaultyAnswerer, load_faults
@@ -151,42 +151,77 @@ def run(args: argparse.Namespace) -> int:
     """Trains; the last line printed is the folder (with --json it is in the object, as `run`).
 
     Returns:
-        0; 3 when a budget ended the run before its last step.
+        0; 3 when a budget ended the run before its last step, 4 when no call of a model came through.
     """
     names = {field.name for field in fields(Settings)}
     given = {name: value for name, value in vars(args).items() if name in names and value is not None}
     known = read_settings(args.run)
-    settings = settle(known, given)
+    settings = settle(known, given, begun=lambda: steps_made(args.run))
     if args.dry_run:
         say(predicted(settings, args.run))
         return 0
     quiet()
-    spent = None
+    code = 0
     with RunDirectory(args.run, quiet=args.json, resume=True) as folder, terminated():
-        if not known:
-            folder.write_settings(asdict(settings))
+        check_settings(known, folder)
         trainer = make_trainer(settings, folder)
-        folder.write_settings(asdict(settings))  # other models are the run's own from here on: the ledger took them
+        begin(trainer, settings, folder, new=not known)
         try:
             train(trainer, settings, folder, from_step=args.from_step)
-        except BudgetSpent as error:
-            spent = error
+        except StepNotMade as error:
+            code = error.exit_code
             say(f"vlmprobe train: {error}", to=sys.stderr)
         numbers = trainer.summary(trainer.tally)
     if args.json:
         say(json.dumps(plain({"run": args.run, "steps": trainer.next_step, **numbers}), indent=1, allow_nan=False))
     else:
-        rates = f"QVR {100 * numbers['qvr']:.1f} %, FDR {100 * numbers['fdr']:.1f} %"
-        say(f"{trainer.next_step} steps, {numbers['n_questions']} questions, {rates}\n{Path(args.run)}")
-    return 0 if spent is None else 3
+        rates = f", QVR {100 * numbers['qvr']:.1f} %, FDR {100 * numbers['fdr']:.1f} %" if trainer.next_step else ""
+        say(f"{trainer.next_step} steps, {numbers['n_questions']} questions{rates}\n{Path(args.run)}")
+    return code
 
 
-def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
+def steps_made(run: str) -> bool:
+    """Whether the ledger of a folder has a step."""
+    file = Path(run) / "ledger.sqlite"
+    if not file.is_file():
+        return False
+    with Ledger(file, read_only=True) as ledger:
+        return bool(ledger.recorded_steps(RUN))
+
+
+def check_settings(known: Mapping[str, Any], folder: RunDirectory) -> None:
+    """A folder without settings has nothing but what an attempt left that came to no run.
+
+    Raises:
+        ValueError: its ledger has runs.
+    """
+    if not known and (runs := folder.ledger.runs()):
+        raise ValueError(
+            f"[train] {folder.path / 'run.json'}: expected the settings of the run {runs[0].id!r} that the ledger has, "
+            "got none: put the file back to go on, or name another folder with --run"
+        )
+
+
+def settings_of(run: str) -> Settings:
+    """The settings of a run that was begun.
+
+    Raises:
+        ValueError: the folder has no run, or not its settings.
+    """
+    ledger_of(run)
+    known = read_settings(run)
+    if not known:
+        raise ValueError(f"[train] {Path(run) / 'run.json'}: expected the settings of the run, got none: put it back")
+    return settle(known, {})
+
+
+def settle(known: Mapping[str, Any], given: Mapping[str, Any], *, begun: Callable[[], bool] = lambda: True) -> Settings:
     """The settings of a run: those in its folder, else those that were given, else the defaults.
 
     Args:
         known: of an earlier call on the same folder; empty for a new run.
         given: by the user; `faults` and `models` are names of files.
+        begun: whether a step was made; until then every setting may still change.
 
     Raises:
         ValueError: a setting that is given and is not the run's.
@@ -198,7 +233,7 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
         given["models"] = read_roles(given["models"])
     if known:
         for name, value in given.items():
-            if name not in FREE and known.get(name) != value:
+            if name not in FREE and known.get(name) != value and begun():
                 raise ValueError(
                     f"[train] {name}: this run has {known.get(name)!r:.80}, got {value!r:.80}; "
                     "leave it out to go on, or name another folder with --run"
@@ -216,12 +251,12 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
 
 
 def make_trainer(settings: Settings, folder: RunDirectory) -> Trainer:
-    """The models and pictures of a run, and its head in the ledger."""
+    """The models and pictures of a run."""
     inner, verifier = judges(settings, folder.ledger)
     faults = settings.planted()
     answerer = inner if faults is None else FaultyAnswerer(inner, faults)
     embedder = pick_embedder(settings.embedder)
-    trainer = Trainer(
+    return Trainer(
         Questioner(tiny.load("questioner")),
         answerer,
         verifier,
@@ -233,10 +268,21 @@ def make_trainer(settings: Settings, folder: RunDirectory) -> Trainer:
         run=RUN,
         annotate=annotator(answerer),
     )
+
+
+def begin(trainer: Trainer, settings: Settings, folder: RunDirectory, *, new: bool) -> None:
+    """Writes settings and the run's head, now that the trainer stands: what could not be loaded locks no folder.
+
+    A new run's settings come first: where the ledger has a run, its settings are there. Those of a run that goes on
+    come last: the ledger refuses other models, and what it takes are the run's own from here on.
+    """
+    if new:
+        folder.write_settings(asdict(settings))
     roles = {name: getattr(trainer, name).identity for name in ("questioner", "answerer", "verifier", "embedder")}
     config = {name: value for name, value in asdict(settings).items() if name not in FREE}
-    folder.ledger.begin(RunRecord(id=RUN, config=config, versions=versions(), identities=roles))
-    return trainer
+    folder.ledger.begin(RunRecord(id=RUN, config=config, versions=versions(), identities=roles), replace=True)
+    if not new:
+        folder.write_settings(asdict(settings))
 
 
 def judges(settings: Settings, ledger: Ledger) -> tuple[Answerer, Verifier]:

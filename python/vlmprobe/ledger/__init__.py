@@ -1,7 +1,7 @@
 """The ledger: everything a run asked, was told and scored, in one SQLite file, for ever."""
 
 from vlmprobe.ledger.queries import Counts, EventRow, FailureRow, PhaseProgress, RunProgress, StepCounts
-from vlmprobe.ledger.recorded_model import RecordedModel, recorded
+from vlmprobe.ledger.recorded_model import RecordedModel, made_or_not, recorded
 from vlmprobe.ledger.records import (
     AnswerRecord,
     ImageRecord,
@@ -35,5 +35,6 @@ __all__ = [
     "StepCounts",
     "StepRecord",
     "VerdictRecord",
+    "made_or_not",
     "recorded",
 ]

@@ -9,8 +9,6 @@ from typing import Any
 from vlmprobe.ledger.rows import text
 from vlmprobe.models.model import ModelReply, Status, Usage
 
-FAILED = (Status.TIMEOUT, Status.TRANSPORT, Status.BUDGET)  # nothing came back, so a resumed run asks again
-
 _COLUMNS = (
     *("run_id", "phase", "step", "role", "request", "status", "text", "reasoning", "finish_reason", "error"),
     *("attempts", "prompt_tokens", "completion_tokens", "endpoint", "latency_time"),
@@ -34,14 +32,20 @@ def row(run_id: int, phase: str, step: int, role: str, key: str, reply: ModelRep
 
 
 def find(db: sqlite3.Connection, place: tuple[int, str, int, str], keys: Iterable[str]) -> dict[str, ModelReply]:
-    """Replies by key; place is run_id, phase, step and role."""
+    """Replies by key, but for those that may be had by asking again; place is run_id, phase, step and role."""
     query = f"""
       SELECT {", ".join(_COLUMNS[5:])} FROM calls
       WHERE run_id = ? AND phase = ? AND step = ? AND role = ? AND request = ?
     """
     found = {key: db.execute(query, (*place, key)).fetchone() for key in dict.fromkeys(keys)}
     replies = {key: _reply(*columns) for key, columns in found.items() if columns is not None}
-    return {key: reply for key, reply in replies.items() if reply.status not in FAILED}
+    return {key: reply for key, reply in replies.items() if reply.final}
+
+
+def forget_refused(db: sqlite3.Connection, place: tuple[int, str, int]) -> None:
+    """Removes the refused calls of a step that is not made, whatever refused them; no server charges for one."""
+    where = "run_id = ? AND phase = ? AND step = ? AND status = ?"
+    db.execute(f"DELETE FROM calls WHERE {where}", (*place, str(Status.REJECTED)))
 
 
 def _reply(

@@ -132,6 +132,9 @@ _ORDER = {  # in this order, and each by these columns
 }
 
 
+_WITHIN = "(id = ? OR substr(id, 1, length(?) + 1) = ? || '/')"  # the run, and runs within it, such as evaluations
+
+
 def runs(db: sqlite3.Connection) -> list[RunRecord]:
     """The runs, in the order they were begun."""
     found = db.execute("SELECT id, config, versions, identities FROM runs ORDER BY run_id")
@@ -152,6 +155,12 @@ def recorded_steps(db: sqlite3.Connection, run: str) -> list[tuple[str, int]]:
     """(phase, step) of the run's steps, in the order they were recorded."""
     query = "SELECT phase, step FROM steps JOIN runs USING (run_id) WHERE runs.id = ? ORDER BY step_id"
     return [(phase, step) for phase, step in db.execute(query, (run,))]
+
+
+def has_steps(db: sqlite3.Connection, run: str) -> bool:
+    """Whether a step of the run, or of one within it, is recorded."""
+    query = f"SELECT 1 FROM steps JOIN runs USING (run_id) WHERE {_WITHIN} LIMIT 1"
+    return db.execute(query, (run, run, run)).fetchone() is not None
 
 
 def progress(db: sqlite3.Connection) -> list[RunProgress]:
@@ -183,10 +192,10 @@ def events(db: sqlite3.Connection, run: str, kind: str | None) -> list[EventRow]
 
 def spent(db: sqlite3.Connection, run: str, role: str) -> Spent:
     """What a role's calls have used in a run and in the runs within it, such as its evaluations."""
-    query = """
+    query = f"""
       SELECT coalesce(sum(attempts), 0) AS calls, coalesce(sum(prompt_tokens), 0) AS prompt_tokens,
              coalesce(sum(completion_tokens), 0) AS completion_tokens
-      FROM calls JOIN runs USING (run_id) WHERE (id = ? OR substr(id, 1, length(?) + 1) = ? || '/') AND role = ?
+      FROM calls JOIN runs USING (run_id) WHERE {_WITHIN} AND role = ?
     """
     return Spent(**next(_dicts(db, query, (run, run, run, role))))
 

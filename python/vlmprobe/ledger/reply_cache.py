@@ -13,6 +13,7 @@ from typing import Any
 from vlmprobe.ledger.file import transaction
 from vlmprobe.ledger.requests import reply_once, request_key
 from vlmprobe.models.model import Arrived, Model, ModelReply, Observed, Request, Status, Usage
+from vlmprobe.models.service import endpoints_of
 
 SCHEMA = 1
 _APPLICATION_ID = 0x766C6D63  # "vlmc"
@@ -60,6 +61,11 @@ class CachedModel:
     @property
     def identity(self) -> str:
         return self._model.identity
+
+    @property
+    def endpoints(self) -> Sequence[str]:
+        """The model's, where it has some."""
+        return endpoints_of(self._model)
 
     def reply(self, requests: Sequence[Request]) -> list[ModelReply]:
         """See `vlmprobe.models.model.Model`."""

@@ -63,9 +63,10 @@ class Ledger:
 
     # Writing
 
-    def begin(self, run: RunRecord) -> None:
+    def begin(self, run: RunRecord, *, replace: bool = False) -> None:
         """Writes the run down. The same run again (a resumed one) is accepted and is no longer finished; a run with the
-        same id and another configuration, other versions or models is a ValueError."""
+        same id and another configuration, other versions or models is a ValueError. With `replace` it is so only once
+        a step of it, or of a run within it such as an evaluation, is recorded; until then it takes the new head."""
         row = (
             rows.text("run.id", run.id),
             *(rows.as_json(f"run.{name}", getattr(run, name)) for name in ("config", "versions", "identities")),
@@ -76,6 +77,10 @@ class Ledger:
             if known is None:
                 columns = "id, config, versions, identities, created_time"
                 self._db.execute(f"INSERT INTO runs ({columns}) VALUES (?, ?, ?, ?, ?)", (*row, _now()))
+                return
+            if replace and not queries.has_steps(self._db, run.id):
+                columns = "config = ?, versions = ?, identities = ?, finished_time = NULL"
+                self._db.execute(f"UPDATE runs SET {columns} WHERE id = ?", (*row[1:], run.id))
                 return
             for name, old, new in zip(("id", "config", "versions", "identities"), known, row, strict=True):
                 if old != new:
@@ -149,10 +154,17 @@ class Ledger:
             self._db.executemany(calls_table.INSERT, values)
 
     def recorded_calls(self, role: str, keys: Iterable[str]) -> dict[str, ModelReply]:
-        """The replies among them that the step that `at` named has already; failed calls are left out."""
+        """The replies among them that the step that `at` named has already; what may be had by asking again
+        (`ModelReply.final`) is left out."""
         run, phase, step = self._here()
         with self._lock:
             return calls_table.find(self._db, (self._run_id(run), phase, step, role), keys)
+
+    def forget_refused(self) -> None:
+        """Removes the refused calls of the step that `at` named, because the step is not made."""
+        run, phase, step = self._here()
+        with self._transaction():
+            calls_table.forget_refused(self._db, (self._run_id(run), phase, step))
 
     def _here(self) -> tuple[str, str, int]:
         if self._place is None:

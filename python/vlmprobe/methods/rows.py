@@ -17,9 +17,11 @@ from vlmprobe._optional import require
 from vlmprobe._visible import bare, is_blank
 from vlmprobe.asked import tagged
 from vlmprobe.data.source import ImageSource
+from vlmprobe.examine import check_budget
 from vlmprobe.methods.random_valid import RandomValid
 from vlmprobe.methods.sft import Row
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
+from vlmprobe.models.service import Call, Service
 from vlmprobe.text import parse_responses
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.verifiers import OracleVerifier
@@ -119,6 +121,7 @@ def world_rows(
 
     Raises:
         ValueError: k or per_image below 1.
+        BudgetSpent, Unserved: as `vlmprobe.examine.examine`.
     """
     check_count("world_rows", "per_image", per_image)
     answerer = answerer or FaultyAnswerer(ExecutingAnswerer(), load_faults(OTHER_FAULTS))
@@ -132,8 +135,13 @@ def world_rows(
         if ok
     ]
     replies = answerer.answer([picture for picture, _ in shown], [text for _, text in shown])
+    check_budget(answerer, replies)
+    service = Service()
+    service.check("answerer", answerer, [Call(reply.failure, reply.error) for reply in replies])
     said = zip(shown, replies, strict=True)
     answered = [(picture, text, reply.text) for (picture, text), reply in said if reply.text is not None]
     verdicts = verifier.correctness(*(list(column) for column in zip(*answered, strict=True))) if answered else []
+    check_budget(verifier, verdicts)
+    service.check("verifier", verifier, [Call(verdict.failure, verdict.reason) for verdict in verdicts])
     wrong = [row[:2] for row, verdict in zip(answered, verdicts, strict=True) if verdict.correct is False]
     return rows_of(wrong, k)

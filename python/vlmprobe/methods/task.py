@@ -87,12 +87,13 @@ def begin(task: Task, run: str, **config: Any) -> None:
     """Writes a run's head: the task, and what is said besides.
 
     Raises:
-        ValueError: the ledger has a run of this name with another head.
+        ValueError: the ledger has a run of this name with another head, and steps of it.
     """
     names = ("calls", "k", "group_size", "images_per_step", "seed")
     shared = {name: getattr(task, name) for name in names} | {"images": len(task.images)}
     roles = {name: getattr(task, name).identity for name in ("answerer", "verifier", "embedder")}
-    task.ledger.begin(RunRecord(id=run, config={**shared, **config}, versions=task.versions, identities=roles))
+    head = RunRecord(id=run, config={**shared, **config}, versions=task.versions, identities=roles)
+    task.ledger.begin(head, replace=True)
 
 
 def ask_pool(asker: Asker, task: Task, *, name: str, **config: Any) -> Asker:

@@ -175,6 +175,11 @@ class ChatClient:
         return [reply_of(row) for row in rows]
 
     @property
+    def endpoints(self) -> list[str]:
+        """URLs of the servers."""
+        return list(self._urls)
+
+    @property
     def spent(self) -> Spent:
         """What was used so far, by all batches."""
         calls, prompt_tokens, completion_tokens, cost = self._core.spent()

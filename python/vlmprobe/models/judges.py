@@ -277,5 +277,5 @@ def _replies(model: Model, requests: Sequence[Request]) -> list[ModelReply]:
 
 def _answer_of(reply: ModelReply) -> Reply:
     if reply.status != Status.OK:
-        return Reply(failure=Failure(reply.status.value))
+        return Reply(failure=Failure(reply.status.value), error=reply.error)
     return Reply.of(reply.text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -21,7 +22,7 @@ class Status(str, enum.Enum):
     OK = "ok"
     TIMEOUT = "timeout"  # no whole reply before the deadline
     TRANSPORT = "transport"  # connection, 408, 409, 429, 5xx, or a body that is no reply, after all retries
-    REJECTED = "rejected"  # 400, 401, 403, 404, 413, 422: the same request would fail again
+    REJECTED = "rejected"  # 400, 401, 402, 403, 404, 413, 422, spent credit: the same request would fail again
     REFUSAL = "refusal"  # the model declined, or a filter did
     EMPTY = "empty"  # a reply without text
     TRUNCATED = "truncated"  # the token budget ended first
@@ -106,7 +107,30 @@ class ModelReply:
     endpoint: str = ""
     """Where it came from."""
     error: str = ""
-    """What went wrong, without secrets."""
+    """What went wrong, without secrets; where a server refused, `HTTP <status>: <the server's words>`."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the same request may be held to fail again: all but an outage, a spent budget, and a refusal by HTTP
+        that is not the request's own fault but its sender's to put right (key, credit, permission, name of a model,
+        path)."""
+        if self.status is Status.REJECTED:
+            return http_status(self.error) in (*OWN_FAULT, None)
+        return self.status not in (Status.TIMEOUT, Status.TRANSPORT, Status.BUDGET)
+
+
+OWN_FAULT = (400, 413, 414, 415, 422)
+"""What HTTP answers to a request that itself is wrong; any other refusal is its sender's to put right."""
+
+
+def http_status(error: str) -> int | None:
+    """The status of a refusal; None where it was not by HTTP.
+
+    >>> http_status("HTTP 404: no such model")
+    404
+    """
+    refused = re.match(r"HTTP (\d{3})\b", error)
+    return None if refused is None else int(refused[1])
 
 
 @runtime_checkable

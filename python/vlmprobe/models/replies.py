@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vlmprobe._visible import is_blank
 from vlmprobe.text import said
@@ -15,7 +15,7 @@ class Failure(str, enum.Enum):
     TIMEOUT = "timeout"  # no reply before the deadline
     REFUSAL = "refusal"  # the model declined
     TRANSPORT = "transport"  # connection or server error; the only kind that is retried
-    REJECTED = "rejected"  # the request itself is refused, and would be again
+    REJECTED = "rejected"  # refused: the request itself, or for its sender's key, credit or name of a model
     EMPTY = "empty"  # a reply without text
     TRUNCATED = "truncated"  # the token budget ended before the verdict
     UNPARSABLE = "unparsable"  # text from which no verdict could be read
@@ -38,6 +38,8 @@ class Reply:
     """The answer as the model gave it, not empty."""
     failure: Failure | None = None
     """Why there is no answer."""
+    error: str = field(default="", compare=False, repr=False)
+    """What the server said beside the failure; no ledger keeps it with the answer."""
 
     def __post_init__(self) -> None:
         _check_failure("Reply", self.failure)

@@ -126,6 +126,18 @@ TEST_CASE("a server's complaint is found where it stands") {
   CHECK(models::complaint(std::string(1000, 'x')).size() == 300);
 }
 
+TEST_CASE("credit that is spent is told from a limit per minute by its code alone") {
+  CHECK(models::credit_is_spent(R"({"error":{"message":"m","type":"insufficient_quota","code":null}})"));
+  CHECK(models::credit_is_spent(R"({"error":{"message":"m","code":"billing_not_active"}})"));
+  const char* const words = "You exceeded your current quota, please check your plan and billing details.";
+  for (const std::string& body :
+       {std::string(R"({"error":{"message":")") + words + R"(","code":"rate_limit_exceeded"}})",
+        std::string(R"({"error":{"message":")") + words + R"(","code":429,"status":"RESOURCE_EXHAUSTED"}})",
+        std::string(R"({"error":"insufficient_quota"})"), std::string(R"({"code":"insufficient_quota"})"),
+        std::string("insufficient_quota"), std::string("[]"), std::string()})
+    CHECK(!models::credit_is_spent(body));
+}
+
 TEST_CASE("requests that the protocol has no place for are refused by name") {
   const auto said = [](const models::Request& request) { return thrown([&] { models::check_request(request, 3); }); };
   models::Request request = question("Hi");
