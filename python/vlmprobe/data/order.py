@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from vlmprobe._checks import check_count
-from vlmprobe.data.image import Image
-from vlmprobe.data.source import ImageSource
+from vlmprobe.data.image import Image, SourceGone
+from vlmprobe.data.source import ImageSource, keys_of
 
 
 def epoch_order(n: int, *, seed: int, epoch: int) -> list[int]:
@@ -39,28 +40,69 @@ def epoch_order(n: int, *, seed: int, epoch: int) -> list[int]:
     return [int(index) for index in np.argsort(np.asarray(draws), kind="stable")]
 
 
-def shuffled(images: ImageSource, per_step: int, *, seed: int) -> Callable[[int], list[Image]]:
-    """step -> its images: every epoch sees each image once, in an order of its own."""
+@dataclass(frozen=True)
+class LeftOut:
+    """An image that a step was to be about and that could not be read."""
+
+    id: int
+    """Number in its source."""
+    key: str
+    """Name in its source."""
+    reason: str
+    """Why, in words that name it."""
+
+
+class StepImages(list[Image]):
+    """The images of a step that can be read, in their order; `left_out` has the others.
+
+    Args:
+        images: of `source`.
+        indices: of the step.
+
+    Raises:
+        SourceGone: none can be read, for a cause that is none of theirs.
+    """
+
+    def __init__(self, images: ImageSource, indices: Iterable[int]):
+        super().__init__()
+        self.left_out: list[LeftOut] = []
+        self.total = len(images)
+        """Images in the source."""
+        for index in indices:
+            try:
+                self.append(images[index])
+            except SourceGone:
+                raise
+            except Exception as error:  # one bad picture never takes the run, whatever a decoder raises
+                keys = keys_of(images)
+                name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+                key = str(index) if keys is None else keys[index]
+                self.left_out.append(LeftOut(index, key, f"{name}{error}"))
+
+
+def shuffled(images: ImageSource, per_step: int, *, seed: int) -> Callable[[int], StepImages]:
+    """step -> its images that can be read: every epoch sees each image once, in an order of its own."""
     check_count("shuffled", "per_step", per_step)
     if not len(images):
         raise ValueError("[shuffled] images: expected at least one, got none")
 
-    def of(step: int) -> list[Image]:
+    def of(step: int) -> StepImages:
         epoch, order = -1, []
-        chosen: list[Image] = []
+        chosen: list[int] = []
         for at in range(step * per_step, (step + 1) * per_step):
             if at // len(images) != epoch:
                 epoch = at // len(images)
                 order = epoch_order(len(images), seed=seed, epoch=epoch)
-            chosen.append(images[order[at % len(images)]])
-        return chosen
+            chosen.append(order[at % len(images)])
+        return StepImages(images, chosen)
 
     return of
 
 
-def in_order(images: ImageSource, per_step: int) -> Callable[[int], list[Image]]:
-    """step -> its images, in the source's own order, from the start again after the last."""
+def in_order(images: ImageSource, per_step: int) -> Callable[[int], StepImages]:
+    """step -> its images that can be read, in the source's own order, from the start again after the last."""
     check_count("in_order", "per_step", per_step)
     if not len(images):
         raise ValueError("[in_order] images: expected at least one, got none")
-    return lambda step: [images[at % len(images)] for at in range(step * per_step, (step + 1) * per_step)]
+    total = len(images)
+    return lambda step: StepImages(images, [at % total for at in range(step * per_step, (step + 1) * per_step)])
