@@ -20,17 +20,22 @@ from vlmprobe.data.source import ImageSource, Recalled, keys_of
 from vlmprobe.ledger import Ledger, StepRecord
 from vlmprobe.models.protocols import Picture
 
-LEFT_OUT = "left_out"
+LEFT_OUT, PICTURES = "left_out", "pictures"
 SHOWN = 3  # pictures that an error names
 
 
-def recalled(images: ImageSource, ledger: Ledger | None, run: str) -> ImageSource:
+def recalled(images: ImageSource, ledger: Ledger | None, run: str, *, kind: str = PICTURES) -> ImageSource:
     """The source under the numbers that the run recorded; as it is where it recorded none.
+
+    Args:
+        images: of the run.
+        ledger, run: where the keys are.
+        kind: of the event that holds them.
 
     Raises:
         ValueError: these are other pictures.
     """
-    known = [] if ledger is None else ledger.events(run, kind="pictures")
+    known = [] if ledger is None else ledger.events(run, kind=kind)
     return numbered(images, json.loads(known[0].text)) if known else images
 
 
@@ -39,12 +44,12 @@ def numbered(images: ImageSource, keys: Sequence[str]) -> ImageSource:
     return images if list(keys_of(images) or ()) == list(keys) else Recalled(images, keys)
 
 
-def of_run(images: ImageSource, ledger: Ledger | None, run: str) -> ImageSource:
+def of_run(images: ImageSource, ledger: Ledger | None, run: str, *, kind: str = PICTURES) -> ImageSource:
     """`recalled`; where the run has recorded no keys, those of the source are recorded. The run must have begun."""
     keys = keys_of(images)
-    if ledger is not None and keys is not None and not ledger.events(run, kind="pictures"):
-        ledger.event(run, kind="pictures", text=json.dumps(list(keys)))
-    return recalled(images, ledger, run)
+    if ledger is not None and keys is not None and not ledger.events(run, kind=kind):
+        ledger.event(run, kind=kind, text=json.dumps(list(keys)))
+    return recalled(images, ledger, run, kind=kind)
 
 
 def images_of_step(
@@ -77,7 +82,7 @@ def images_of_step(
         if kept or not (images or lacking):
             break
         if isinstance(images, StepImages) and len(unread.keys() | before) >= images.total:
-            raise UnreadableImage(f"[{phase}] images: none of {images.total} can be read: {_some(unread.values())}")
+            raise UnreadableImage(f"[{phase}] images: none of {images.total} can be read: {reasons(unread.values())}")
     if known is not None:
         _check(known, [one for one in unread.values() if one.id not in before])
         return kept, len(before)
@@ -92,6 +97,12 @@ def left_out(ledger: Ledger, run: str, phase: str, step: int) -> list[LeftOut]:
     return [LeftOut(each["image"], each["key"], each["reason"]) for each in here]
 
 
+def reasons(unread: Collection[LeftOut]) -> str:
+    """Why, of the first few."""
+    shown = [one.reason for one in itertools.islice(unread, SHOWN)]
+    return "; ".join([*shown, *([f"and {len(unread) - SHOWN} more"] if len(unread) > SHOWN else [])])
+
+
 def _recorded(ledger: Ledger | None, known: StepRecord) -> set[int]:
     """Numbers of the images that the recorded step left out."""
     count = int(known.numbers.get(LEFT_OUT) or 0)
@@ -104,20 +115,15 @@ def _check(known: StepRecord, gone: Sequence[LeftOut]) -> None:
     if gone:
         raise UnreadableImage(
             f"[replay] step {known.step} of run {known.run!r} was about pictures that cannot be read now: "
-            f"{_some(gone)}. Put them back, or name another run"
+            f"{reasons(gone)}. Put them back, or name another run"
         )
 
 
 def _say(ledger: Ledger | None, run: str, phase: str, step: int, unread: Collection[LeftOut]) -> None:
     if ledger is None:
         if unread:
-            warnings.warn(f"[{phase}] step {step}: {len(unread)} pictures left out: {_some(unread)}", stacklevel=4)
+            warnings.warn(f"[{phase}] step {step}: {len(unread)} pictures left out: {reasons(unread)}", stacklevel=4)
         return
     for one in unread:
         text = {"phase": phase, "step": step, "image": one.id, "key": one.key, "reason": one.reason}
         ledger.event(run, kind="picture", text=json.dumps(text))
-
-
-def _some(unread: Collection[LeftOut]) -> str:
-    shown = [one.reason for one in itertools.islice(unread, SHOWN)]
-    return "; ".join([*shown, *([f"and {len(unread) - SHOWN} more"] if len(unread) > SHOWN else [])])

@@ -60,6 +60,7 @@ class StepImages(list[Image]):
         indices: of the step.
 
     Raises:
+        IndexError: an index outside the source.
         SourceGone: none can be read, for a cause that is none of theirs.
     """
 
@@ -69,6 +70,8 @@ class StepImages(list[Image]):
         self.total = len(images)
         """Images in the source."""
         for index in indices:
+            if not 0 <= index < self.total:
+                raise IndexError(f"[StepImages] index must be in [0, {self.total}), got {index}")
             try:
                 self.append(images[index])
             except SourceGone:
