@@ -73,7 +73,9 @@ class StepImages(list[Image]):
             if not 0 <= index < self.total:
                 raise IndexError(f"[StepImages] index must be in [0, {self.total}), got {index}")
             try:
-                self.append(images[index])
+                image = images[index]
+                image.sha256  # noqa: B018  # pixels that are read when asked for are read now
+                self.append(image)
             except SourceGone:
                 raise
             except Exception as error:  # one bad picture never takes the run, whatever a decoder raises
