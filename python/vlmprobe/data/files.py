@@ -87,6 +87,8 @@ def read_picture(file: Path, *, formats: Sequence[str] = FORMATS, max_pixels: in
                 raise ValueError(f"expected 1 to {max_pixels} pixels, got {width} x {height}")
             deep = _has_deep_colours(opened)
             opened.load()
+            if opened.format in ("JPEG", "MPO") and _ends_in_zeros(file):
+                raise ValueError("its end was never written: it is zeros")
             if deep and _brightest(opened) < 16:
                 raise ValueError("its colours of 16 bits are all below 4096 of 65535 and would be shown black")
             turn = _TURNS.get(_orientation(opened))
@@ -114,6 +116,15 @@ def _opened(file: Path, formats: tuple[str, ...]) -> PILImage.Image:
         return PILImage.open(file, formats=formats)
     except UnidentifiedImageError:
         raise ValueError(f"it is none of {', '.join(formats)}") from None
+
+
+def _ends_in_zeros(file: Path) -> bool:
+    """Whether a JPEG's place on the disk was kept but not filled, as after a download that broke; libjpeg shows grey."""
+    with file.open("rb") as opened:
+        opened.seek(-min(64, file.stat().st_size), os.SEEK_END)
+        if opened.read().strip(b"\0"):
+            return False
+    return not file.read_bytes().rstrip(b"\0").endswith(b"\xff\xd9")
 
 
 def _has_deep_colours(opened: Any) -> bool:
