@@ -78,16 +78,16 @@ def images_of_step(
         images = images_of(later)
         lacking = images.left_out if isinstance(images, StepImages) else []
         unread |= {one.id: one for one in lacking}
+        if known is not None:
+            _check(known, [one for one in lacking if one.id not in before])
         kept = [image for image in images if image.id not in before]
         if kept or not (images or lacking):
             break
         if isinstance(images, StepImages) and len(unread.keys() | before) >= images.total:
             raise UnreadableImage(f"[{phase}] images: none of {images.total} can be read: {reasons(unread.values())}")
-    if known is not None:
-        _check(known, [one for one in unread.values() if one.id not in before])
-        return kept, len(before)
-    _say(ledger, run, phase, step, unread.values())
-    return kept, len(unread)
+    if known is None:
+        _say(ledger, run, phase, step, unread.values())
+    return kept, len(unread if known is None else before)
 
 
 def left_out(ledger: Ledger, run: str, phase: str, step: int) -> list[LeftOut]:

@@ -104,7 +104,7 @@ class RunDirectory:
     def say_left_out(self, run: str, phase: str, step: int, count: int) -> None:
         """A line for each picture that a step could not read."""
         for one in left_out(self.ledger, run, phase, step)[-count:] if count else ():
-            self.say(f"step {step + 1}: left out {one.key}: {one.reason}")
+            self.say(f"step {step + 1}: left out: {one.reason}")
 
     def _print(self, line: str) -> None:
         print(f"[{time.monotonic() - self._began:5.0f} s] {line}", file=sys.stderr, flush=True)

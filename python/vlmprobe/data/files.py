@@ -119,7 +119,7 @@ def _opened(file: Path, formats: tuple[str, ...]) -> PILImage.Image:
 
 
 def _ends_in_zeros(file: Path) -> bool:
-    """Whether a JPEG's place on the disk was kept but not filled, as after a download that broke; libjpeg shows grey."""
+    """Whether a JPEG's place on the disk was kept but not filled, as after a broken download: libjpeg shows grey."""
     with file.open("rb") as opened:
         opened.seek(-min(64, file.stat().st_size), os.SEEK_END)
         if opened.read().strip(b"\0"):

@@ -79,10 +79,14 @@ class StepImages(list[Image]):
             except SourceGone:
                 raise
             except Exception as error:  # one bad picture never takes the run, whatever a decoder raises
-                keys = keys_of(images)
-                name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-                key = str(index) if keys is None else keys[index]
-                self.left_out.append(LeftOut(index, key, f"{name}{error}"))
+                self.left_out.append(_left_out(images, index, error))
+
+
+def _left_out(images: ImageSource, index: int, error: Exception) -> LeftOut:
+    keys = keys_of(images)
+    key = f"image {index}" if keys is None else keys[index]
+    said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return LeftOut(index, key, said if key in said else f"{key}: {said}")
 
 
 def shuffled(images: ImageSource, per_step: int, *, seed: int) -> Callable[[int], StepImages]:
