@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import struct
@@ -194,6 +195,17 @@ def test_a_file_that_goes_is_named_and_a_folder_that_goes_is_no_pictures_fault(t
         images[1]
     (tmp_path / "photos").rename(tmp_path / "unplugged")
     with pytest.raises(SourceGone, match=r"photos' is not there any more"):
+        images[0]
+
+
+def test_a_machine_without_file_handles_is_no_pictures_fault(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    (tmp_path / "a.png").write_bytes(encoded(kind="PNG"))
+    images = FolderImages(tmp_path)
+    monkeypatch.setattr(PILImage, "open", fail)
+    with pytest.raises(SourceGone, match=r"^\[FolderImages\] a\.png: cannot be read now \(.*Too many open files"):
         images[0]
 
 

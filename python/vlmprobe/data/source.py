@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from vlmprobe._checks import check_count
 from vlmprobe.data.files import EXTENSIONS, FORMATS, MAX_PIXELS, picture_files, read_picture
 from vlmprobe.data.image import Image, SourceGone, UnreadableImage
 
+_OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOTCONN, errno.ESTALE}
 _REFUSED = ("EPS", "WMF")  # they start another program, or the system's drawing
 
 
@@ -54,7 +56,7 @@ class FolderImages:
         ValueError: no such folder, or one below it that cannot be listed; no image in it; a format that Pillow does not
             have or that starts another program; max_pixels below 1.
         UnreadableImage: when an image is asked for: a file that cannot be read (names it).
-        SourceGone: when an image is asked for and the folder is not there any more.
+        SourceGone: when an image is asked for and the folder is not there any more, or the machine has no handle left.
 
     Example:
         >>> images = FolderImages("photos", extensions=(".png",))  # doctest: +SKIP
@@ -108,6 +110,8 @@ class FolderImages:
         except Exception as error:  # decoders raise whatever they meet
             if not self._root.is_dir():
                 raise SourceGone(f"[FolderImages] path: {str(self._root)!r} is not there any more") from None
+            if getattr(error, "errno", None) in _OF_THE_MACHINE:
+                raise SourceGone(f"[FolderImages] {key}: cannot be read now ({error})") from error
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise UnreadableImage(f"[FolderImages] {key}: cannot be read as an image ({reason:.200})") from error
 
