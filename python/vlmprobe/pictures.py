@@ -12,7 +12,8 @@ from __future__ import annotations
 import itertools
 import json
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from vlmprobe.data.image import UnreadableImage
 from vlmprobe.data.order import LeftOut, StepImages
@@ -50,6 +51,24 @@ def of_run(images: ImageSource, ledger: Ledger | None, run: str, *, kind: str = 
     if ledger is not None and keys is not None and not ledger.events(run, kind=kind):
         ledger.event(run, kind=kind, text=json.dumps(list(keys)))
     return recalled(images, ledger, run, kind=kind)
+
+
+def keys_to_keep(images: ImageSource) -> dict[str, list[str]]:
+    """What a checkpoint's state holds for `of_checkpoint`; nothing where the source knows no keys."""
+    keys = keys_of(images)
+    return {} if keys is None else {"keys": list(keys)}
+
+
+def of_checkpoint(images: ImageSource, state: Mapping[str, Any], *, where: str) -> ImageSource:
+    """The source under the numbers of a checkpoint's state; as it is where that has no keys.
+
+    Raises:
+        ValueError: keys that are no names; these are other pictures.
+    """
+    keys = state.get("keys", [])
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ValueError(f"[Trainer.load] {where}: keys: expected names of pictures, got {keys!r:.60}")
+    return numbered(images, keys) if keys else images
 
 
 def images_of_step(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,7 +18,7 @@ from vlmprobe._checks import check_count, check_positive
 from vlmprobe.asked import affordable
 from vlmprobe.canaries import Canaried, CanaryWatch
 from vlmprobe.data.order import StepImages, in_order, shuffled
-from vlmprobe.data.source import ImageSource, keys_of
+from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import Tally, probe, summarise
 from vlmprobe.examine import Examined, examine
 from vlmprobe.ledger import Ledger, RunRecord, StepRecord, recorded
@@ -27,7 +26,7 @@ from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.judges import check_other_model
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
 from vlmprobe.overlap import Overlap
-from vlmprobe.pictures import images_of_step, numbered, of_run, recalled
+from vlmprobe.pictures import images_of_step, keys_to_keep, of_checkpoint, of_run, recalled
 from vlmprobe.questioner import Questioner
 from vlmprobe.replay import annotator_of, examined_again
 from vlmprobe.reward import paper as equation_5
@@ -342,13 +341,12 @@ class Trainer:
             OSError: it could not be written; earlier checkpoints are as they were.
         """
         scheduler = {} if self.scheduler is None else {"scheduler": checkpoint.packed(self.scheduler.state_dict())}
-        keys = {} if (known := keys_of(self.images)) is None else {"keys": list(known)}
         return checkpoint.save(
             directory,
             questioner=self.questioner,
             optimizer=self.optimizer,
             memory=self.memory,
-            state={"step": self.next_step, **self._place(), **keys, **scheduler},
+            state={"step": self.next_step, **self._place(), **keys_to_keep(self.images), **scheduler},
         )
 
     def load(self, directory: str | Path, *, step: int | None = None, missing_ok: bool = False) -> bool:
@@ -375,7 +373,7 @@ class Trainer:
             return False
         folder = checkpoint.find(directory, step=step)
         state = checkpoint.verify(folder)
-        images = self._numbered(folder, state)
+        images = of_checkpoint(self.images, state, where=str(folder))
         for name, value in {**self._place(), "images": len(images)}.items():
             if state[name] != value:
                 raise ValueError(f"[Trainer.load] {folder}: {name}: expected {value}, got {state[name]}")
@@ -392,13 +390,6 @@ class Trainer:
         self.memory, self.tally, self.next_step, self.images = memory, earlier, state["step"], images
         self.watch.resume()
         return True
-
-    def _numbered(self, folder: Path, state: dict[str, Any]) -> ImageSource:
-        """The images under the numbers of a checkpoint, which has no keys where its source had none."""
-        keys = state.get("keys", [])
-        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            raise ValueError(f"[Trainer.load] {folder}: keys: expected names of pictures, got {keys!r:.60}")
-        return numbered(self.images, keys) if keys else self.images
 
     def _place(self) -> dict[str, int]:
         """With the step, the place in the images and in the random numbers."""

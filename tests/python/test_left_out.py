@@ -22,7 +22,7 @@ from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.models.judges import ModelAnswerer, ModelVerifier
 from vlmprobe.models.model import ModelReply, Status
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
-from vlmprobe.pictures import of_run
+from vlmprobe.pictures import of_checkpoint, of_run
 from vlmprobe.questioner import Questioner
 from vlmprobe.run_directory import RunDirectory
 from vlmprobe.studies.plan import SCALES
@@ -193,6 +193,13 @@ def test_other_pictures_are_refused(tmp_path):
     PILImage.new("RGB", (32, 32)).save(other / "another.jpg")
     with pytest.raises(ValueError, match=r"expected those of the run, such as '0\.jpg', got another\.jpg"):
         run(tmp_path / "run", other)
+
+
+@pytest.mark.parametrize("keys", ["a.jpg", [1], {"a.jpg": 0}])
+def test_keys_of_a_checkpoint_that_are_no_names_are_refused(tmp_path, keys):
+    images = FolderImages(photos(tmp_path / "photos", 1))
+    with pytest.raises(ValueError, match=r"^\[Trainer\.load\] step-1: keys: expected names of pictures, got"):
+        of_checkpoint(images, {"keys": keys}, where="step-1")
 
 
 def test_without_a_ledger_what_is_left_out_is_a_warning(tmp_path):
