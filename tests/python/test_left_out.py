@@ -113,9 +113,6 @@ def end(folder: Path):
     return whole_state(folder / "checkpoints" / f"step-{STEPS:08d}"), dump(folder / "ledger.sqlite")
 
 
-# A training run
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run with a picture that is cut short, which nothing stopped."""
@@ -377,9 +374,6 @@ def test_a_reproductions_pictures_are_those_that_it_began_with(tmp_path):
         (tmp_path / "pictures.json").write_text(text)
         with pytest.raises(ValueError, match=r"^\[reproduce\] .*pictures\.json: cannot be read"):
             FileSetup(scale=scale, content=content, embedding="hashed").begun(tmp_path)
-
-
-# Rows
 
 
 class Says:
