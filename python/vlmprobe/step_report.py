@@ -38,6 +38,8 @@ class StepReport:
     grad_norm: float
     tokens: int
     """Completion tokens."""
+    left_out: int = 0
+    """Pictures that could not be read."""
     posed: int = 0
     """Slots with a question; the others hold none."""
     asked: int = 0
@@ -63,7 +65,13 @@ def numbers_of(loss: grpo.Loss, grad_norm: float) -> dict[str, float]:
 
 
 def step_report(
-    step: int, rollouts: Rollouts, examined: Examined, rewards: reward.Rewards, numbers: Mapping[str, Any]
+    step: int,
+    rollouts: Rollouts,
+    examined: Examined,
+    rewards: reward.Rewards,
+    numbers: Mapping[str, Any],
+    *,
+    left_out: int = 0,
 ) -> StepReport:
     """The step's numbers."""
     valid = examined.valid == 1
@@ -80,6 +88,7 @@ def step_report(
         posed=sum(verdict is not None for verdict in examined.verdicts),
         asked=examined.calls,
         failures=examined.failures,
+        left_out=left_out,
         **numbers,
     )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vlmprobe._pixels import rgb
 from vlmprobe.models import shared_prefix
 from vlmprobe.models.prompts import Prompts, replace_features
 from vlmprobe.models.protocols import Picture
@@ -106,7 +107,7 @@ class VisionLanguageModel:
             raise ValueError(f"[prompts] texts: expected {len(images)}, one for each image, got {len(texts)}")
         inputs = self.processor(
             text=[self._chat(text) + start for text, start in zip(texts, begun or [""] * len(texts), strict=True)],
-            images=[image.pixels for image in images],
+            images=[rgb(image.pixels) for image in images],
             padding=True,
             padding_side="left",
             return_tensors="pt",
