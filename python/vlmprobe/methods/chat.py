@@ -10,7 +10,7 @@ from vlmprobe._checks import check_count
 from vlmprobe.asked import Completions
 from vlmprobe.examine import BudgetSpent
 from vlmprobe.models.encoded_images import EncodedImages
-from vlmprobe.models.model import Message, Model, ModelReply, Request, Sampling, Status
+from vlmprobe.models.model import Message, Model, ModelReply, Request, Sampling, Status, replies_of
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Picture
 
@@ -85,7 +85,7 @@ def completions(
         )
         for place, turn in enumerate(turn for turn in turns for _ in range(group_size))
     ]
-    replies = model.reply(requests)
+    replies = replies_of(model, requests)
     _check(model, replies)
     said = [reply.text if reply.status is Status.OK else None for reply in replies]
     return [
