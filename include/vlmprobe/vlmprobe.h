@@ -51,6 +51,7 @@
 #include "vlmprobe/text/prefix.h"
 #include "vlmprobe/text/responses.h"
 #include "vlmprobe/text/safetensors.h"
+#include "vlmprobe/text/thinking.h"
 #include "vlmprobe/text/utf8.h"
 #include "vlmprobe/text/verdict.h"
 #include "vlmprobe/world/faults.h"

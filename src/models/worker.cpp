@@ -301,6 +301,7 @@ void ChatClient::Worker::over(const Attempt& attempt, Reply reply, Served served
 void ChatClient::Worker::release(const Attempt& attempt, Served served, const Usage& usage) {
   const std::lock_guard lock(mutex_);
   const Charge charge = budget_.release(attempt.held, served, usage);
+  short_ = false;
   Charge& charged = attempt.job->charged;
   charged.calls += charge.calls;
   charged.prompt_tokens += charge.prompt_tokens, charged.completion_tokens += charge.completion_tokens;

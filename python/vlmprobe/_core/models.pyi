@@ -102,7 +102,10 @@ class ChatClient(Model):
                 int,
             ]
         ],
-        arrived: Callable[[Sequence[tuple[int, tuple[str, str, str, str, int, int, float, int, str, str, tuple[int, int, int]]]]], None]
+        arrived: Callable[
+            [Sequence[tuple[int, tuple[str, str, str, str, int, int, float, int, str, str, tuple[int, int, int]]]]],
+            None,
+        ]
         | None = None,
     ) -> list[tuple[str, str, str, str, int, int, float, int, str, str, tuple[int, int, int]]]: ...
     def spent(self) -> tuple[int, int, int, float]: ...

@@ -34,10 +34,10 @@ CREATE TABLE IF NOT EXISTS replies (
 class CachedModel:
     """A model that is asked only what the cache does not know.
 
-    Only whole replies are kept: status `ok`, and a finish reason that says so (`vlmprobe/models/finish.h`) or none at all,
-    from models that have no word for it. What was truncated, refused, empty or failed is asked again in another run, and
-    so is a row that an earlier version kept under a finish reason that is no answer's. A reply from the cache has `attempts` 0. Equal requests of a batch are asked once. Several processes may share the
-    file.
+    Only whole replies are kept: status `ok`, and a finish reason that says so (`vlmprobe/models/finish.h`) or none at
+    all, from models that have no word for it. What was truncated, refused, empty or failed is asked again in another
+    run, and so is half a reply that an earlier version kept. A reply from the cache has `attempts` 0. Equal requests of
+    a batch are asked once. Several processes may share the file.
 
     Args:
         model: any model.
