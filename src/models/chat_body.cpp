@@ -67,7 +67,7 @@ bool says(const Json& object, const char* name) {
 }
 
 bool is_blank(std::string_view text) {
-  return text::trimmed(text).empty();
+  return text::clean(text, 1).empty();
 }
 
 std::string shortened(const std::string& text) {

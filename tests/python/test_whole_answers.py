@@ -178,7 +178,7 @@ def test_a_status_that_is_none_is_refused_by_name(status):
 
 def test_a_status_may_be_given_by_its_name_and_a_blank_text_is_no_answer():
     assert ModelReply(status="ok", text="two").status is Status.OK
-    for blank in ("", "  ", "\n\u3000"):
+    for blank in ("", "  ", "\n\u3000", "\u200b\u2060", "\u00ad \ufeff"):
         assert ModelReply(status=Status.OK, text=blank).status is Status.EMPTY
         (answer,) = ModelAnswerer(Odd(ModelReply(status=Status.OK, text=blank))).answer([RED], ["How many?"])
         assert answer.failure is Failure.EMPTY

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -58,6 +59,7 @@ class Message:
     """Shown before the text."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "images", tuple(self.images))
         for image in self.images:
             if not isinstance(image, EncodedImage):
                 raise ValueError(f"[Message] images: expected each an EncodedImage, got {type(image).__name__}")
@@ -139,11 +141,16 @@ class ModelReply:
             raise ValueError(f"[ModelReply] status: expected {', '.join(Status)}, got {self.status!r:.60}")
         if not isinstance(self.text, str):
             raise ValueError(f"[ModelReply] text: expected a text, got {self.text!r:.60}")
-        blank = self.status == Status.OK and not self.text.strip()
+        blank = self.status == Status.OK and _is_blank(self.text)
         object.__setattr__(self, "status", Status.EMPTY if blank else Status(self.status))
         if self.charged is None:
             tokens = {"prompt_tokens": self.usage.prompt_tokens, "completion_tokens": self.usage.completion_tokens}
             object.__setattr__(self, "charged", Charge(calls=self.attempts, **tokens))
+
+
+def _is_blank(text: str) -> bool:
+    """Nothing but white space and format characters, which nobody sees."""
+    return all(c.isspace() or unicodedata.category(c) == "Cf" for c in text)
 
 
 @runtime_checkable

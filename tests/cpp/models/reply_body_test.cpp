@@ -101,7 +101,8 @@ TEST_CASE("only parts of text are text") {
   CHECK(thinking.reasoning == "I count.");
   CHECK(status(content(R"([{"type":"thinking","thinking":"I count."}])")) == Status::empty);
   for (const char* other : {"3", "true", R"({"text":"two"})"}) CHECK(status(content(other)) == Status::transport);
-  for (const char* nothing : {"null", "[]", "\"\""}) CHECK(status(content(nothing)) == Status::empty);
+  for (const char* nothing : {"null", "[]", "\"\"", "\" \\n\"", "\"\\u3000\""})
+    CHECK(status(content(nothing)) == Status::empty);
 }
 
 TEST_CASE("a message that is not the assistant's words alone is no answer") {
