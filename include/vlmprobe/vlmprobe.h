@@ -4,6 +4,7 @@
 
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/random.h"
+#include "vlmprobe/core/sha256.h"
 #include "vlmprobe/core/shape.h"
 #include "vlmprobe/core/tables.h"
 #include "vlmprobe/core/text_column.h"
@@ -35,6 +36,7 @@
 #include "vlmprobe/metrics/entropy.h"
 #include "vlmprobe/metrics/rates.h"
 #include "vlmprobe/models/chat_client.h"
+#include "vlmprobe/models/finish.h"
 #include "vlmprobe/models/model.h"
 #include "vlmprobe/models/scripted_model.h"
 #include "vlmprobe/reward/expression.h"

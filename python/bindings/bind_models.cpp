@@ -3,6 +3,7 @@
 
 #include "bindings.h"
 #include "vlmprobe/models/chat_client.h"
+#include "vlmprobe/models/finish.h"
 #include "vlmprobe/models/scripted_model.h"
 
 namespace vlmprobe::python {
@@ -16,8 +17,9 @@ using Image = std::shared_ptr<EncodedImage>;
 using MessageRow = std::tuple<std::string, std::string, std::vector<Image>>;
 using RequestRow = std::tuple<std::vector<MessageRow>, double, double, std::int64_t, std::optional<std::int64_t>,
                               std::string, std::string, std::int64_t>;
+using ChargeRow = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
 using ReplyRow = std::tuple<std::string, std::string, std::string, std::string, std::int64_t, std::int64_t, double,
-                            std::int64_t, std::string, std::string>;
+                            std::int64_t, std::string, std::string, ChargeRow>;
 
 Request request_of(const RequestRow& row) {
   const auto& [messages, temperature, top_p, max_tokens, seed, schema, id, vote] = row;
@@ -46,9 +48,18 @@ RequestRow row_of(const Request& request) {
 }
 
 ReplyRow row_of(const Reply& reply) {
-  return {
-      std::string(name(reply.status)), reply.text,      reply.reasoning, reply.finish_reason, reply.usage.prompt_tokens,
-      reply.usage.completion_tokens,   reply.latency_s, reply.attempts,  reply.endpoint,      reply.error};
+  const Charge& charged = reply.charged;
+  return {std::string(name(reply.status)),
+          reply.text,
+          reply.reasoning,
+          reply.finish_reason,
+          reply.usage.prompt_tokens,
+          reply.usage.completion_tokens,
+          reply.latency_s,
+          reply.attempts,
+          reply.endpoint,
+          reply.error,
+          {charged.calls, charged.prompt_tokens, charged.completion_tokens}};
 }
 
 std::vector<ReplyRow> rows_of(const std::vector<Reply>& replies) {
@@ -58,8 +69,10 @@ std::vector<ReplyRow> rows_of(const std::vector<Reply>& replies) {
 }
 
 Reply reply_of(const ReplyRow& row) {
-  const auto& [status, text, reasoning, finish_reason, prompt, completion, latency, attempts, endpoint, error] = row;
-  return {status_of(status), text, reasoning, finish_reason, {prompt, completion}, latency, attempts, endpoint, error};
+  const auto& [status, text, reasoning, finish, prompt, completion, latency, attempts, endpoint, error, charge] = row;
+  const auto& [calls, prompt_charged, completion_charged] = charge;
+  return {status_of(status), text,     reasoning, finish, {prompt, completion},
+          latency,           attempts, endpoint,  error,  {calls, prompt_charged, completion_charged}};
 }
 
 // A Python function as a model: any C++ code can ask it, and what it raises comes out with its traceback.
@@ -109,13 +122,14 @@ void bind_models(py::module_& parent) {
   py::module_ module = parent.def_submodule("models");
 
   py::class_<EncodedImage, Image>(module, "EncodedImage")
-      .def(py::init([](const std::string& data, const std::string& media_type, const std::string& sha256) {
-             return std::make_shared<EncodedImage>(EncodedImage{data, media_type, sha256});
-           }),
-           py::arg("data"), py::arg("media_type"), py::arg("sha256"))
+      .def(py::init<std::string, std::string>(), py::arg("data"), py::arg("media_type"))
       .def_property_readonly("data", [](const EncodedImage& image) { return py::bytes(image.data); })
       .def_readonly("media_type", &EncodedImage::media_type)
       .def_readonly("sha256", &EncodedImage::sha256);
+
+  module.def(
+      "is_whole", [](const std::string& finish_reason) { return finish_of(finish_reason) == Finish::whole; },
+      py::arg("finish_reason"));
 
   py::class_<Model, std::shared_ptr<Model>>(module, "Model")
       .def_property_readonly("identity", &Model::identity)

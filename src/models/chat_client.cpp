@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "chat_body.h"
+#include "extra.h"
 #include "vlmprobe/core/error.h"
 #include "worker.h"
 
@@ -44,7 +45,7 @@ void check(const std::vector<Endpoint>& endpoints, const ChatOptions& options) {
   at_least("prompt_price", options.prompt_price, 0), at_least("completion_price", options.completion_price, 0);
   expect(options.max_cost == 0 || options.prompt_price + options.completion_price > 0, kOp,
          "max_cost: expected prices with it, got none");
-  check_extra(options.extra);
+  check_extra(options);
 }
 
 }  // namespace

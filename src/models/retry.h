@@ -9,10 +9,20 @@ namespace vlmprobe::models {
 
 enum class Outcome : std::uint8_t { reply, again, throttled, rejected };
 
+// A reply comes with 200 or 201. The other 2xx hold none yet (202), none at all (204) or a part of one (206), 499 is a
+// gateway's word for a broken connection, and what is no status of HTTP is no server's: all of them are outages.
 inline Outcome outcome_of(long http) {
-  if (http >= 200 && http < 300) return Outcome::reply;
+  if (http == 200 || http == 201) return Outcome::reply;
   if (http == 429) return Outcome::throttled;
-  return http == 408 || http == 409 || http == 425 || http >= 500 ? Outcome::again : Outcome::rejected;
+  const bool passes = http == 408 || http == 409 || http == 425 || http == 499;
+  return http < 300 || http >= 500 || passes ? Outcome::again : Outcome::rejected;
+}
+
+// Whether tokens may have been spent behind a failure: unless the server says itself that it made nothing.
+inline bool may_have_worked(long http) {
+  for (const long idle : {408L, 409L, 425L, 500L, 501L, 503L, 529L})
+    if (http == idle) return false;
+  return true;
 }
 
 // Seconds before attempt number `attempts` + 1: doubles from `first` up to 30, and differs by a quarter either way

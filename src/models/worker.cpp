@@ -25,6 +25,7 @@ bool has_chat_client() {
 
 ChatClient::Worker::Worker(std::vector<Endpoint> endpoints, ChatOptions options)
     : options_(std::move(options)),
+      lengths_(lengths_of(options_.extra)),
       transfers_(options_.proxy, options_.max_limit * static_cast<std::int64_t>(endpoints.size())),
       images_(options_.max_image_bytes),
       budget_(options_) {
@@ -144,7 +145,7 @@ void ChatClient::Worker::take_incoming() {
 double ChatClient::Worker::next_due() const {
   double room = kForever;
   for (const Server& server : servers_)
-    if (server.in_flight < server.limit.limit()) room = std::min(room, server.paused_until);
+    if (!short_ && server.in_flight < server.limit.limit()) room = std::min(room, server.paused_until);
   double due = fresh_.empty() ? kForever : std::min(room, fresh_.front()->expires);
   for (const JobPtr& job : delayed_) due = std::min({due, job->expires, std::max(job->not_before, room)});
   return due;
@@ -203,13 +204,15 @@ void ChatClient::Worker::start_what_fits() {
 // False when there is no room for it now: no server takes more, or what is in flight may spend the budget.
 bool ChatClient::Worker::start_or_drop(const JobPtr& job) {
   Server* const server = best_server();
+  short_ = false;
   if (server == nullptr) return false;
   bool allowed = false, hopeless = false;
   {
     const std::lock_guard lock(mutex_);
-    allowed = budget_.allows(budget_.needed(job->request));
+    allowed = budget_.allows(budget_.needed(job->request, lengths_.of(job->request.sampling.max_tokens)));
     hopeless = !allowed && budget_.idle();
   }
+  short_ = !allowed && !hopeless;
   if (allowed) {
     start(job, *server);
   } else if (hopeless) {
@@ -233,7 +236,7 @@ void ChatClient::Worker::start(JobPtr job, Server& server) {
   Budget::Held held;
   {
     const std::lock_guard lock(mutex_);
-    held = budget_.needed(request);
+    held = budget_.needed(request, lengths_.of(request.sampling.max_tokens));
     budget_.hold(held);
   }
   ++server.in_flight;
@@ -264,36 +267,45 @@ void ChatClient::Worker::finished(const Attempt& attempt, Posted& posted) {
     const double pause = std::min(posted.retry_after, options_.deadline_s);
     if (server.limit.throttled(time, pause)) event(server, "throttled", answer);
     server.paused_until = std::max(server.paused_until, time + pause);
-    return again(attempt, {answer, Status::timeout, posted.retry_after, /*counts=*/false, /*charged=*/false});
+    return again(attempt, {answer, Status::timeout, posted.retry_after, /*counts=*/false, Served::no});
   }
   if (posted.end == End::unreachable)
-    return again(attempt, {posted.error, Status::transport, 0, /*counts=*/false, /*charged=*/false});
+    return again(attempt, {posted.error, Status::transport, 0, /*counts=*/false, Served::no});
   if (posted.end != End::answered)
     return again(attempt, {posted.error, posted.end == End::timed_out ? Status::timeout : Status::transport});
-  if (outcome_of(http) == Outcome::again) return again(attempt, {answer, Status::transport, posted.retry_after});
+  if (outcome_of(http) == Outcome::again)
+    return again(attempt, {answer, Status::transport, posted.retry_after, /*counts=*/true,
+                           may_have_worked(http) ? Served::worked : Served::failed});
 
   Reply reply = read_reply(posted.body);
   if (spent || outcome_of(http) == Outcome::rejected) {
     reply = {};
     reply.status = Status::rejected;
     reply.error = answer + ": " + complaint(posted.body);
-    return over(attempt, std::move(reply), false);
+    return over(attempt, std::move(reply), Served::no);
   }
-  if (reply.status == Status::transport) return again(attempt, {reply.error});
+  if (reply.status == Status::transport)
+    return again(attempt, {reply.error, Status::transport, 0, /*counts=*/true, Served::worked, reply.usage});
   if (server.limit.succeeded(time)) event(server, "grew", "");
-  over(attempt, std::move(reply), true);
+  over(attempt, std::move(reply), Served::worked);
 }
 
 // The job has its reply.
-void ChatClient::Worker::over(const Attempt& attempt, Reply reply, bool charged) {
-  {
-    const std::lock_guard lock(mutex_);
-    budget_.release(attempt.held, charged, reply.usage);
-  }
+void ChatClient::Worker::over(const Attempt& attempt, Reply reply, Served served) {
+  release(attempt, served, reply.usage);
   reply.latency_s = now() - attempt.began;
   reply.attempts = attempt.job->attempts;
   reply.endpoint = attempt.server->endpoint.url;
   deliver(attempt.job, std::move(reply));
+}
+
+void ChatClient::Worker::release(const Attempt& attempt, Served served, const Usage& usage) {
+  const std::lock_guard lock(mutex_);
+  const Charge charge = budget_.release(attempt.held, served, usage);
+  short_ = false;
+  Charge& charged = attempt.job->charged;
+  charged.calls += charge.calls;
+  charged.prompt_tokens += charge.prompt_tokens, charged.completion_tokens += charge.completion_tokens;
 }
 
 // The job gets another attempt after a pause, or, when it had them all, a failure.
@@ -303,13 +315,10 @@ void ChatClient::Worker::again(const Attempt& attempt, const Setback& setback) {
   if (!setback.counts) --job.attempts;
   if (job.attempts >= options_.max_attempts) {
     Reply reply;
-    reply.status = setback.status, reply.error = job.last_error;
-    return over(attempt, std::move(reply), setback.charged);
+    reply.status = setback.status, reply.error = job.last_error, reply.usage = setback.usage;
+    return over(attempt, std::move(reply), setback.served);
   }
-  {
-    const std::lock_guard lock(mutex_);
-    budget_.release(attempt.held, setback.charged, {});
-  }
+  release(attempt, setback.served, setback.usage);
   job.not_before = now() + std::max(setback.pause, pause_after(++job.pauses, options_.first_pause_s, job.number));
   delayed_.push_back(attempt.job);
 }
@@ -317,8 +326,10 @@ void ChatClient::Worker::again(const Attempt& attempt, const Setback& setback) {
 void ChatClient::Worker::deliver(const JobPtr& job, Reply reply) {
   reply.error = redacted(std::move(reply.error));
   const std::lock_guard lock(mutex_);
+  reply.charged = job->charged;
   for (const auto& [batch, place] : job->askers) {
     batch->replies[place] = reply;
+    reply.charged = {};  // once, whoever else asked for the same
     batch->arrived.push_back(place);
     --batch->left;
   }

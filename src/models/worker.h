@@ -17,6 +17,7 @@
 
 #include "budget.h"
 #include "concurrency.h"
+#include "extra.h"
 #include "image_texts.h"
 #include "transfers.h"
 #include "vlmprobe/models/chat_client.h"
@@ -43,6 +44,7 @@ struct Job {
   double expires = 0;         // from the first attempt on
   double not_before = 0;      // of the next attempt
   std::string last_error = {};
+  Charge charged = {};  // for all attempts so far
   bool started = false;
   Status ends_as = Status::timeout;  // where the deadline comes now
 };
@@ -72,7 +74,8 @@ struct Setback {
   Status status = Status::transport;  // if it was the last
   double pause = 0;                   // that the server asks for
   bool counts = true;                 // against max_attempts
-  bool charged = true;                // the server may have worked on it
+  Served served = Served::worked;
+  Usage usage = {};  // as far as the server says
 };
 
 class ChatClient::Worker {
@@ -96,7 +99,8 @@ class ChatClient::Worker {
   Server* best_server();
   void start(JobPtr job, Server& server);
   void finished(const Attempt& attempt, Posted& posted);
-  void over(const Attempt& attempt, Reply reply, bool charged);
+  void over(const Attempt& attempt, Reply reply, Served served);
+  void release(const Attempt& attempt, Served served, const Usage& usage);
   void again(const Attempt& attempt, const Setback& setback);
   void deliver(const JobPtr& job, Reply reply);
   bool ends(const JobPtr& job);
@@ -107,6 +111,7 @@ class ChatClient::Worker {
   double next_due() const;
 
   const ChatOptions options_;
+  const Lengths lengths_;
   std::list<Server> servers_;
   Transfers transfers_;
   ImageTexts images_;
@@ -123,6 +128,7 @@ class ChatClient::Worker {
   // Of the worker's thread alone.
   std::deque<JobPtr> fresh_;                             // not attempted yet, in the order in which they came
   std::list<JobPtr> delayed_;                            // between two attempts
+  bool short_ = false;                                   // what is in flight may spend the budget
   std::unordered_map<std::uint64_t, Attempt> attempts_;  // by the transfer's number
 
   std::atomic<bool> stop_ = false;

@@ -6,17 +6,26 @@
 //   routing      among the endpoints of one model: healthy ones first, then the least loaded for its limit
 //   concurrency  a limit per endpoint: starts at `first_limit`, doubles while every request of a window succeeds, times
 //                0.8 once per episode of 429; 5xx and broken connections stop growth for a while
-//   attempts     connection errors, 408, 409, 425, 429, 5xx, cut, oversized or unreadable bodies are tried again after
-//                a pause that doubles (Retry-After is honoured); 429 and a server that cannot be reached cost no
-//                attempt, only time; 400, 401, 403, 404, 413, 422 are not tried again, nor is 429 without credit
+//   answers      only what is known to be one: 200 or 201, no error inside or beside the choices, a finish reason that
+//                finish.h calls whole, a message of the assistant of text alone, thinking that has its end
+//   attempts     connection errors, 408, 409, 425, 429, 499, 5xx, cut, oversized or unreadable bodies, errors inside a
+//                body and endings that finish.h calls broken are tried again after a pause that doubles (Retry-After is
+//                honoured); 429 and a server that cannot be reached cost no attempt, only time; 3xx and the other 4xx
+//                are not tried again, nor is 429 without credit
 //   deadlines    per attempt, and per request from its first attempt on; at the end the status is `timeout`
 //   identical    requests that are equal in everything but `id` are sent once while one of them is in flight
 //   images       are encoded as base64 once each, and held up to `max_image_bytes`
-//   budgets      hard: what would exceed one is not sent. Calls count attempts that a server may have charged for;
-//                tokens and cost count usage, with the request's own max_tokens held back while it is in flight
+//   budgets      hard: what might exceed one is not sent. Calls count attempts that a server may have charged for.
+//                Tokens and cost count usage. What an attempt may use is held back while it is in flight: its prompt's
+//                bytes, 1000 for each image and 64 for a template, and all that its body allows, which is the greatest
+//                length in it, `extra` included, times its completions. Without a count, or with one that cannot be,
+//                what was held is charged; so it is for an attempt that had no reply but may have been worked on (a
+//                time-out, a cut body, 502, 504, unknown statuses), while 4xx, 500, 501, 503 and 529 cost no tokens.
+//                The first attempt goes alone where tokens are counted, and what a server uses beyond a guess is held
+//                for the next: a budget is exceeded only by what a server uses for the first time beyond its limits
 //
 // Keys: sent to their endpoint only (no redirect is followed) and cut out of every error. The thinking is split from
-// the answer: `reasoning` or `reasoning_content` of the message, or what stands before the last `</think>`.
+// the answer: `reasoning` or `reasoning_content` of the message, its parts of that type, or what text/thinking.h finds.
 // Throws InvalidArgument for options and requests outside what is said here; InvalidState in a build without libcurl.
 #pragma once
 
@@ -53,11 +62,13 @@ struct ChatOptions {
   double max_cost = 0;                            // in the prices' unit; 0: none
   double prompt_price = 0, completion_price = 0;  // per million tokens
   bool schema = true;                             // send the requests' schemas as response_format
-  std::string extra = {};                         // a JSON object merged into each body
-  std::string proxy = {};                         // empty: none, whatever the environment says
+  // A JSON object merged into each body: neither messages, model nor stream; with a budget of tokens or cost, a length
+  // where it takes the request's own away.
+  std::string extra = {};
+  std::string proxy = {};  // empty: none, whatever the environment says
 };
 
-struct Spent {
+struct Spent {  // what budgets were charged
   std::int64_t calls = 0, prompt_tokens = 0, completion_tokens = 0;
   double cost = 0;
 };

@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from . import _Object
 
 class EncodedImage(_Object):
-    def __init__(self, data: str | bytes, media_type: str, sha256: str) -> None: ...
+    def __init__(self, data: str | bytes, media_type: str) -> None: ...
     @property
     def data(self) -> bytes: ...
     @property
     def media_type(self) -> str: ...
     @property
     def sha256(self) -> str: ...
+
+def is_whole(finish_reason: str) -> bool: ...
 
 class Model(_Object):
     @property
@@ -30,7 +32,7 @@ class Model(_Object):
                 int,
             ]
         ],
-    ) -> list[tuple[str, str, str, str, int, int, float, int, str, str]]: ...
+    ) -> list[tuple[str, str, str, str, int, int, float, int, str, str, tuple[int, int, int]]]: ...
 
 class PythonModel(Model):
     def __init__(
@@ -51,7 +53,7 @@ class PythonModel(Model):
                     ]
                 ]
             ],
-            list[tuple[str, str, str, str, int, int, float, int, str, str]],
+            list[tuple[str, str, str, str, int, int, float, int, str, str, tuple[int, int, int]]],
         ],
     ) -> None: ...
 
@@ -100,8 +102,11 @@ class ChatClient(Model):
                 int,
             ]
         ],
-        arrived: Callable[[Sequence[tuple[int, tuple[str, str, str, str, int, int, float, int, str, str]]]], None]
+        arrived: Callable[
+            [Sequence[tuple[int, tuple[str, str, str, str, int, int, float, int, str, str, tuple[int, int, int]]]]],
+            None,
+        ]
         | None = None,
-    ) -> list[tuple[str, str, str, str, int, int, float, int, str, str]]: ...
+    ) -> list[tuple[str, str, str, str, int, int, float, int, str, str, tuple[int, int, int]]]: ...
     def spent(self) -> tuple[int, int, int, float]: ...
     def take_events(self) -> list[tuple[float, str, str, int, int, str]]: ...

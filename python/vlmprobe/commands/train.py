@@ -316,13 +316,15 @@ def predicted(settings: Settings, run: str) -> Forecast:
     if left < 1:
         raise ValueError(f"[train] steps: expected more than the {max(made)} that are made, got {settings.steps}")
     parts = {"answerer": ("answer",), "verifier": ("validity", "correctness")}
+    judge = known["verifier"].judge if "verifier" in known else {}
     return forecast(
         {part: role.cost() for name, role in known.items() for part in parts[name]},
         steps=left,
         images_per_step=settings.images_per_step,
         group_size=settings.group_size,
         k=settings.k,
-        confirm=known["verifier"].judge.get("confirm", 0) if "verifier" in known else 0,
+        votes=judge.get("votes", 1),
+        confirm=judge.get("confirm", 0),
     )
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import astuple
 from typing import Any
 
 from vlmprobe.ledger.rows import text
-from vlmprobe.models.model import ModelReply, Status, Usage
+from vlmprobe.models.model import Charge, ModelReply, Status, Usage
+
+# Something came back. What failed otherwise, or has a status that this version does not know, a resumed run asks again.
+HEARD = (Status.OK, Status.REJECTED, Status.REFUSAL, Status.EMPTY, Status.TRUNCATED)
 
 _COLUMNS = (
     *("run_id", "phase", "step", "role", "request", "status", "text", "reasoning", "finish_reason", "error"),
     *("attempts", "prompt_tokens", "completion_tokens", "endpoint", "latency_time"),
+    *("charged_calls", "charged_prompt_tokens", "charged_completion_tokens"),
 )
-_ADDED = ("attempts", "prompt_tokens", "completion_tokens")  # a call that is made again has cost twice
+_ADDED = ("attempts", "prompt_tokens", "completion_tokens", *_COLUMNS[-3:])  # a call that is made again has cost twice
 INSERT = f"""
   INSERT INTO calls ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
   ON CONFLICT (run_id, phase, step, role, request) DO UPDATE SET
@@ -28,6 +33,7 @@ def row(run_id: int, phase: str, step: int, role: str, key: str, reply: ModelRep
     return (
         *(run_id, phase, step, role, key, str(reply.status), *words),
         *(reply.attempts, usage.prompt_tokens, usage.completion_tokens, reply.endpoint, reply.latency_s),
+        *astuple(reply.charged or Charge()),
     )
 
 
@@ -38,7 +44,8 @@ def find(db: sqlite3.Connection, place: tuple[int, str, int, str], keys: Iterabl
       WHERE run_id = ? AND phase = ? AND step = ? AND role = ? AND request = ?
     """
     found = {key: db.execute(query, (*place, key)).fetchone() for key in dict.fromkeys(keys)}
-    replies = {key: _reply(*columns) for key, columns in found.items() if columns is not None}
+    heard = {key: columns for key, columns in found.items() if columns is not None and columns[0] in HEARD}
+    replies = {key: _reply(*columns) for key, columns in heard.items()}
     return {key: reply for key, reply in replies.items() if reply.final}
 
 
@@ -50,7 +57,7 @@ def forget_refused(db: sqlite3.Connection, place: tuple[int, str, int]) -> None:
 
 def _reply(
     status: str, said: str, reasoning: str, finish: str, error: str, attempts: int, prompt: int, completion: int,
-    endpoint: str, latency: float,
+    endpoint: str, latency: float, *charged: int,
 ) -> ModelReply:  # fmt: skip
     return ModelReply(
         status=Status(status),
@@ -62,4 +69,5 @@ def _reply(
         attempts=attempts,
         endpoint=endpoint,
         error=error,
+        charged=Charge(**dict(zip(("calls", "prompt_tokens", "completion_tokens"), charged, strict=True))),
     )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-SCHEMA = 4
+SCHEMA = 5
 _APPLICATION_ID = 0x766C6D70  # "vlmp", so that another program's database is not taken for a ledger
 
 

@@ -192,10 +192,10 @@ def events(db: sqlite3.Connection, run: str, kind: str | None) -> list[EventRow]
 
 
 def spent(db: sqlite3.Connection, run: str, role: str) -> Spent:
-    """What a role's calls have used in a run and in the runs within it, such as its evaluations."""
+    """What a role's budgets were charged in a run and in the runs within it, such as its evaluations."""
     query = f"""
-      SELECT coalesce(sum(attempts), 0) AS calls, coalesce(sum(prompt_tokens), 0) AS prompt_tokens,
-             coalesce(sum(completion_tokens), 0) AS completion_tokens
+      SELECT coalesce(sum(charged_calls), 0) AS calls, coalesce(sum(charged_prompt_tokens), 0) AS prompt_tokens,
+             coalesce(sum(charged_completion_tokens), 0) AS completion_tokens
       FROM calls JOIN runs USING (run_id) WHERE {_WITHIN} AND role = ?
     """
     return Spent(**next(_dicts(db, query, (run, run, run, role))))

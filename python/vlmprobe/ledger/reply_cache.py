@@ -10,9 +10,10 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from vlmprobe._native import core
 from vlmprobe.ledger.file import transaction
 from vlmprobe.ledger.requests import reply_once, request_key
-from vlmprobe.models.model import Arrived, Model, ModelReply, Observed, Request, Status, Usage
+from vlmprobe.models.model import Arrived, Charge, Model, ModelReply, Observed, Request, Status, Usage
 from vlmprobe.models.service import endpoints_of
 
 SCHEMA = 1
@@ -34,9 +35,10 @@ CREATE TABLE IF NOT EXISTS replies (
 class CachedModel:
     """A model that is asked only what the cache does not know.
 
-    Only replies with status `ok` are kept: what was truncated, refused, empty or failed is asked again in another run.
-    A reply from the cache has `attempts` 0. Equal requests of a batch are asked once. Several processes may share the
-    file.
+    Only whole replies are kept: status `ok`, and a finish reason that says so (`vlmprobe/models/finish.h`) or none at
+    all, from models that have no word for it. What was truncated, refused, empty or failed is asked again in another
+    run, and so is half a reply that an earlier version kept. A reply from the cache has `attempts` 0. Equal requests of
+    a batch are asked once. Several processes may share the file.
 
     Args:
         model: any model.
@@ -76,7 +78,7 @@ class CachedModel:
         asked = {request_key(self.identity, request): request for request in requests}
 
         def keep(new: dict[str, ModelReply]) -> None:
-            self._keep({k: r for k, r in new.items() if r.status is Status.OK and self._usable(asked[k], r)})
+            self._keep({k: r for k, r in new.items() if _whole(r) and self._usable(asked[k], r)})
 
         return reply_once(self._model, requests, find=self._find, keep=keep, arrived=arrived)
 
@@ -104,7 +106,8 @@ class CachedModel:
         """
         with self._lock:
             found = {key: self._db.execute(query, (key,)).fetchone() for key in keys}
-        return {key: _reply(*row) for key, row in found.items() if row is not None}
+        replies = {key: _reply(*row) for key, row in found.items() if row is not None}
+        return {key: reply for key, reply in replies.items() if _whole(reply)}
 
     def _keep(self, replies: dict[str, ModelReply]) -> None:
         rows = [
@@ -113,7 +116,7 @@ class CachedModel:
         ]
         try:
             with self._lock, transaction(self._db):
-                self._db.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+                self._db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         except (sqlite3.OperationalError, UnicodeEncodeError) as error:  # the replies themselves are not lost
             warnings.warn(f"[CachedModel] {self.path}: {len(rows)} replies were not kept ({error})", stacklevel=4)
 
@@ -154,6 +157,11 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def _whole(reply: ModelReply) -> bool:
+    said = reply.finish_reason
+    return reply.status is Status.OK and (not said or core.models.is_whole(said))
+
+
 def _reply(text: str, reasoning: str, finish: str, prompt: int, completion: int, endpoint: str) -> ModelReply:
     return ModelReply(
         status=Status.OK,
@@ -163,4 +171,5 @@ def _reply(text: str, reasoning: str, finish: str, prompt: int, completion: int,
         usage=Usage(prompt_tokens=prompt, completion_tokens=completion),
         attempts=0,
         endpoint=endpoint,
+        charged=Charge(),
     )

@@ -220,7 +220,8 @@ class Ledger:
         return queries.events(self._db, run, kind)
 
     def spent(self, run: str, role: str) -> Spent:
-        """What the calls of a role have used in a run and its evaluations, failed attempts included; without a cost."""
+        """What the budgets of a role were charged in a run and its evaluations, failed attempts included; without a
+        cost. A client's own `spent`, so that a resumed run has the budget left that one without a stop would have."""
         return queries.spent(self._db, run, role)
 
     def counts(self, phase: str | None = None, *, run: str | None = None) -> queries.Counts:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from vlmprobe._checks import check_count
 from vlmprobe.asked import Completions
 from vlmprobe.models.encoded_images import EncodedImages
-from vlmprobe.models.model import Message, Model, ModelReply, Request, Sampling, Status
+from vlmprobe.models.model import Message, Model, ModelReply, Request, Sampling, Status, replies_of
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.service import BudgetSpent, Unserved, located, one_line
@@ -85,7 +85,7 @@ def completions(
         )
         for place, turn in enumerate(turn for turn in turns for _ in range(group_size))
     ]
-    replies = model.reply(requests)
+    replies = replies_of(model, requests)
     _check(model, replies)
     said = [reply.text if reply.status is Status.OK else None for reply in replies]
     return [

@@ -31,8 +31,9 @@ class Asking:
     def hear(self, reply: ModelReply, keys: Sequence[str], *, again: int, more_tokens: int) -> None:
         """Takes a reply; afterwards `open` says whether `request` is to be asked."""
         vote, whole = vote_of(reply, keys)
-        if not self.vote.truths or self.vote.failure is not None or vote.failure is None:
-            self.vote = vote  # an outage does not undo what was said before it
+        unsaid = not self.vote.truths or self.vote.failure is not None
+        if unsaid or vote.failure in (None, Failure.BUDGET):
+            self.vote = vote  # an outage does not undo what was said before it; a larger budget asks on
         sampling = self.request.sampling
         if vote.failure in (Failure.EMPTY, Failure.TRUNCATED) and not self.enlarged:
             self.enlarged = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,11 +58,12 @@ class Prices:
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What a client used so far."""
+    """What a client's budgets were charged so far."""
 
     calls: int
     """Attempts that a server may have charged for."""
     prompt_tokens: int
+    """As the server counts them, or as they were held back where it does not say; the completion's too."""
     completion_tokens: int
     cost: float = 0.0
     """In the prices' unit; 0 without prices."""
@@ -94,10 +96,12 @@ class ChatClient:
         max_attempts: of a request; 429 and a server that cannot be reached cost none.
         first_limit, max_limit: requests in flight per endpoint, at first and at most.
         max_response_bytes: a longer body is a failed attempt.
-        max_calls, max_tokens, max_cost: hard budgets; None: none. What would exceed one comes back as `budget`.
+        max_calls, max_tokens, max_cost: hard budgets; None: none. What might exceed one comes back as `budget`; what a
+            server does not count is charged as it was held back.
         prices: for `max_cost` and `spent`.
         schema: whether to send the requests' schemas as response_format.
-        extra: more fields of each request's body, for one server's options.
+        extra: more fields of each request's body, for one server's options. Lengths and `n` among them count in the
+            budgets in the place of the requests' own.
         proxy: URL of a proxy; the environment's is not used.
 
     Raises:
@@ -144,13 +148,13 @@ class ChatClient:
             first_limit=first_limit,
             max_limit=max_limit,
             max_response_bytes=max_response_bytes,
-            max_calls=int(_budget("max_calls", max_calls)),
-            max_tokens=int(_budget("max_tokens", max_tokens)),
+            max_calls=_whole_budget("max_calls", max_calls),
+            max_tokens=_whole_budget("max_tokens", max_tokens),
             max_cost=_budget("max_cost", max_cost),
             prompt_price=prices.prompt if prices else 0.0,
             completion_price=prices.completion if prices else 0.0,
             schema=schema,
-            extra=json.dumps(dict(extra)) if extra else "",
+            extra=_as_json(extra) if extra else "",
             proxy=proxy,
         )
         self._urls = [server.url for server in servers]
@@ -222,6 +226,20 @@ def _budget(name: str, value: float | None) -> float:
     """0 stands for no budget in the core."""
     if value is None:
         return 0
-    if not value > 0:
-        raise ValueError(f"[ChatClient] {name}: expected more than 0, or None, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise ValueError(f"[ChatClient] {name}: expected more than 0, or None, got {value!r:.60}")
     return value
+
+
+def _whole_budget(name: str, value: float | None) -> int:
+    found = _budget(name, value)
+    if found != int(found):
+        raise ValueError(f"[ChatClient] {name}: expected a whole number, or None, got {value!r:.60}")
+    return int(found)
+
+
+def _as_json(extra: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(extra), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"[ChatClient] extra: expected an object of plain JSON values ({error})") from None

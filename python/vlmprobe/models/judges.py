@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from vlmprobe._checks import check_count, check_rows
 from vlmprobe.models.asking import Asking, schema_of
 from vlmprobe.models.encoded_images import EncodedImages
-from vlmprobe.models.model import EncodedImage, Message, Model, ModelReply, Request, Sampling, Status
+from vlmprobe.models.model import EncodedImage, Message, Model, ModelReply, Request, Sampling, Status, replies_of
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
@@ -92,7 +92,7 @@ class ModelAnswerer:
             )
             for i, image in shown.items()
         ]
-        replies = dict(zip(shown, _replies(self.model, requests), strict=True))
+        replies = dict(zip(shown, replies_of(self.model, requests), strict=True))
         unread = Reply(failure=Failure.REJECTED)
         return [_answer_of(replies[i]) if i in replies else unread for i in range(len(images))]
 
@@ -219,7 +219,7 @@ class ModelVerifier:
         """Asks until nothing is left that may be asked again."""
         waiting = list(tries)
         while waiting:
-            replies = _replies(self.model, [each.request for each in waiting])
+            replies = replies_of(self.model, [each.request for each in waiting])
             for each, reply in zip(waiting, replies, strict=True):
                 each.hear(reply, keys, again=self._again, more_tokens=self._more_tokens)
             waiting = [each for each in waiting if each.open]
@@ -286,12 +286,6 @@ def _fields(vote: Vote) -> dict[str, Any]:
 
 def _turn(text: str, image: EncodedImage) -> Message:
     return Message(role="user", text=text, images=[image])
-
-
-def _replies(model: Model, requests: Sequence[Request]) -> list[ModelReply]:
-    replies = model.reply(requests) if requests else []
-    check_rows("Model.reply", model.identity, len(requests), replies)
-    return list(replies)
 
 
 def _answer_of(reply: ModelReply) -> Reply:
