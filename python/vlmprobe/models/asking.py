@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from vlmprobe.models.model import ModelReply, Request, Status
 from vlmprobe.models.replies import Failure
 from vlmprobe.models.votes import Vote
-from vlmprobe.verdict import Cause, Reading, read_verdict
+from vlmprobe.verdict import Asked, Cause, Reading, read_verdict
 
 RETRY = 1000  # a vote's second request has the vote's number and this, its third twice this
 
@@ -30,7 +30,7 @@ class Asking:
 
     def hear(self, reply: ModelReply, keys: Sequence[str], *, again: int, more_tokens: int) -> None:
         """Takes a reply; afterwards `open` says whether `request` is to be asked."""
-        vote, whole = vote_of(reply, keys)
+        vote, whole = vote_of(reply, keys, Asked.OBJECT if self.request.schema else Asked.TAGS)
         if not self.vote.truths or self.vote.failure is not None or vote.failure is None:
             self.vote = vote  # an outage does not undo what was said before it
         sampling = self.request.sampling
@@ -47,12 +47,12 @@ class Asking:
         self.request = dataclasses.replace(self.request, sampling=sampling, vote=self.request.vote + RETRY)
 
 
-def vote_of(reply: ModelReply, keys: Sequence[str]) -> tuple[Vote, bool]:
-    """What a verifier's reply says, and whether it says something about every key."""
+def vote_of(reply: ModelReply, keys: Sequence[str], asked: Asked) -> tuple[Vote, bool]:
+    """What a verifier's reply says where it was asked to, and whether it says something about every key."""
     unknown: dict[str, bool | None] = dict.fromkeys(keys)
     if reply.status != Status.OK:
         return Vote(truths=unknown, reason=reply.error, failure=Failure(reply.status.value)), False
-    verdict = read_verdict(reply.text, keys)
+    verdict = read_verdict(reply.text, keys, asked=asked)
     if verdict.reading != Reading.OK:
         return Vote(truths=unknown, reason=verdict.reason, failure=Failure(verdict.reading.value)), False
     causes = [f"{key}: {cause}" for key, cause in verdict.causes.items() if cause != Cause.NONE]
