@@ -192,7 +192,7 @@ class ModelVerifier:
             _turn(self._prompts.render("validity", question=question), self._images(image))
             for image, question in zip(images, questions, strict=True)
         ]
-        votes = self._poll(turns, "validity", CRITERIA, Quota(votes=self._votes))
+        votes = self._poll(turns, questions, "validity", CRITERIA, Quota(votes=self._votes))
         return [Criteria(**_fields(vote)) for vote in votes]
 
     def correctness(
@@ -205,12 +205,16 @@ class ModelVerifier:
             _turn(self._prompts.render("correctness", question=question, answer=answer), self._images(image))
             for image, question, answer in zip(images, questions, answers, strict=True)
         ]
-        votes = self._poll(turns, "correctness", CORRECTNESS, Quota(votes=self._votes, confirm=self._confirm))
+        quoted = [f"{question}\n{answer}" for question, answer in zip(questions, answers, strict=True)]
+        votes = self._poll(turns, quoted, "correctness", CORRECTNESS, Quota(votes=self._votes, confirm=self._confirm))
         return [Judgement(**_fields(vote)) for vote in votes]
 
-    def _poll(self, turns: Sequence[Message], role: str, keys: Sequence[str], quota: Quota) -> list[Vote]:
+    def _poll(
+        self, turns: Sequence[Message], quoted: Sequence[str], role: str, keys: Sequence[str], quota: Quota
+    ) -> list[Vote]:
         def ask(places: list[int], number: int) -> list[Vote]:
-            tries = [Asking(request=self._request(turns[i], f"{role}-{i}", keys, number)) for i in places]
+            requests = {i: self._request(turns[i], f"{role}-{i}", keys, number) for i in places}
+            tries = [Asking(request=request, quoted=quoted[i]) for i, request in requests.items()]
             return self._readable(tries, keys)
 
         return poll(ask, len(turns), quota)
