@@ -56,6 +56,7 @@
 #include "vlmprobe/text/verdict.h"
 #include "vlmprobe/text/verdict_lines.h"
 #include "vlmprobe/text/wrapping.h"
+#include "vlmprobe/world/answer.h"
 #include "vlmprobe/world/faults.h"
 #include "vlmprobe/world/grammar.h"
 #include "vlmprobe/world/judge.h"
