@@ -97,7 +97,7 @@ class NoisyVerifier:
 
     def _judgement(self, image: Picture, question: str, answer: str) -> Judgement:
         truth, valid = _judged(image, question, answer)
-        draw = self._draw(image, f"{question}\n{answer}")
+        draw = self._draw(image, f"{question}\n{_well_formed(answer)}")
         if not valid:  # but let through: a judge would still say something
             return Judgement(correct=draw < 0.5, reason="judged without a right answer")
         if truth.correct is None:
@@ -116,9 +116,14 @@ def _judged(image: Picture, question: str, answer: str) -> tuple[Judgement, bool
     judged = core.world.judge(scene_of(image), question)
     if not judged.valid:
         return Judgement(reason=judged.reason), False
-    correct = _tri(core.world.same_answer(answer.encode("utf-8", "replace"), judged.answer))
+    correct = _tri(core.world.same_answer(_well_formed(answer), judged.answer))
     found = "" if correct is not None else ", the answer says no single one"
     return Judgement(correct=correct, reason=f"the right answer is {judged.answer}{found}"), True
+
+
+def _well_formed(text: str) -> str:
+    """Without lone surrogates, which have no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _tri(value: int) -> bool | None:
