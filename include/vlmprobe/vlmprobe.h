@@ -47,6 +47,8 @@
 #include "vlmprobe/text/findings.h"
 #include "vlmprobe/text/flat_object.h"
 #include "vlmprobe/text/invisible.h"
+#include "vlmprobe/text/letter_tables.h"
+#include "vlmprobe/text/letters.h"
 #include "vlmprobe/text/loose_object.h"
 #include "vlmprobe/text/prefix.h"
 #include "vlmprobe/text/responses.h"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from vlmprobe import __version__
 from vlmprobe._optional import installed
+from vlmprobe._visible import say
 
 # name -> (module, one line of help)
 COMMANDS = {
@@ -48,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):  # the reader left: `vlmprobe doctor | head -1`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        print(f"vlmprobe {args.command}: {error}", file=sys.stderr)
+        say(f"vlmprobe {args.command}: {error}", to=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"vlmprobe {args.command}: interrupted", file=sys.stderr)
+        say(f"vlmprobe {args.command}: interrupted", to=sys.stderr)
         return 130
 
 

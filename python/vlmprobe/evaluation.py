@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from vlmprobe import metrics
+from vlmprobe._visible import bare
 from vlmprobe.asked import Asker, affordable
 from vlmprobe.examine import examine
 from vlmprobe.ledger import Ledger, recorded
@@ -140,7 +141,7 @@ def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
         "vendi_n": len(spaced),
         "prefix_entropy": metrics.prefix_entropy(texts),
         "prefix_entropy_normalized": metrics.prefix_entropy_normalized(texts),
-        "distinct_failure_texts": len({question.text for _, question in tally.failures()}),
+        "distinct_failure_texts": len({bare(question.text) for _, question in tally.failures()}),
         "duplicates": metrics.duplicates(texts),
         "answerer_calls": tally.calls,
     }

@@ -16,6 +16,7 @@ from typing import Any
 
 from vlmprobe._checks import check_count
 from vlmprobe._files import write_text
+from vlmprobe._visible import say
 from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger
 from vlmprobe.step_report import StepReport
@@ -100,7 +101,7 @@ class RunDirectory:
             )
 
     def _print(self, line: str) -> None:
-        print(f"[{time.monotonic() - self._began:5.0f} s] {line}", file=sys.stderr, flush=True)
+        say(f"[{time.monotonic() - self._began:5.0f} s] {line}", to=sys.stderr, flush=True)
 
     def train(self, trainer: Trainer, steps: int, *, checkpoint_every: int = 10) -> None:
         """Makes the steps that are missing up to `steps`, with a checkpoint every so many and one at the end.

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "sign_flip.h"
 
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/random.h"
@@ -104,16 +108,68 @@ double two_sided(const std::vector<double>& sorted) {
   return std::min(1.0, 2 * (tail + 1) / (static_cast<double>(sorted.size()) + 1));
 }
 
-Difference difference(const ClusterSums& a, const ClusterSums& b, double bound, const Settings& settings) {
+// t^2/(n + t^2): Wilson's upper bound of a rate that was 0 in n rows of `clusters` images.
+double unseen(double n, std::size_t clusters, double confidence) {
+  const double t = t_quantile((1 + confidence) / 2, static_cast<double>(clusters) - 1);
+  return t * t / (n + t * t);
+}
+
+// How much a ratio may be off where its images do not differ at all: by one in as many images as could have been unlike
+// the others unseen, as long as it is of whole numbers; else nobody knows.
+double reach_of_equals(std::initializer_list<ClusterSums> sums, std::size_t clusters, double confidence) {
+  for (const ClusterSums& each : sums)
+    for (const double sum : each.successes)
+      if (sum != std::round(sum)) return kInfinity;
+  return unseen(static_cast<double>(clusters), clusters, confidence);
+}
+
+bool all_equal(std::span<const double> influences) {
+  double most = 0;
+  for (const double each : influences) most = std::max(most, std::abs(each));
+  return most < 1e-12;
+}
+
+// (s_c - r n_c) / n
+std::vector<double> influences(const ClusterSums& sums) {
+  Sum all;
+  for (std::size_t c = 0; c < sums.totals.size(); ++c) all.add(sums, c);
+  std::vector<double> of(sums.totals.size());
+  for (std::size_t c = 0; c < of.size(); ++c) of[c] = (sums.successes[c] - all.ratio() * sums.totals[c]) / all.totals;
+  return of;
+}
+
+// How far two rates' difference may be off at least, below and above: as if each rate were at its bound, or, where it
+// is not, as little as that (Newcombe's square and add). No spread that was seen among few rows makes it less.
+std::pair<double, double> least_reach(const ClusterSums& a, const ClusterSums& b, double confidence) {
+  Sum sum_a, sum_b;
+  for (std::size_t c = 0; c < a.totals.size(); ++c) sum_a.add(a, c), sum_b.add(b, c);
+  const double gap_a = unseen(sum_a.totals, a.totals.size(), confidence);
+  const double gap_b = unseen(sum_b.totals, a.totals.size(), confidence);
+  const auto down = [](const Sum& sum, double gap) { return sum.ratio() > 0 ? gap : 0.0; };
+  const auto up = [](const Sum& sum, double gap) { return sum.ratio() < 1 ? gap : 0.0; };
+  return {std::hypot(down(sum_a, gap_a), up(sum_b, gap_b)), std::hypot(up(sum_a, gap_a), down(sum_b, gap_b))};
+}
+
+Difference difference(const ClusterSums& a, const ClusterSums& b, bool rates, const Settings& settings) {
   const std::size_t clusters = a.totals.size();
-  const double value = whole(Two{a, b}, clusters);
+  const double bound = rates ? 1 : kInfinity, value = whole(Two{a, b}, clusters);
   const std::vector<double> drawn = expanded(Two{a, b}, value, clusters, settings);
   Difference result{
       value, -bound, bound, 1, static_cast<std::int64_t>(clusters), static_cast<std::int64_t>(drawn.size())};
   if (drawn.empty()) return result;
-  result.low = std::clamp(quantile(drawn, (1 - settings.confidence) / 2), -bound, bound);
-  result.high = std::clamp(quantile(drawn, (1 + settings.confidence) / 2), -bound, bound);
-  result.p = two_sided(drawn);
+
+  const std::vector<double> of_a = influences(a), of_b = influences(b);
+  std::vector<double> joint(clusters);
+  for (std::size_t c = 0; c < clusters; ++c) joint[c] = of_a[c] - of_b[c];
+  const double equals = all_equal(joint) ? reach_of_equals({a, b}, clusters, settings.confidence) : 0;
+  const auto [below, above] = rates ? least_reach(a, b, settings.confidence) : std::pair(equals, equals);
+  result.low = std::clamp(std::min(quantile(drawn, (1 - settings.confidence) / 2), value - below), -bound, bound);
+  result.high = std::clamp(std::max(quantile(drawn, (1 + settings.confidence) / 2), value + above), -bound, bound);
+  result.p = std::max(two_sided(drawn), sign_flip_p(a, b, joint, value, {settings.seed, settings.draws}));
+
+  const double level = 1 - settings.confidence;  // p and the interval say the same of 0
+  if (result.p >= level) result.low = std::min(result.low, 0.0), result.high = std::max(result.high, 0.0);
+  if (result.low <= 0 && result.high >= 0) result.p = std::max(result.p, level);
   return result;
 }
 
@@ -129,7 +185,9 @@ Ratio ratio(const ClusterSums& sums, std::uint64_t seed, std::int64_t draws, dou
   Ratio result{value, -kInfinity, kInfinity, static_cast<std::int64_t>(clusters),
                static_cast<std::int64_t>(drawn.size())};
   if (drawn.empty()) return result;
-  result.low = quantile(drawn, (1 - confidence) / 2), result.high = quantile(drawn, (1 + confidence) / 2);
+  const double equals = all_equal(influences(sums)) ? reach_of_equals({sums}, clusters, confidence) : 0;
+  result.low = std::min(quantile(drawn, (1 - confidence) / 2), value - equals);
+  result.high = std::max(quantile(drawn, (1 + confidence) / 2), value + equals);
   return result;
 }
 
@@ -138,14 +196,14 @@ Difference paired_difference(const ClusterSums& a, const ClusterSums& b, std::ui
   const Settings settings{"metrics::paired_difference", seed, draws, confidence};
   check(settings.op, "a", a, a.totals.size()), check(settings.op, "b", b, a.totals.size()), check(settings);
   check_rates(settings.op, "a", a), check_rates(settings.op, "b", b);
-  return difference(a, b, 1, settings);
+  return difference(a, b, /*rates=*/true, settings);
 }
 
 Difference ratio_difference(const ClusterSums& a, const ClusterSums& b, std::uint64_t seed, std::int64_t draws,
                             double confidence) {
   const Settings settings{"metrics::ratio_difference", seed, draws, confidence};
   check(settings.op, "a", a, a.totals.size()), check(settings.op, "b", b, a.totals.size()), check(settings);
-  return difference(a, b, kInfinity, settings);
+  return difference(a, b, /*rates=*/false, settings);
 }
 
 }  // namespace vlmprobe::metrics

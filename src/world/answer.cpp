@@ -195,11 +195,10 @@ std::string without_articles(Sentence words) {
 }  // namespace
 
 Tri same_answer(std::string_view answer, std::string_view truth) {
-  const text::Thinking thought = text::thinking(answer);
-  answer.remove_prefix(thought.end);
-  if (thought.open != answer.npos || answer.size() > kLongest) return Tri::unknown;
+  const std::optional<std::string_view> told = text::said(answer);
+  if (!told || told->size() > kLongest) return Tri::unknown;
 
-  const std::vector<AnswerWord> words = AnswerWords(answer).take();
+  const std::vector<AnswerWord> words = AnswerWords(*told).take();
   const std::string right = without_articles(AnswerWords(truth.substr(0, kLongest)).take());
   const Names values = values_of_type(right);
   const bool yes_no = right == "yes" || right == "no", number = whole(right).has_value();

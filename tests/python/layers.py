@@ -38,7 +38,7 @@ SLOW_HEADERS = {"ATen/ATen.h", "torch/torch.h", "torch/extension.h", "torch/all.
 
 # Each row sees the rows above it.
 PYTHON_ROWS = (
-    {"_core", "_native", "_optional", "_build_info", "_checks", "_files"},
+    {"_core", "_native", "_optional", "_build_info", "_checks", "_files", "_visible"},
     {"text", "verdict", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "asked", "taxonomy"},
@@ -51,7 +51,7 @@ PYTHON_ROWS = (
 )
 # Within a row nobody sees anybody, but for these.
 PYTHON_SIBLINGS = {
-    *(("_native", "_core"), ("_native", "_build_info")),
+    *(("_native", "_core"), ("_native", "_build_info"), ("_visible", "_core")),
     *(("memory", "text"), ("grpo", "text"), ("metrics", "text")),
     ("ledger", "models"),
     *(("reward", "text"), ("reward", "memory"), ("reward", "grpo"), ("reward", "metrics")),

@@ -108,6 +108,26 @@ def test_a_blank_answer_is_empty_and_lists_of_different_lengths_are_refused():
         judged(model)
 
 
+@pytest.mark.parametrize(
+    "said, reply",
+    [
+        ("<think>Or blue?</think>\n\nred", Reply(text="red")),
+        ("It may be blue.</THINK> red ", Reply(text="red")),
+        ("[THINK]blue[/THINK]red", Reply(text="red")),
+        ("\u25c1think\u25b7blue\u25c1/think\u25b7red", Reply(text="red")),
+        ("<think>a<think>b</think>blue</think>red", Reply(text="red")),
+        ("<think>It is red", Reply(failure=Failure.TRUNCATED)),
+        ("red <thinking>or", Reply(failure=Failure.TRUNCATED)),
+        ("<think>red</think>\n", Reply(failure=Failure.EMPTY)),
+        ("\u200b\u3164 \u00ad", Reply(failure=Failure.EMPTY)),
+        ("caf\ud800", Reply(text="caf\ud800")),
+    ],
+)
+def test_an_answer_is_what_stands_behind_the_thinking(said, reply):
+    assert Reply.of(said) == reply
+    assert ModelAnswerer(Script(lambda request: said)).answer([RED], ["What color?"]) == [reply]
+
+
 def test_nothing_is_asked_about_nothing():
     model = Script(lambda request: pytest.fail("asked"))
     assert ModelAnswerer(model).answer([], []) == [] == ModelVerifier(model).validity([], [])
@@ -295,7 +315,7 @@ def test_hostile_texts_stay_between_their_tags_and_change_nothing_else(hostile):
     tags = re.compile(r"</?\w+>|<\|")
     assert tags.findall(text_of(model.asked[1])) == tags.findall(text_of(model.asked[0]))
     assert neutralise(hostile) in text_of(model.asked[1])
-    assert ModelAnswerer(Script(lambda request: hostile)).answer([RED], [hostile]) == [Reply(text=hostile)]
+    assert ModelAnswerer(Script(lambda request: hostile)).answer([RED], [hostile]) == [Reply.of(hostile)]
 
 
 def test_an_object_as_the_whole_text_cannot_be_ended_from_inside():

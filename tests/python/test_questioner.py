@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 from tiny_models import qwen2_5
 from vlmprobe import grpo
 from vlmprobe.models.hf import HFAnswerer, VisionLanguageModel
-from vlmprobe.models.replies import Failure
+from vlmprobe.models.replies import Failure, Reply
 from vlmprobe.questioner import Questioner
 from vlmprobe.rollout import Rollouts, completion_states
 from vlmprobe.world import tiny
@@ -134,6 +136,23 @@ def test_answers_do_not_depend_on_the_batch():
 def test_an_answer_without_an_end_is_truncated_and_not_a_finding():
     replies = HFAnswerer(tiny.load("questioner"), max_new_tokens=2).answer([IMAGES[0]], ["ask 2 questions"])
     assert replies[0].failure is Failure.TRUNCATED
+
+
+@pytest.mark.parametrize(
+    "said, reply",
+    [
+        ("<think>or blue</think>\n\nred", Reply(text="red")),
+        ("or blue</think>red", Reply(text="red")),
+        ("<think>or blue", Reply(failure=Failure.TRUNCATED)),
+        ("<think>red</think>", Reply(failure=Failure.EMPTY)),
+        ("\u3164", Reply(failure=Failure.EMPTY)),
+        ("red", Reply(text="red")),
+    ],
+)
+def test_an_answerer_in_this_process_that_thinks_is_heard_behind_its_thinking(said, reply):
+    tokenizer = SimpleNamespace(batch_decode=lambda tokens, skip_special_tokens: [said])
+    model = SimpleNamespace(eos_ids=[1], processor=SimpleNamespace(tokenizer=tokenizer))
+    assert HFAnswerer(model)._reply(torch.tensor([5, 1])) == reply
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path):

@@ -5,6 +5,7 @@
 //                         open  the byte at which thinking begins that has no end; npos when there is none
 //   thinking_end(text)    the first of them
 //   opens_thinking(text)  whether there is the second: the text was cut while the model thought, and says nothing
+//   said(text)            what stands behind the thinking; nullopt when that has no end
 //
 // Marks come in pairs, in any case of ASCII letters. The opening one may be missing, for chat templates write it into
 // the prompt: a closing mark without one ends whatever is open. A mark inside the thinking of another pair ends that
@@ -17,6 +18,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include "vlmprobe/text/ascii.h"
@@ -106,6 +108,11 @@ inline std::size_t thinking_end(std::string_view text) {
 
 inline bool opens_thinking(std::string_view text) {
   return thinking(text).open != text.npos;
+}
+
+inline std::optional<std::string_view> said(std::string_view text) {
+  const Thinking found = thinking(text);
+  return found.open == text.npos ? std::optional(text.substr(found.end)) : std::nullopt;
 }
 
 }  // namespace vlmprobe::text

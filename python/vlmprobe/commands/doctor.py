@@ -12,6 +12,7 @@ from typing import Any
 
 from vlmprobe import __version__
 from vlmprobe._optional import EXTRAS, installed
+from vlmprobe._visible import say
 
 # random::uniform(seed 1, stream sampling, 1, 2, 3): Philox4x32-10, known beforehand, the same on every machine.
 _KNOWN_DRAW = 0.4349552623078713
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report. Returns 0 when vlmprobe works, 1 when it does not."""
     facts = examine()
-    print(json.dumps(facts, indent=2) if args.json else "\n".join(_lines(facts)))
+    say(json.dumps(facts, indent=2) if args.json else "\n".join(_lines(facts)))
     return 0 if facts["ok"] else 1
 
 

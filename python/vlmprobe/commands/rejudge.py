@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 
+from vlmprobe._visible import say
 from vlmprobe.commands.train import RUN, Settings, clients_of
 from vlmprobe.evaluation import is_correct, is_valid, rates, recorded_tally
 from vlmprobe.judgings import rejudge
@@ -36,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
         verifier = verifier_of(args.models, args.prompts, folder.ledger)
         images = WorldImages(settings.pool, seed=POOL_SEED)
         steps = rejudge(folder.ledger, RUN, verifier, images, name=args.name)
-        print(f"{steps} steps judged by {verifier.identity}")
-        print(compared(folder.ledger, args.name))
+        say(f"{steps} steps judged by {verifier.identity}")
+        say(compared(folder.ledger, args.name))
     return 0
 
 

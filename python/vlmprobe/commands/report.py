@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vlmprobe._visible import say
 from vlmprobe.demo.command import pick_embedder, write_report
 from vlmprobe.demo.outcome import Outcome, head
 from vlmprobe.ledger import Ledger
@@ -22,5 +23,5 @@ def run(args: argparse.Namespace) -> int:
     with Ledger(ledger_of(args.run), read_only=True) as ledger:
         hashed = head(ledger).identities["embedder"] == HashedNgramEmbedder().identity
         _, page = write_report(Outcome(ledger, pick_embedder("hashed" if hashed else "minilm")), Path(args.run))
-    print(page)
+    say(page)
     return 0

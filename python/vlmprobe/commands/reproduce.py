@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vlmprobe._checks import check_count
 from vlmprobe._files import write_text
+from vlmprobe._visible import say
 from vlmprobe.demo.command import terminated
 from vlmprobe.models.embedder import installed_embedder
 from vlmprobe.models.hf import quiet
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     setup, scale, name = settle(args)
     planned = arms(scale, tables=tuple(args.tables), world=setup.world)
     if args.dry_run:
-        print(plan(planned, setup, scale, args.seed))
+        say(plan(planned, setup, scale, args.seed))
         return 0
     folder, began = Path(args.run), time.monotonic()
     quiet()
@@ -53,12 +54,12 @@ def run(args: argparse.Namespace) -> int:
     if not args.report_only:
         with terminated():
             jobs = args.jobs if args.jobs is not None else (os.cpu_count() or 1) if setup.world else 1
-            run_all(planned, setup, scale, folder, seeds=args.seed, jobs=jobs, say=lambda line: say(began, line))
+            run_all(planned, setup, scale, folder, seeds=args.seed, jobs=jobs, say=lambda line: progress(began, line))
     outcomes = outcomes_of(planned, folder, args.seed, setup, scale)
     found = plain(results(outcomes, setup, scale, only=sorted(set(args.tables)), seeds=args.seed, name=name))
     write_text(folder / "results.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
     page = write_paper(folder, found)
-    print(f"{paper_tables(found)}\n{page}")
+    say(f"{paper_tables(found)}\n{page}")
     return 0
 
 
@@ -106,6 +107,6 @@ def first_turns(arm: Arm, setup: Setup, scale: Scale) -> int:
     return -(-scale.n // arm.k) * setup.first_turn(arm.k) if arm.method in ("ConMe", "RL ConMe") else 0
 
 
-def say(began: float, line: str) -> None:
+def progress(began: float, line: str) -> None:
     """A line of progress on stderr."""
-    print(f"[{time.monotonic() - began:5.0f} s] {line}", file=sys.stderr, flush=True)
+    say(f"[{time.monotonic() - began:5.0f} s] {line}", to=sys.stderr, flush=True)

@@ -7,6 +7,7 @@ import math
 from statistics import fmean
 
 from vlmprobe import reward
+from vlmprobe._visible import say
 from vlmprobe.commands.train import RUN, Settings
 from vlmprobe.demo.command import pick_embedder
 from vlmprobe.judgings import reweight
@@ -29,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
     with RunDirectory(args.run, resume=True) as folder:
         embedder = pick_embedder(settings.embedder)
         reweight(folder.ledger, RUN, expression, embedder, name=args.name, base=args.base)
-        print(f"reward of a sequence, mean: {mean(folder.ledger):+.4f} as the run was trained")
-        print(f"reward of a sequence, mean: {mean(folder.ledger, args.name):+.4f} as {args.name}: {expression!r}")
+        say(f"reward of a sequence, mean: {mean(folder.ledger):+.4f} as the run was trained")
+        say(f"reward of a sequence, mean: {mean(folder.ledger, args.name):+.4f} as {args.name}: {expression!r}")
     return 0
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
 from vlmprobe._native import core
+from vlmprobe._visible import say
 from vlmprobe.demo.command import pick_embedder, terminated
 from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger, RecordedModel, RunRecord
@@ -157,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
     known = read_settings(args.run)
     settings = settle(known, given)
     if args.dry_run:
-        print(predicted(settings, args.run))
+        say(predicted(settings, args.run))
         return 0
     quiet()
     spent = None
@@ -170,13 +171,13 @@ def run(args: argparse.Namespace) -> int:
             train(trainer, settings, folder, from_step=args.from_step)
         except BudgetSpent as error:
             spent = error
-            print(f"vlmprobe train: {error}", file=sys.stderr)
+            say(f"vlmprobe train: {error}", to=sys.stderr)
         numbers = trainer.summary(trainer.tally)
     if args.json:
-        print(json.dumps(plain({"run": args.run, "steps": trainer.next_step, **numbers}), indent=1, allow_nan=False))
+        say(json.dumps(plain({"run": args.run, "steps": trainer.next_step, **numbers}), indent=1, allow_nan=False))
     else:
         rates = f"QVR {100 * numbers['qvr']:.1f} %, FDR {100 * numbers['fdr']:.1f} %"
-        print(f"{trainer.next_step} steps, {numbers['n_questions']} questions, {rates}\n{Path(args.run)}")
+        say(f"{trainer.next_step} steps, {numbers['n_questions']} questions, {rates}\n{Path(args.run)}")
     return 0 if spent is None else 3
 
 

@@ -1,18 +1,20 @@
 """Rows for SFT: questions that are known to show failures, from a file or from the embedded world.
 
 Of each picture, k questions make a completion; the last one of a picture repeats earlier questions to have k. No text
-is there twice for one picture, and pictures with fewer than k questions are left out.
+is there twice for one picture, not with other characters that nobody sees either, and pictures with fewer than k
+questions are left out.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vlmprobe._checks import check_count
+from vlmprobe._files import json_lines
 from vlmprobe._optional import require
+from vlmprobe._visible import bare, is_blank
 from vlmprobe.asked import tagged
 from vlmprobe.data.source import ImageSource
 from vlmprobe.methods.random_valid import RandomValid
@@ -34,11 +36,11 @@ def rows_of(questions: Iterable[tuple[Picture, str]], k: int) -> list[Row]:
     """
     check_count("rows_of", "k", k)
     pictures: dict[int, Picture] = {}
-    texts: dict[int, dict[str, None]] = {}
+    texts: dict[int, dict[str, str]] = {}
     for picture, text in questions:
         pictures.setdefault(picture.id, picture)
-        texts.setdefault(picture.id, {}).setdefault(text)
-    return [Row(pictures[image], tagged(some)) for image, own in texts.items() for some in _cut(list(own), k)]
+        texts.setdefault(picture.id, {}).setdefault(bare(text), text)
+    return [Row(pictures[image], tagged(some)) for image, own in texts.items() for some in _cut(list(own.values()), k)]
 
 
 def _cut(texts: Sequence[str], k: int) -> Iterator[list[str]]:
@@ -57,8 +59,8 @@ def read_rows(path: str | Path, images: ImageSource, *, k: int) -> list[Row]:
         k: questions per completion.
 
     Raises:
-        ValueError: another ending, a line that is no object, a column that is missing, a key that is not in the source;
-            names the line.
+        ValueError: another ending, a line that is no object, a column that is missing, a question that cannot stand
+            in its tag, a key that is not in the source; names the line.
         ModuleNotFoundError: Parquet without pyarrow; names the extra.
     """
     path = Path(path)
@@ -76,22 +78,18 @@ def _question(where: str, row: Any, pictures: Mapping[str, Picture]) -> tuple[Pi
         raise ValueError(f"[read_rows] {where}: expected an object, got {type(row).__name__}")
     key, text = row.get("image_key", row.get("image")), row.get("question")
     for name, value in (("image", key), ("question", text)):
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or is_blank(value):
             raise ValueError(f"[read_rows] {where}: {name}: expected a text, got {value!r:.60}")
+    parsed = parse_responses([tagged([str(text)])], k=1, max_bytes=8 * len(str(text)))
+    if not parsed.ok[0]:  # it spells a tag or a mark of thinking
+        raise ValueError(f"[read_rows] {where}: question: expected a text that can stand in its tag, got {text!r:.60}")
     if key not in pictures:
         raise ValueError(f"[read_rows] {where}: image: expected the key of a picture of the source, got {key!r:.60}")
     return pictures[str(key)], str(text)
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                yield f"{path.name}, line {number}", json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"[read_rows] {path.name}, line {number}: expected JSON ({error})") from None
+    return json_lines("read_rows", path)
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Any]]:

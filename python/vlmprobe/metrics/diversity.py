@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 import torch
 
 from vlmprobe import _core
+from vlmprobe._visible import bare
 from vlmprobe.metrics._labels import codes
 
 _native = _core.metrics
@@ -36,13 +37,14 @@ def effective_number(labels: Sequence[Hashable]) -> float:
 
 
 def duplicates(texts: Sequence[str]) -> float:
-    """Share of the texts that occurred earlier, compared character by character; NaN for no text.
+    """Share of the texts that occurred earlier, compared character by character but for those that nobody sees; NaN for
+    no text.
 
     Example:
         >>> duplicates(["Why?", "How?", "Why?", "Why?"])
         0.5
     """
-    return _native.duplicates(codes(texts))
+    return _native.duplicates(codes([bare(text) for text in texts]))
 
 
 def _prefix_codes(texts: Sequence[str], length: int) -> list[int]:

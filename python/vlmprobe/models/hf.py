@@ -263,7 +263,7 @@ class HFAnswerer:
         if not ended:
             return Reply(failure=Failure.TRUNCATED)
         [text] = greedy_text(self._model.processor, tokens[None])
-        return Reply(text=text) if text else Reply(failure=Failure.EMPTY)
+        return Reply.of(text)
 
 
 def quiet() -> None:

@@ -81,7 +81,8 @@ class ModelAnswerer:
         return _asking(self, model)
 
     def answer(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
-        """See `vlmprobe.models.protocols.Answerer`. The answer is the text of the reply, as it is."""
+        """See `vlmprobe.models.protocols.Answerer`. The answer is the text of the reply, as it is, but for
+        thinking that the model left in it."""
         check_rows("ModelAnswerer.answer", "questions", len(images), questions)
         requests = [
             Request(
@@ -295,4 +296,4 @@ def _replies(model: Model, requests: Sequence[Request]) -> list[ModelReply]:
 def _answer_of(reply: ModelReply) -> Reply:
     if reply.status != Status.OK:
         return Reply(failure=Failure(reply.status.value))
-    return Reply(text=reply.text) if reply.text.strip() else Reply(failure=Failure.EMPTY)
+    return Reply.of(reply.text)

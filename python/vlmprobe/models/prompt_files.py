@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from vlmprobe._files import read_text
 from vlmprobe.text import neutralise
 
 PLACEHOLDERS: Mapping[str, frozenset[str]] = {
@@ -114,7 +115,7 @@ def _name(file: Path) -> str:
 
 def _read(file: Path, name: str) -> str:
     try:
-        text = file.read_text(encoding="utf-8").strip("\n")
+        text = read_text(file).strip("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"[PromptFiles.load] {file}: expected UTF-8, got other bytes at {error.start}") from None
     except OSError as error:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from vlmprobe._visible import is_blank
+from vlmprobe.text import said
+
 
 class Failure(str, enum.Enum):
     """Why a model's reply cannot be used."""
@@ -44,6 +47,21 @@ class Reply:
             )
         if self.text is not None and not (isinstance(self.text, str) and self.text.strip()):
             raise ValueError(f"[Reply] text: expected text that is not blank, got {self.text!r:.60}; use Failure.EMPTY")
+
+    @classmethod
+    def of(cls, text: str) -> Reply:
+        """What a model said, as a reply: the answer is what stands behind the thinking. Thinking without an end is
+        truncated; nothing to see is empty.
+
+        >>> Reply.of("<think>Or blue?</think> red").text
+        'red'
+        """
+        answer = said(text)
+        if answer is None:
+            return cls(failure=Failure.TRUNCATED)
+        if is_blank(answer):
+            return cls(failure=Failure.EMPTY)
+        return cls(text=answer if answer == text else answer.strip())
 
     @property
     def ok(self) -> bool:

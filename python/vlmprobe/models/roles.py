@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmprobe._checks import check_count
+from vlmprobe._files import read_text
 from vlmprobe.models.chat import ChatClient, Endpoint, Prices, Spent
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.forecast import RoleCost
@@ -132,7 +133,7 @@ def read_roles(path: str | Path) -> dict[str, Any]:
         ValueError: no such file, no JSON, or what `roles` refuses.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(read_text(Path(path)))
     except (OSError, ValueError) as error:
         raise ValueError(f"[models] {path}: expected a JSON file with the models ({error})") from None
     roles(content)

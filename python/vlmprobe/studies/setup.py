@@ -34,6 +34,7 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 
+from vlmprobe._files import read_text
 from vlmprobe._native import core
 from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import Chosen, FolderImages, ImageSource
@@ -281,7 +282,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
         ValueError: no such file, or no JSON object.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(read_text(Path(path)))
     except (OSError, ValueError) as error:
         raise ValueError(f"[reproduce] config: expected a JSON file, got {str(path)!r} ({error})") from None
     if not isinstance(content, dict):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vlmprobe._files import read_text
 from vlmprobe._native import core
 from vlmprobe.models.protocols import Answerer, Picture
 from vlmprobe.models.replies import Failure, Reply
@@ -94,7 +95,7 @@ def load_faults(path: str | Path = SHIPPED_FAULTS, *, seed: int = 0) -> core.wor
     if not path.is_file():
         raise ValueError(f"[load_faults] path: expected a file, got {str(path)!r}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except UnicodeDecodeError as error:
         raise ValueError(f"[load_faults] path: expected UTF-8 text, got {str(path)!r} ({error.reason})") from None
     return core.world.FaultSet.parse(text, seed)
