@@ -30,7 +30,7 @@ constexpr std::array<std::string_view, 20> kNegations = {
 constexpr std::array<std::string_view, 14> kBounds = {"than",    "least",  "most",    "between", "minimum",
                                                       "maximum", "nearly", "almost",  "dozen",   "pair",
                                                       "pairs",   "couple", "hundred", "half"};
-constexpr std::array<std::string_view, 5> kSums = {"and", "plus", "minus", "times", "another"};
+constexpr std::array<std::string_view, 3> kArithmetic = {"plus", "minus", "times"};
 constexpr std::array<std::string_view, 20> kUnits = {
     "zero", "one",    "two",    "three",    "four",     "five",    "six",     "seven",     "eight",    "nine",
     "ten",  "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"};
@@ -129,19 +129,37 @@ std::optional<std::pair<int, std::size_t>> number_at(Sentence words, std::size_t
   return same_phrase(end) && is_thing(words[end].text) ? std::optional(std::pair(0, end)) : std::nullopt;
 }
 
+// Whether a number's clause goes on to count something else: "two circles and a star", "two red ones, another is blue".
+class Sum {
+ public:
+  void begin(const AnswerWord& number) { clause_ = number.clause, linked_ = false; }
+
+  bool sees(const AnswerWord& word) {
+    if (word.clause != clause_) return false;
+    linked_ |= word.text == "and" || word.text == "another";
+    const bool counted = is_thing(word.text) || describes(word.text) || word.text == "one" || word.text == "ones";
+    return (linked_ && counted) || among(kArithmetic, word.text);
+  }
+
+ private:
+  int clause_ = -1;
+  bool linked_ = false;
+};
+
 // A bound, a number that goes on in a sum, or one that is said of several things, is none of the world's.
 std::vector<Said> counted(Sentence words) {
   std::vector<Said> found;
-  int goes_on = 0, clause = -1;
+  int goes_on = 0;
   bool other = false;
+  Sum sum;
   for (std::size_t i = 0; i < words.size(); ++i) {
-    other |= among(kBounds, words[i].text) || (among(kSums, words[i].text) && words[i].clause == clause);
+    other |= among(kBounds, words[i].text) || sum.sees(words[i]);
     const auto number = number_at(words, i);
     if (!number) continue;
     const auto [value, last] = *number;
     found.push_back({value < 0 ? "?" : std::to_string(value), i, last});
     goes_on += last + 1 < words.size() && words[last + 1].phrase == words[last].phrase;
-    clause = words[last].clause;
+    sum.begin(words[last]);
     i = last;
   }
   if (other || goes_on > 1) found.push_back({"?", 0, 0});

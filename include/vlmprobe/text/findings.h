@@ -12,6 +12,7 @@
 
 #include "vlmprobe/core/tables.h"
 #include "vlmprobe/text/ascii.h"
+#include "vlmprobe/text/wrapping.h"
 
 namespace vlmprobe::text {
 
@@ -79,8 +80,9 @@ class Findings {
   }
 
   // The key's place, K for the reason, -1 for any other.
-  int place_of(std::string_view key) const {
-    key = trimmed(key, kAroundKeys);
+  int place_of(std::string_view written) const {
+    const std::string readable = plain(written);
+    const std::string_view key = trimmed(readable, kAroundKeys);
     for (std::size_t i = 0; i < keys_.size(); ++i)
       if (same_letters(key, keys_[i])) return static_cast<int>(i);
     return is_reason(key) ? static_cast<int>(keys_.size()) : -1;
@@ -91,7 +93,8 @@ class Findings {
     if (place == static_cast<int>(keys_.size())) {
       reason.assign(trimmed(value));
     } else if (place >= 0 && says_something(value)) {
-      set(static_cast<std::size_t>(place), trimmed(value, kAroundValues));
+      const std::string readable = plain(value);
+      set(static_cast<std::size_t>(place), trimmed(readable, kAroundValues));
     }
   }
 

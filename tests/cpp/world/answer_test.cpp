@@ -70,6 +70,7 @@ TEST_CASE("a number is read in a sentence, in words, in any width and dress") {
                              "Let me see... 4!",
                              "I think there are 4.",
                              "There are exactly four.",
+                             "4 objects in different colors and sizes",
                              "4 objects: a red circle, a star, a cross and a square.",
                              "<think>3? Or 5.</think>4",
                              "\u25C1think\u25B7not 3\u25C1/think\u25B7 It is 4."}) {
@@ -225,6 +226,9 @@ TEST_CASE("no value, two values, a bound, a sum or a doubt says nothing") {
                              "4?",
                              "two circles and a star",
                              "one circle and one square",
+                             "two circles and some squares",
+                             "two red and a blue one",
+                             "two circles and, I think, a star",
                              "One circle, one square.",
                              "There is one circle. There is one square.",
                              "the red one",
