@@ -78,9 +78,13 @@ void bind_text(pybind11::module_& module) {
       .def_property_readonly("truths", [](const text::Verdict& verdict) { return truths_of(verdict); })
       .def_property_readonly("causes", [](const text::Verdict& verdict) { return names_of(verdict.causes); })
       .def_readonly("reason", &text::Verdict::reason);
+  py::enum_<text::Asked>(module, "Asked").value("tags", text::Asked::tags).value("object", text::Asked::object);
   module.def(
-      "read_verdict", [](std::string_view text, const Texts& keys) { return text::read_verdict(text, keys.views); },
-      py::arg("text"), py::arg("keys"), py::call_guard<py::gil_scoped_release>());
+      "read_verdict",
+      [](std::string_view text, const Texts& keys, text::Asked asked) {
+        return text::read_verdict(text, keys.views, asked);
+      },
+      py::arg("text"), py::arg("keys"), py::arg("asked"), py::call_guard<py::gil_scoped_release>());
 }
 
 }  // namespace vlmprobe::python

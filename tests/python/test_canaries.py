@@ -105,7 +105,8 @@ def test_a_verifier_that_asks_a_model_is_recorded_with_its_canaries(tmp_path):
         identity = "judge@1"
 
         def reply(self, requests):
-            text = '{"grammatical": true, "atomic": true, "grounded": true, "objective": true, "correct": true}'
+            said = '{"grammatical": true, "atomic": true, "grounded": true, "objective": true, "correct": true}'
+            text = f"<verdict>{said}</verdict>"
             return [ModelReply(status=Status.OK, text=text) for _ in requests]
 
     with Ledger(tmp_path / "ledger.sqlite") as ledger:

@@ -116,7 +116,11 @@ class VerdictText(_Object):
     @property
     def reason(self) -> str: ...
 
-def read_verdict(text: str | bytes, keys: Sequence[str | bytes]) -> VerdictText: ...
+class Asked(_Enum):
+    tags: ClassVar[Asked]
+    object: ClassVar[Asked]
+
+def read_verdict(text: str | bytes, keys: Sequence[str | bytes], asked: Asked) -> VerdictText: ...
 
 # memory
 

@@ -26,6 +26,7 @@ _Judge = TypeVar("_Judge", "ModelAnswerer", "ModelVerifier")
 
 CRITERIA = ("grammatical", "atomic", "grounded", "objective")
 CORRECTNESS = ("correct",)
+VERDICT_TAG = "<verdict>"
 ANSWERING = Sampling(temperature=0.0, max_tokens=256)
 JUDGING = Sampling(temperature=0.6, top_p=0.95, max_tokens=4096)
 
@@ -105,9 +106,11 @@ class ModelVerifier:
 
     Args:
         model: what is asked.
-        prompts: `validity` and `correctness` are used; by default the package's.
+        prompts: `validity` and `correctness` are used; by default the package's. They ask for `<verdict>` tags, unless
+            there is a schema: only what stands in them is read (`vlmprobe.verdict`).
         sampling: by default as reasoning models are usually sampled.
-        schema: whether to ask the server for a JSON object. Only for models whose thinking comes apart from their text.
+        schema: whether to ask the server for a JSON object, which is read as well then. Only for models whose thinking
+            comes apart from their text, and servers that hold to it.
         votes: of each question and each answer; truth is what more than half of them say (`vlmprobe.models.votes`).
         confirm: further votes on an answer that the first one calls wrong, and on nothing else; for training.
         again: how often a verdict that cannot be read is asked for again.
@@ -115,7 +118,8 @@ class ModelVerifier:
         images: pictures already encoded, to share with an answerer.
 
     Raises:
-        ValueError: both votes and confirm; several votes at temperature 0, which would all be the same.
+        ValueError: both votes and confirm; several votes at temperature 0, which would all be the same; a prompt that
+            does not ask for tags, without a schema.
 
     Example:
         >>> ModelVerifier(client, confirm=2).correctness(images, questions, answers)  # doctest: +SKIP
@@ -147,6 +151,16 @@ class ModelVerifier:
         self.model, self._sampling, self._schema = model, sampling, schema
         self._votes, self._confirm, self._again, self._more_tokens = votes, confirm, again, more_tokens
         self._prompts, self._images = prompts or PromptFiles.load(), images or EncodedImages()
+        self._check_asked()
+
+    def _check_asked(self) -> None:
+        """Whoever is not told where to say it may say it anywhere, and so may whoever it quotes."""
+        for name in () if self._schema else ("validity", "correctness"):
+            if VERDICT_TAG not in self._prompts[name].lower():
+                raise ValueError(
+                    f"[ModelVerifier] prompts: expected {name}.txt to ask for {VERDICT_TAG}...</verdict>, got a prompt "
+                    "without them; or schema=True, where the server holds replies to a schema"
+                )
 
     @property
     def identity(self) -> str:
@@ -179,11 +193,9 @@ class ModelVerifier:
         """See `vlmprobe.models.protocols.Verifier`."""
         check_rows("ModelVerifier.validity", "questions", len(images), questions)
         encoded = self._images.each(images)
-        turns = [
-            _turn(self._prompts.render("validity", question=questions[i]), image)
-            for i, image in _shown(encoded).items()
-        ]
-        votes = self._poll(turns, "validity", CRITERIA, Quota(votes=self._votes))
+        shown = _shown(encoded)
+        turns = [_turn(self._prompts.render("validity", question=questions[i]), image) for i, image in shown.items()]
+        votes = self._poll(turns, [questions[i] for i in shown], "validity", CRITERIA, Quota(votes=self._votes))
         return [Criteria(**fields) for fields in _spread(encoded, votes)]
 
     def correctness(
@@ -193,16 +205,21 @@ class ModelVerifier:
         check_rows("ModelVerifier.correctness", "questions", len(images), questions)
         check_rows("ModelVerifier.correctness", "answers", len(images), answers)
         encoded = self._images.each(images)
+        shown = _shown(encoded)
         turns = [
             _turn(self._prompts.render("correctness", question=questions[i], answer=answers[i]), image)
-            for i, image in _shown(encoded).items()
+            for i, image in shown.items()
         ]
-        votes = self._poll(turns, "correctness", CORRECTNESS, Quota(votes=self._votes, confirm=self._confirm))
+        quoted = [f"{questions[i]}\n{answers[i]}" for i in shown]
+        votes = self._poll(turns, quoted, "correctness", CORRECTNESS, Quota(votes=self._votes, confirm=self._confirm))
         return [Judgement(**fields) for fields in _spread(encoded, votes)]
 
-    def _poll(self, turns: Sequence[Message], role: str, keys: Sequence[str], quota: Quota) -> list[Vote]:
+    def _poll(
+        self, turns: Sequence[Message], quoted: Sequence[str], role: str, keys: Sequence[str], quota: Quota
+    ) -> list[Vote]:
         def ask(places: list[int], number: int) -> list[Vote]:
-            tries = [Asking(request=self._request(turns[i], f"{role}-{i}", keys, number)) for i in places]
+            requests = {i: self._request(turns[i], f"{role}-{i}", keys, number) for i in places}
+            tries = [Asking(request=request, quoted=quoted[i]) for i, request in requests.items()]
             return self._readable(tries, keys)
 
         return poll(ask, len(turns), quota)
