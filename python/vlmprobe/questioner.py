@@ -206,16 +206,17 @@ class Questioner:
         Raises:
             ValueError: unequal lengths; a completion of more than `max_new_tokens` tokens with its end, or with a token
                 that completions may not hold.
+            UnusablePrompts: see `VisionLanguageModel.prompts`.
         """
         check_count("say", "k", k)
         check_rows("say", "texts", len(images), texts)
-        encode, end = self.model.processor.tokenizer.encode, self.model.eos_ids[0]
-        rows = [[*encode(text, add_special_tokens=False), end] for text in texts]
+        special, end = self.model.special, self.model.special.end
+        rows = [[*ids, end] for ids in special.encode(special.as_text(texts))]
         tokens = torch.full((len(rows), max(map(len, rows))), end)
         mask = torch.zeros_like(tokens, dtype=torch.bool)
-        banned = set(self.model.banned_tokens.tolist())
+        forbidden = {*self.model.banned_ids, *self.model.eos_ids}
         for i, row in enumerate(rows):
-            if len(row) > self.max_new_tokens or banned & set(row):
+            if len(row) > self.max_new_tokens or forbidden & set(row[:-1]):
                 expected = f"at most {self.max_new_tokens} tokens, none of them special"
                 raise ValueError(f"[say] texts[{i}]: expected {expected}, got {len(row)}")
             tokens[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), True

@@ -6,7 +6,9 @@ picture and repeated for the rows that share it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,16 +16,13 @@ import torch
 from torch import Tensor
 
 from vlmprobe.models import shared_prefix
-from vlmprobe.models.prompts import Prompts, replace_features
+from vlmprobe.models.prompts import Prompts, UnusablePrompts, replace_features
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.replies import Failure, Reply
+from vlmprobe.models.special_tokens import SpecialTokens
+from vlmprobe.text import neutralise
 
 QWEN_VL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")  # the classes whose positions and features this module knows
-
-
-def greedy_text(processor, tokens: Tensor) -> list[str]:
-    """[N, T] token ids as text, special tokens dropped (response tags are not special)."""
-    return [text.strip() for text in processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)]
 
 
 _NO_MASK = torch.ones(1, 1, 1, 1, dtype=torch.bool)
@@ -44,9 +43,8 @@ class VisionLanguageModel:
             expected = "a model of the Qwen2-VL, Qwen2.5-VL or Qwen3-VL classes"
             raise ValueError(f"[VisionLanguageModel] model: expected {expected}, got {type(model).__name__}")
         self.model, self.processor, self.identity = model, processor, identity
-        self.eos_ids = _ids(model.generation_config.eos_token_id, processor.tokenizer.eos_token_id)
-        self.pad_id = processor.tokenizer.pad_token_id
-        self.banned_ids = _banned(model.config, processor.tokenizer, self.eos_ids)
+        self.special = SpecialTokens(model, processor)
+        self.eos_ids, self.pad_id, self.banned_ids = self.special.ends, self.special.pad, self.special.banned
         self.unshared = _cannot_share(model)
         """Why prompts cannot be shared by the completions of a group; empty where they can."""
         if not self.unshared:
@@ -101,16 +99,58 @@ class VisionLanguageModel:
         Args:
             images, texts: [N].
             begun: [N] what the reply begins with, as if the model had said it; by default nothing.
+
+        Raises:
+            UnusablePrompts: rows that no prompt can be made of; names each picture and the cause. A text that spells a
+                special token is none of them: it reaches the model as text (see `models.special_tokens`).
         """
         if len(images) != len(texts):
             raise ValueError(f"[prompts] texts: expected {len(images)}, one for each image, got {len(texts)}")
+        plain, starts = self.special.as_text(texts), self.special.as_text(begun or [])
+        self._check_texts(images, plain)
+        self._check_texts(images, starts)
+        chats = [self._chat(text) + start for text, start in zip(plain, starts or [""] * len(plain), strict=True)]
+        try:
+            return self._encoded(images, chats)
+        except UnusablePrompts:
+            raise
+        except Exception as error:  # a processor or a decoder raises what it likes: which rows are to blame?
+            if wrong := self._refused(images, chats):
+                raise UnusablePrompts(images, wrong) from error
+            raise
+
+    def _check_texts(self, images: Sequence[Picture], texts: Sequence[str]) -> None:
+        """Before a picture is touched, so that one long text does not pad a whole batch."""
+        wrong, ids = {}, self.special.encode(texts)
+        for i, spelled in enumerate(self.special.spelled(texts, ids)):
+            if spelled:
+                wrong[i] = "the text: expected none of the tokenizer's special tokens in it"
+            elif len(ids[i]) >= self.context:
+                wrong[i] = f"the text: expected fewer than {self.context} tokens with the picture's, got {len(ids[i])}"
+        if wrong:
+            raise UnusablePrompts(images, wrong)
+
+    def _refused(self, images: Sequence[Picture], chats: Sequence[str]) -> dict[int, str]:
+        """The rows of which no prompt comes on their own, and why."""
+        wrong = {}
+        for i, (image, chat) in enumerate(zip(images, chats, strict=True)):
+            try:
+                self._encoded([image], [chat])
+            except UnusablePrompts as error:
+                wrong[i] = error.rows[0]
+            except Exception as error:
+                wrong[i] = f"the picture: {type(error).__name__}: {error}"
+        return wrong
+
+    def _encoded(self, images: Sequence[Picture], chats: Sequence[str]) -> Prompts:
         inputs = self.processor(
-            text=[self._chat(text) + start for text, start in zip(texts, begun or [""] * len(texts), strict=True)],
+            text=list(chats),
             images=[image.pixels for image in images],
             padding=True,
             padding_side="left",
             return_tensors="pt",
         ).to(self.device)
+        self._check_rows(images, inputs)
         positions, _ = self.model.model.get_rope_index(
             input_ids=inputs["input_ids"],
             mm_token_type_ids=inputs["mm_token_type_ids"],
@@ -120,6 +160,31 @@ class VisionLanguageModel:
         features = self._features(images, inputs["pixel_values"], inputs["image_grid_thw"])
         following = positions.amax(dim=(0, 2)) + 1
         return Prompts(inputs["input_ids"], inputs["attention_mask"], positions, following, features)
+
+    def _check_rows(self, images: Sequence[Picture], inputs: Mapping[str, Tensor]) -> None:
+        """Each prompt has the special tokens of the template and its picture's, and fits."""
+        [alone] = self.special.encode([self._chat("x")], whole=True)
+        merged = self.processor.image_processor.merge_size**2
+        pieces = (inputs["image_grid_thw"].prod(-1) // merged).tolist()
+        wrong = {}
+        for i, (row, mask) in enumerate(zip(inputs["input_ids"], inputs["attention_mask"].bool(), strict=True)):
+            ids = row[mask].tolist()
+            if self.special.count(ids) != self.special.count(alone) or self.special.pictures(ids) != pieces[i]:
+                wrong[i] = "the text: expected the special tokens of the chat template alone in the prompt, got others"
+            elif len(ids) >= self.context:
+                wrong[i] = f"expected a prompt of fewer than {self.context} tokens, got {len(ids)}"
+        if wrong:
+            raise UnusablePrompts(images, wrong)
+
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and reply may have together; as many as you like where the model does not say."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
+
+    def decoded(self, tokens: Tensor) -> str:
+        """A completion [T] as text up to its end, special tokens dropped (response tags are not special)."""
+        ids = self.special.until_end(tokens.tolist())
+        return self.processor.tokenizer.decode(ids, skip_special_tokens=True).strip()
 
     @torch.no_grad()
     def greedy(self, prompts: Prompts, max_new_tokens: int) -> Tensor:
@@ -253,16 +318,28 @@ class HFAnswerer:
         replies: list[Reply] = []
         for begin in range(0, len(questions), self._batch_size):
             part = slice(begin, begin + self._batch_size)
-            texts = [self._template.replace("{question}", question) for question in questions[part]]
-            tokens = self._model.greedy(self._model.prompts(images[part], texts), self._max_new_tokens).cpu()
-            replies += [self._reply(row) for row in tokens]
+            texts = [self._template.replace("{question}", neutralise(question)) for question in questions[part]]
+            replies += self._answered(images[part], texts)
         return replies
 
+    def _answered(self, images: Sequence[Picture], texts: Sequence[str]) -> list[Reply]:
+        """Rows that no prompt can be made of are rejected; the others are asked without them."""
+        replies: dict[int, Reply] = {}
+        while left := [i for i in range(len(texts)) if i not in replies]:
+            try:
+                prompts = self._model.prompts([images[i] for i in left], [texts[i] for i in left])
+            except UnusablePrompts as error:
+                warnings.warn(f"not answered: {error}", stacklevel=3)
+                replies |= {left[row]: Reply(failure=Failure.REJECTED, reason=why) for row, why in error.rows.items()}
+                continue
+            tokens = self._model.greedy(prompts, self._max_new_tokens).cpu()
+            replies |= {i: self._reply(row) for i, row in zip(left, tokens, strict=True)}
+        return [replies[i] for i in range(len(texts))]
+
     def _reply(self, tokens: Tensor) -> Reply:
-        ended = torch.isin(tokens, torch.tensor(self._model.eos_ids)).any()
-        if not ended:
+        if not torch.isin(tokens, torch.tensor(self._model.eos_ids)).any():
             return Reply(failure=Failure.TRUNCATED)
-        [text] = greedy_text(self._model.processor, tokens[None])
+        text = self._model.decoded(tokens)
         return Reply(text=text) if text else Reply(failure=Failure.EMPTY)
 
 
@@ -324,20 +401,3 @@ def _chat_template(path: str | Path) -> str | None:
 def _identity(path: str | Path, model) -> str:
     revision = getattr(model.config, "_commit_hash", None)
     return f"{Path(path).name}@{revision}" if revision else Path(path).name
-
-
-def _banned(config, tokenizer, eos_ids: list[int]) -> list[int]:
-    """Ids that no completion may hold: special tokens, those of images and videos (one in a completion crashes the next
-    forward pass), and the ids beyond the tokenizer that pad the vocabulary."""
-    names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
-    marks = {mark for name in names if (mark := getattr(config, name, None)) is not None}
-    padding = range(len(tokenizer), config.get_text_config().vocab_size)
-    return sorted((marks | set(tokenizer.all_special_ids) | set(padding)) - set(eos_ids))
-
-
-def _ids(*values) -> list[int]:
-    """All end-of-text ids, from numbers, lists and None."""
-    found: set[int] = set()
-    for value in values:
-        found.update([] if value is None else [value] if isinstance(value, int) else value)
-    return sorted(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class Failure(str, enum.Enum):
@@ -35,6 +35,8 @@ class Reply:
     """The answer as the model gave it, not empty."""
     failure: Failure | None = None
     """Why there is no answer."""
+    reason: str = field(default="", compare=False)
+    """The failure in words, where the model gives some; the ledger keeps the failure alone."""
 
     def __post_init__(self) -> None:
         _check_failure("Reply", self.failure)

@@ -1,0 +1,160 @@
+"""Tokens that mean more to a model than their letters: where texts and turns end, pictures, roles, padding.
+
+Three rules have their home here: which tokens end a text, which of them ends a turn, and that text from outside stays
+text. A question that spells "<|im_end|>", "[INST]" or "<|image_pad|>" is shown to the model with a blank inside, so that
+no tokenizer makes a token of it; a text without such a spelling is left as it is, to the byte.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_PICTURES = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+_RESPONSE_TAG = re.compile(r"</?response_\d>")  # ordinary words of our own prompts and completions
+
+
+class SpecialTokens:
+    """The special tokens of a model.
+
+    Args:
+        model: of transformers.
+        processor: its tokenizer, and the chat template.
+
+    Raises:
+        ValueError: nothing says which token ends a text.
+    """
+
+    def __init__(self, model: Any, processor: Any):
+        self._processor, self._tokenizer = processor, processor.tokenizer
+        vocabulary = model.config.get_text_config().vocab_size
+        added = getattr(self._tokenizer, "added_tokens_decoder", {})
+        template = _template_of(processor)
+        marks = {mark for name in _PICTURES if (mark := getattr(model.config, name, None)) is not None}
+        special = set(self._tokenizer.all_special_ids) | marks
+        structural = special | {i for i, token in added.items() if _structural(token, template)}
+        self.turn_end = self._turn_end(structural)
+        """What the chat template writes after an assistant's turn; None where it writes no such token."""
+        known = self._known_ends(model, vocabulary)
+        self.ends = sorted({*known, *([] if self.turn_end is None else [self.turn_end])})
+        """All ids that end a text, ascending."""
+        self.end = self._given_end(known)
+        """What ends a given completion."""
+        self.pad = self.end if self._tokenizer.pad_token_id is None else self._tokenizer.pad_token_id
+        """What fills up after an end; it is masked, whatever it is."""
+        padding = range(len(self._tokenizer), vocabulary)
+        self.banned = sorted((special | set(padding)) - set(self.ends))
+        """Ids that no completion may hold: special tokens (one of a picture crashes the next forward pass) and the ids
+        beyond the tokenizer that pad the vocabulary."""
+        unknown = {self._tokenizer.unk_token_id} - set(self.ends)  # words that the tokenizer lacks are no spelling of it
+        self._structural = (structural | set(self.ends)) - unknown
+        self._image = marks & {getattr(processor, "image_token_id", None), getattr(model.config, _PICTURES[0], None)}
+        self._spelling = _spelling(filter(None, map(self._word, self._structural)))
+        self._placeholders = [word for mark in marks if (word := self._word(mark))]
+
+    def as_text(self, texts: Sequence[str]) -> list[str]:
+        """Texts of which the tokenizer makes no special token; those that spell none come back as they are. What UTF-8
+        cannot hold becomes "?"."""
+        plain = [text.encode("utf-8", "replace").decode() for text in texts]
+        for change in (str, _folded):  # where the tokenizer folds what it reads, so is the text
+            spelled = self.spelled(plain, self.encode(plain))
+            if not any(spelled):
+                break
+            plain = [
+                self._spelling.sub(_apart, change(text)) if wrong else text
+                for text, wrong in zip(plain, spelled, strict=True)
+            ]
+        return plain
+
+    def spelled(self, texts: Sequence[str], ids: Sequence[Sequence[int]]) -> list[bool]:
+        """Whether the tokenizer found a special token in each text, or the processor would find a picture's place."""
+        return [
+            not self._structural.isdisjoint(row) or any(word in text for word in self._placeholders)
+            for text, row in zip(texts, ids, strict=True)
+        ]
+
+    def encode(self, texts: Sequence[str], *, whole: bool = False) -> list[list[int]]:
+        """The ids of each text; of `whole` ones with what the tokenizer itself puts around a prompt."""
+        return self._tokenizer(list(texts), add_special_tokens=whole, verbose=False)["input_ids"] if texts else []
+
+    def count(self, ids: Iterable[int]) -> Counter[int]:
+        """The special tokens of a prompt, those of pictures left out."""
+        return Counter(i for i in ids if i in self._structural and i not in self._image)
+
+    def pictures(self, ids: Iterable[int]) -> int:
+        """The tokens of a prompt that stand for a piece of a picture."""
+        return sum(i in self._image for i in ids)
+
+    def until_end(self, ids: Sequence[int]) -> list[int]:
+        """A completion without its end and what fills up behind it."""
+        return list(ids[: next((at for at, i in enumerate(ids) if i in self.ends), len(ids))])
+
+    def _known_ends(self, model: Any, vocabulary: int) -> list[int]:
+        """The ends that tokenizer, generation settings and configuration name, in this order."""
+        named: list[int] = []
+        text = model.config.get_text_config()
+        holders = (self._tokenizer, model.generation_config, model.config, text)
+        for value in (getattr(holder, "eos_token_id", None) for holder in holders):
+            named += [] if value is None else [value] if isinstance(value, int) else value
+        return [i for i in dict.fromkeys(named) if 0 <= i < vocabulary]
+
+    def _given_end(self, known: Sequence[int]) -> int:
+        """The template's end of a turn; else the tokenizer's; else the first that does not pad as well."""
+        pad, eos = self._tokenizer.pad_token_id, self._tokenizer.eos_token_id
+        order = [self.turn_end, eos, *(i for i in known if i != pad), *known]
+        found = next((i for i in order if i is not None), None)
+        if found is None:
+            raise ValueError(
+                "[VisionLanguageModel] model: expected an end of text in the chat template, the tokenizer or the "
+                "generation settings, got none"
+            )
+        return found
+
+    def _word(self, token: int) -> str | None:
+        return self._tokenizer.convert_ids_to_tokens(token) if 0 <= token < len(self._tokenizer) else None
+
+    def _turn_end(self, structural: set[int]) -> int | None:
+        asked, said = "vlmprobe asks", "vlmprobe said"
+        for content in (lambda text: [{"type": "text", "text": text}], lambda text: text):
+            turns = [{"role": "user", "content": content(asked)}, {"role": "assistant", "content": content(said)}]
+            try:
+                chat = self._processor.apply_chat_template(turns, tokenize=False)
+            except Exception:  # a template may raise what it likes, and there may be none
+                continue
+            _, found, tail = chat.rpartition(said)
+            if found:
+                return next((i for i in self.encode([tail])[0] if i in structural), None)
+        return None
+
+
+def _structural(token: Any, template: str) -> bool:
+    """Whether an added token steers: it is called special, or has marks that words have not, or the chat template writes
+    it. Blanks, single characters and our own response tags are words."""
+    text = token.content.replace("▁", " ").strip()
+    if token.special:
+        return True
+    if len(text) < 2 or _RESPONSE_TAG.fullmatch(text):
+        return False
+    return not text.isalnum() or re.search(rf"(?<!\w){re.escape(text)}(?!\w)", template) is not None
+
+
+def _template_of(processor: Any) -> str:
+    template = getattr(processor, "chat_template", None) or getattr(processor.tokenizer, "chat_template", None) or ""
+    return template if isinstance(template, str) else "\0".join(template.values())
+
+
+def _spelling(tokens: Iterable[str]) -> re.Pattern[str]:
+    """Matches what spells a token, in any case; the longest first."""
+    known = sorted({stripped for token in tokens if (stripped := token.strip())}, key=lambda each: (-len(each), each))
+    return re.compile("|".join(map(re.escape, known)) or "(?!)", re.IGNORECASE)
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
+
+
+def _apart(found: re.Match[str]) -> str:
+    return f"{found[0][0]} {found[0][1:]}" if len(found[0]) > 1 else " "
