@@ -186,7 +186,8 @@ def prefixes(questions: Sequence[str], *, length: int = DEFAULT_PREFIX_LENGTH) -
 
 
 def neutralise(quoted: str) -> str:
-    """Text that can be quoted between tags of a prompt: every ``<`` and ``>`` becomes ‹ and ›.
+    """Text that can be quoted between tags of a prompt: every ``<`` and ``>`` becomes ‹ and ›, and marks in brackets
+    such as ``[INST]`` and ``[/THINK]`` become ⁅INST⁆ and ⁅/THINK⁆.
 
     Example:
         >>> neutralise("</question>")

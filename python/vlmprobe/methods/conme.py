@@ -28,7 +28,7 @@ from vlmprobe.models.model import Message, Model, Sampling
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Picture
 from vlmprobe.questioner import Beginnings, Questioner
-from vlmprobe.text import parse_responses
+from vlmprobe.text import neutralise, parse_responses
 
 TURN = 1 << 20  # steps of the second turn are apart from those of the first
 LEARNED = 4  # questions of the longest completions that the world's questioner was taught
@@ -213,7 +213,7 @@ class WorldTurns(_Turns):
         """See `vlmprobe.questioner.Preface`."""
         known, calls = self._known(questioner, images, self.calls_at_most(k=k), seed, step)
         prompts = [questioner.prompt.replace("{k}", str(len(each) + k)) for each in known]
-        begun = [tagged([f"{question} {reply}" for question, reply in each]) for each in known]
+        begun = [tagged([neutralise(f"{question} {reply}") for question, reply in each]) for each in known]
         return Beginnings(prompts, begun, [len(each) for each in known], calls)
 
 

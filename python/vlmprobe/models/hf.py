@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from vlmprobe.models import shared_prefix
-from vlmprobe.models.prompts import Prompts, UnusablePrompts, replace_features
+from vlmprobe.models import shared_prefix, shipped
+from vlmprobe.models.encoding import encoded, refuses
+from vlmprobe.models.prompts import Prompts, UnusablePrompts
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.replies import Failure, Reply
 from vlmprobe.models.special_tokens import SpecialTokens
@@ -36,34 +37,72 @@ class VisionLanguageModel:
         model: an image-text-to-text model of transformers.
         processor: takes `text` and `images`; an `ImageTextProcessor` or the model's own.
         identity: model and revision, for the ledger.
+        source: where another process finds the weights, for adapters that are trained beside them; None: nowhere.
     """
 
-    def __init__(self, model, processor, *, identity: str):
+    def __init__(self, model, processor, *, identity: str, source: str | None = None):
         if not hasattr(model.model, "get_rope_index"):
             expected = "a model of the Qwen2-VL, Qwen2.5-VL or Qwen3-VL classes"
             raise ValueError(f"[VisionLanguageModel] model: expected {expected}, got {type(model).__name__}")
-        self.model, self.processor, self.identity = model, processor, identity
+        self.model, self.processor, self.identity, self.source = model, processor, identity, source
         self.special = SpecialTokens(model, processor)
         self.eos_ids, self.pad_id, self.banned_ids = self.special.ends, self.special.pad, self.special.banned
+        if processor.tokenizer.pad_token_id is None:  # batches are padded; what pads is masked
+            processor.tokenizer.pad_token_id = self.pad_id
         self.unshared = _cannot_share(model)
         """Why prompts cannot be shared by the completions of a group; empty where they can."""
         if not self.unshared:
             _replace_attention(model)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> VisionLanguageModel:
-        """Loads a checkpoint folder or a hub name.
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype | None = None,
+        base: VisionLanguageModel | str | Path | None = None,
+    ) -> VisionLanguageModel:
+        """Loads a checkpoint folder, a hub name, a name of `models.shipped`, or a folder of adapters with their base.
+
+        Args:
+            path: folder or name. A folder of adapters, such as `questioner/` of a checkpoint, is opened with the base
+                that it names; what is trained further are the adapters.
+            device, dtype: of the weights; float32 unless the adapters' base was trained in another type.
+            base: of adapters, where it is elsewhere than they say: a model, which gets them, a folder or a name.
 
         Raises:
-            ValueError: the folder holds no checkpoint, or the image would not reach the model.
+            ValueError: the folder holds no checkpoint, the image would not reach the model, or the base of adapters is
+                not there or not the one that they were trained beside.
         """
         from transformers import AutoModelForImageTextToText
 
-        local = isinstance(path, Path) or str(path).startswith((".", "/", "~"))
-        if local and not (Path(path) / "config.json").is_file():
-            raise ValueError(f"[VisionLanguageModel.load] path: expected a folder with config.json, got {str(path)!r}")
-        model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, attn_implementation="sdpa")
-        return cls(model.to(device).eval(), load_processor(path), identity=_identity(path, model))
+        where = shipped.folder(path)
+        local = isinstance(where, Path) or str(where).startswith((".", "/", "~")) or Path(where).is_dir()
+        folder = Path(where).expanduser()
+        whole = not local or (folder / "config.json").is_file()
+        if not whole and (folder / "adapter_config.json").is_file():
+            from vlmprobe.models.lora import load_adapted
+
+            return load_adapted(folder, base, device=device, dtype=dtype)
+        if not whole:
+            got = f"{str(path)!r}, which has no adapter_config.json either"
+            raise ValueError(f"[VisionLanguageModel.load] path: expected a folder with config.json, got {got}")
+        if base is not None:
+            raise ValueError("[VisionLanguageModel.load] base: expected none beside whole weights, got one")
+        where = folder if local else where
+        model = AutoModelForImageTextToText.from_pretrained(
+            where, dtype=dtype or torch.float32, attn_implementation="sdpa"
+        )
+        if getattr(model, "_hf_peft_config_loaded", False):
+            hint = "a folder that holds the adapters alone"
+            raise ValueError(f"[VisionLanguageModel.load] path: expected whole weights, or {hint}, got {str(path)!r}")
+        return cls(
+            model.to(device).eval(),
+            load_processor(where),
+            identity=_identity(where, model),
+            source=shipped.name_of(where),
+        )
 
     @property
     def adapted(self) -> bool:
@@ -106,75 +145,16 @@ class VisionLanguageModel:
         """
         if len(images) != len(texts):
             raise ValueError(f"[prompts] texts: expected {len(images)}, one for each image, got {len(texts)}")
-        plain, starts = self.special.as_text(texts), self.special.as_text(begun or [])
-        self._check_texts(images, plain)
-        self._check_texts(images, starts)
+        plain, starts = self.special.as_text(texts), self.special.as_said(begun or [])
+        for given, said in ((plain, False), (starts, True)):  # so that one long text does not pad a whole batch
+            if wrong := self.special.wrong(given, room=self.context, said=said):
+                raise UnusablePrompts(images, wrong)
         chats = [self._chat(text) + start for text, start in zip(plain, starts or [""] * len(plain), strict=True)]
-        try:
-            return self._encoded(images, chats)
-        except UnusablePrompts:
-            raise
-        except Exception as error:  # a processor or a decoder raises what it likes: which rows are to blame?
-            if wrong := self._refused(images, chats):
-                raise UnusablePrompts(images, wrong) from error
-            raise
+        return encoded(self, images, chats, template=self._chat("x"))
 
-    def _check_texts(self, images: Sequence[Picture], texts: Sequence[str]) -> None:
-        """Before a picture is touched, so that one long text does not pad a whole batch."""
-        wrong, ids = {}, self.special.encode(texts)
-        for i, spelled in enumerate(self.special.spelled(texts, ids)):
-            if spelled:
-                wrong[i] = "the text: expected none of the tokenizer's special tokens in it"
-            elif len(ids[i]) >= self.context:
-                wrong[i] = f"the text: expected fewer than {self.context} tokens with the picture's, got {len(ids[i])}"
-        if wrong:
-            raise UnusablePrompts(images, wrong)
-
-    def _refused(self, images: Sequence[Picture], chats: Sequence[str]) -> dict[int, str]:
-        """The rows of which no prompt comes on their own, and why."""
-        wrong = {}
-        for i, (image, chat) in enumerate(zip(images, chats, strict=True)):
-            try:
-                self._encoded([image], [chat])
-            except UnusablePrompts as error:
-                wrong[i] = error.rows[0]
-            except Exception as error:
-                wrong[i] = f"the picture: {type(error).__name__}: {error}"
-        return wrong
-
-    def _encoded(self, images: Sequence[Picture], chats: Sequence[str]) -> Prompts:
-        inputs = self.processor(
-            text=list(chats),
-            images=[image.pixels for image in images],
-            padding=True,
-            padding_side="left",
-            return_tensors="pt",
-        ).to(self.device)
-        self._check_rows(images, inputs)
-        positions, _ = self.model.model.get_rope_index(
-            input_ids=inputs["input_ids"],
-            mm_token_type_ids=inputs["mm_token_type_ids"],
-            image_grid_thw=inputs["image_grid_thw"],
-            attention_mask=inputs["attention_mask"],
-        )
-        features = self._features(images, inputs["pixel_values"], inputs["image_grid_thw"])
-        following = positions.amax(dim=(0, 2)) + 1
-        return Prompts(inputs["input_ids"], inputs["attention_mask"], positions, following, features)
-
-    def _check_rows(self, images: Sequence[Picture], inputs: Mapping[str, Tensor]) -> None:
-        """Each prompt has the special tokens of the template and its picture's, and fits."""
-        [alone] = self.special.encode([self._chat("x")], whole=True)
-        merged = self.processor.image_processor.merge_size**2
-        pieces = (inputs["image_grid_thw"].prod(-1) // merged).tolist()
-        wrong = {}
-        for i, (row, mask) in enumerate(zip(inputs["input_ids"], inputs["attention_mask"].bool(), strict=True)):
-            ids = row[mask].tolist()
-            if self.special.count(ids) != self.special.count(alone) or self.special.pictures(ids) != pieces[i]:
-                wrong[i] = "the text: expected the special tokens of the chat template alone in the prompt, got others"
-            elif len(ids) >= self.context:
-                wrong[i] = f"expected a prompt of fewer than {self.context} tokens, got {len(ids)}"
-        if wrong:
-            raise UnusablePrompts(images, wrong)
+    def refuses(self, image: Picture) -> str:
+        """Why no prompt can be made about a picture of this size; empty where one can. See `models.encoding`."""
+        return refuses(self, image)
 
     @property
     def context(self) -> int:
@@ -271,19 +251,6 @@ class VisionLanguageModel:
         return self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
-
-    @torch.no_grad()
-    def _features(self, images: Sequence[Picture], pixels: Tensor, grid: Tensor):
-        """Features of all pictures; each distinct picture goes through the vision tower once."""
-        first: dict[str, int] = {}
-        which = [first.setdefault(image.sha256, i) for i, image in enumerate(images)]
-        chosen = sorted(set(which))
-        row_of = {index: row for row, index in enumerate(chosen)}
-        patches = pixels.split(grid.prod(-1).tolist())
-        features = self.model.model.get_image_features(
-            torch.cat([patches[i] for i in chosen]), grid[chosen], return_dict=True
-        )
-        return replace_features(features, lambda rows: [rows[row_of[i]] for i in which])
 
 
 class HFAnswerer:

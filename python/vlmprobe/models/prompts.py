@@ -19,11 +19,13 @@ class UnusablePrompts(ValueError):
     """
 
     def __init__(self, images: Sequence[Picture], rows: Mapping[int, str]):
+        self.causes = dict(rows)
+        """Place in the batch -> the cause."""
         self.rows = {i: f"{images[i].key}: {why}" for i, why in rows.items()}
         """Place in the batch -> the picture's key and the cause."""
-        causes = list(dict.fromkeys(self.rows.values()))
-        more = f"; and {len(causes) - 1} more" if len(causes) > 1 else ""
-        super().__init__(f"[prompts] {causes[0]}{more}")
+        named = list(dict.fromkeys(self.rows.values()))
+        more = f"; and {len(named) - 1} more" if len(named) > 1 else ""
+        super().__init__(f"[prompts] {named[0]}{more}")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Tokens that mean more to a model than their letters: where texts and turns end, pictures, roles, padding.
 
 Three rules have their home here: which tokens end a text, which of them ends a turn, and that text from outside stays
-text. A question that spells "<|im_end|>", "[INST]" or "<|image_pad|>" is shown to the model with a blank inside, so that
-no tokenizer makes a token of it; a text without such a spelling is left as it is, to the byte.
+text. A question that spells "<|im_end|>", "[INST]" or "<|image_pad|>" is shown to the model with a blank in the
+spelling, so that no tokenizer makes a token of it; a text without one is left as it is, to the byte.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 _PICTURES = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
-_RESPONSE_TAG = re.compile(r"</?response_\d>")  # ordinary words of our own prompts and completions
+_OUR_TAGS = re.compile(r"</?(response_\d|think|thinking)>")  # words of our own prompts and completions
 
 
 class SpecialTokens:
@@ -35,46 +35,62 @@ class SpecialTokens:
         template = _template_of(processor)
         marks = {mark for name in _PICTURES if (mark := getattr(model.config, name, None)) is not None}
         special = set(self._tokenizer.all_special_ids) | marks
-        structural = special | {i for i, token in added.items() if _structural(token, template)}
-        self.turn_end = self._turn_end(structural)
-        """What the chat template writes after an assistant's turn; None where it writes no such token."""
-        known = self._known_ends(model, vocabulary)
-        self.ends = sorted({*known, *([] if self.turn_end is None else [self.turn_end])})
+        steering = special | {i for i, token in added.items() if _steers(token, template)}
+        turn_end, known = self._turn_end(steering), self._known_ends(model, vocabulary)
+        self.ends = sorted({*known, *([] if turn_end is None else [turn_end])})
         """All ids that end a text, ascending."""
-        self.end = self._given_end(known)
-        """What ends a given completion."""
+        self.end = self._given_end(turn_end, known)
+        """What ends a given completion: the end of a turn."""
         self.pad = self.end if self._tokenizer.pad_token_id is None else self._tokenizer.pad_token_id
         """What fills up after an end; it is masked, whatever it is."""
         padding = range(len(self._tokenizer), vocabulary)
         self.banned = sorted((special | set(padding)) - set(self.ends))
         """Ids that no completion may hold: special tokens (one of a picture crashes the next forward pass) and the ids
         beyond the tokenizer that pad the vocabulary."""
-        unknown = {self._tokenizer.unk_token_id} - set(self.ends)  # words that the tokenizer lacks are no spelling of it
-        self._structural = (structural | set(self.ends)) - unknown
+        unknown = {self._tokenizer.unk_token_id} - set(self.ends)  # words that the tokenizer lacks do not spell it
+        self._fixed = (special | set(self.ends)) - unknown
+        self._steering = (steering | set(self.ends)) - unknown
         self._image = marks & {getattr(processor, "image_token_id", None), getattr(model.config, _PICTURES[0], None)}
-        self._spelling = _spelling(filter(None, map(self._word, self._structural)))
+        self._spelling = _spelling(filter(None, map(self._word, self._steering)))
         self._placeholders = [word for mark in marks if (word := self._word(mark))]
 
     def as_text(self, texts: Sequence[str]) -> list[str]:
-        """Texts of which the tokenizer makes no special token; those that spell none come back as they are. What UTF-8
-        cannot hold becomes "?"."""
+        """Texts of which the tokenizer makes no special token, or none that steers; those that spell none come back as
+        they are. What UTF-8 cannot hold becomes "?"."""
+        return self._apart(texts, self._steering)
+
+    def as_said(self, texts: Sequence[str]) -> list[str]:
+        """The same of completions, which may hold what a model may say: added tokens that are not special."""
+        return self._apart(texts, self._fixed)
+
+    def _apart(self, texts: Sequence[str], tokens: set[int]) -> list[str]:
         plain = [text.encode("utf-8", "replace").decode() for text in texts]
-        for change in (str, _folded):  # where the tokenizer folds what it reads, so is the text
-            spelled = self.spelled(plain, self.encode(plain))
+        changes: tuple[Callable[[str], str], ...] = (str, _folded)  # where the tokenizer folds what it reads, so is it
+        for change in changes:
+            spelled = self._spelled(plain, self.encode(plain), tokens)
             if not any(spelled):
                 break
             plain = [
-                self._spelling.sub(_apart, change(text)) if wrong else text
+                self._spelling.sub(_blank_inside, change(text)) if wrong else text
                 for text, wrong in zip(plain, spelled, strict=True)
             ]
         return plain
 
-    def spelled(self, texts: Sequence[str], ids: Sequence[Sequence[int]]) -> list[bool]:
-        """Whether the tokenizer found a special token in each text, or the processor would find a picture's place."""
+    def _spelled(self, texts: Sequence[str], ids: Sequence[Sequence[int]], tokens: set[int]) -> list[bool]:
         return [
-            not self._structural.isdisjoint(row) or any(word in text for word in self._placeholders)
+            not tokens.isdisjoint(row) or any(word in text for word in self._placeholders)
             for text, row in zip(texts, ids, strict=True)
         ]
+
+    def wrong(self, texts: Sequence[str], *, room: int, said: bool = False) -> dict[int, str]:
+        """Places of texts, or completions, that tokens could not be kept out of, or that alone fill `room`; and why."""
+        ids, found = self.encode(texts), {}
+        for i, spelled in enumerate(self._spelled(texts, ids, self._fixed if said else self._steering)):
+            if spelled:
+                found[i] = "the text: expected none of the tokenizer's special tokens in it"
+            elif len(ids[i]) >= room:
+                found[i] = f"the text: expected fewer than {room} tokens with the picture's, got {len(ids[i])}"
+        return found
 
     def encode(self, texts: Sequence[str], *, whole: bool = False) -> list[list[int]]:
         """The ids of each text; of `whole` ones with what the tokenizer itself puts around a prompt."""
@@ -82,7 +98,7 @@ class SpecialTokens:
 
     def count(self, ids: Iterable[int]) -> Counter[int]:
         """The special tokens of a prompt, those of pictures left out."""
-        return Counter(i for i in ids if i in self._structural and i not in self._image)
+        return Counter(i for i in ids if i in self._fixed and i not in self._image)
 
     def pictures(self, ids: Iterable[int]) -> int:
         """The tokens of a prompt that stand for a piece of a picture."""
@@ -95,16 +111,15 @@ class SpecialTokens:
     def _known_ends(self, model: Any, vocabulary: int) -> list[int]:
         """The ends that tokenizer, generation settings and configuration name, in this order."""
         named: list[int] = []
-        text = model.config.get_text_config()
-        holders = (self._tokenizer, model.generation_config, model.config, text)
+        holders = (self._tokenizer, model.generation_config, model.config, model.config.get_text_config())
         for value in (getattr(holder, "eos_token_id", None) for holder in holders):
             named += [] if value is None else [value] if isinstance(value, int) else value
         return [i for i in dict.fromkeys(named) if 0 <= i < vocabulary]
 
-    def _given_end(self, known: Sequence[int]) -> int:
+    def _given_end(self, turn_end: int | None, known: Sequence[int]) -> int:
         """The template's end of a turn; else the tokenizer's; else the first that does not pad as well."""
         pad, eos = self._tokenizer.pad_token_id, self._tokenizer.eos_token_id
-        order = [self.turn_end, eos, *(i for i in known if i != pad), *known]
+        order = [turn_end, eos, *(i for i in known if i != pad), *known]
         found = next((i for i in order if i is not None), None)
         if found is None:
             raise ValueError(
@@ -113,12 +128,10 @@ class SpecialTokens:
             )
         return found
 
-    def _word(self, token: int) -> str | None:
-        return self._tokenizer.convert_ids_to_tokens(token) if 0 <= token < len(self._tokenizer) else None
-
-    def _turn_end(self, structural: set[int]) -> int | None:
+    def _turn_end(self, steering: set[int]) -> int | None:
+        """What the chat template writes after an assistant's turn; None where it writes no such token."""
         asked, said = "vlmprobe asks", "vlmprobe said"
-        for content in (lambda text: [{"type": "text", "text": text}], lambda text: text):
+        for content in (lambda text: [{"type": "text", "text": text}], str):
             turns = [{"role": "user", "content": content(asked)}, {"role": "assistant", "content": content(said)}]
             try:
                 chat = self._processor.apply_chat_template(turns, tokenize=False)
@@ -126,17 +139,20 @@ class SpecialTokens:
                 continue
             _, found, tail = chat.rpartition(said)
             if found:
-                return next((i for i in self.encode([tail])[0] if i in structural), None)
+                return next((i for i in self.encode([tail])[0] if i in steering), None)
         return None
 
+    def _word(self, token: int) -> str | None:
+        return self._tokenizer.convert_ids_to_tokens(token) if 0 <= token < len(self._tokenizer) else None
 
-def _structural(token: Any, template: str) -> bool:
-    """Whether an added token steers: it is called special, or has marks that words have not, or the chat template writes
-    it. Blanks, single characters and our own response tags are words."""
+
+def _steers(token: Any, template: str) -> bool:
+    """Whether an added token steers: it is called special, or has marks that words have not, or the chat template
+    writes it. Blanks, single characters and our own tags are words."""
     text = token.content.replace("▁", " ").strip()
     if token.special:
         return True
-    if len(text) < 2 or _RESPONSE_TAG.fullmatch(text):
+    if len(text) < 2 or _OUR_TAGS.fullmatch(text):
         return False
     return not text.isalnum() or re.search(rf"(?<!\w){re.escape(text)}(?!\w)", template) is not None
 
@@ -152,9 +168,9 @@ def _spelling(tokens: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, known)) or "(?!)", re.IGNORECASE)
 
 
+def _blank_inside(found: re.Match[str]) -> str:
+    return f"{found[0][0]} {found[0][1:]}" if len(found[0]) > 1 else " "
+
+
 def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
-
-
-def _apart(found: re.Match[str]) -> str:
-    return f"{found[0][0]} {found[0][1:]}" if len(found[0]) > 1 else " "
