@@ -34,8 +34,9 @@ inline constexpr auto kAngles = std::to_array<std::pair<std::string_view, std::s
 
 // What stands between the brackets with which the text begins, where it is a mark; else nothing.
 inline std::string_view bracketed_mark(std::string_view text) {
+  if (!text.starts_with('[')) return {};
   const std::size_t end = text.find_first_of("[]", 1);
-  if (text.empty() || text[0] != '[' || end == text.npos || text[end] != ']') return {};
+  if (end == text.npos || text[end] != ']') return {};
   const std::string_view inside = text.substr(1, end - 1);
   const std::string_view word = inside.substr(inside.starts_with('/'));
   constexpr std::string_view kThink = "think";

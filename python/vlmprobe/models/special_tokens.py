@@ -11,10 +11,18 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 _PICTURES = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
 _OUR_TAGS = re.compile(r"</?(response_\d|think|thinking)>")  # words of our own prompts and completions
+
+
+class _KeptOut(NamedTuple):
+    """Tokens that no text may become."""
+
+    ids: set[int]
+    spelling: re.Pattern[str]
+    """What spells one, in any case."""
 
 
 class SpecialTokens:
@@ -36,7 +44,8 @@ class SpecialTokens:
         marks = {mark for name in _PICTURES if (mark := getattr(model.config, name, None)) is not None}
         special = set(self._tokenizer.all_special_ids) | marks
         steering = special | {i for i, token in added.items() if _steers(token, template)}
-        turn_end, known = self._turn_end(steering), self._known_ends(model, vocabulary)
+        unknown = {self._tokenizer.unk_token_id}  # any word that the tokenizer lacks
+        turn_end, known = self._turn_end(steering - unknown), self._known_ends(model, vocabulary)
         self.ends = sorted({*known, *([] if turn_end is None else [turn_end])})
         """All ids that end a text, ascending."""
         self.end = self._given_end(turn_end, known)
@@ -47,11 +56,9 @@ class SpecialTokens:
         self.banned = sorted((special | set(padding)) - set(self.ends))
         """Ids that no completion may hold: special tokens (one of a picture crashes the next forward pass) and the ids
         beyond the tokenizer that pad the vocabulary."""
-        unknown = {self._tokenizer.unk_token_id} - set(self.ends)  # words that the tokenizer lacks do not spell it
-        self._fixed = (special | set(self.ends)) - unknown
-        self._steering = (steering | set(self.ends)) - unknown
+        self._fixed = self._kept_out((special - unknown) | set(self.ends))
+        self._steering = self._kept_out((steering - unknown) | set(self.ends))
         self._image = marks & {getattr(processor, "image_token_id", None), getattr(model.config, _PICTURES[0], None)}
-        self._spelling = _spelling(filter(None, map(self._word, self._steering)))
         self._placeholders = [word for mark in marks if (word := self._word(mark))]
 
     def as_text(self, texts: Sequence[str]) -> list[str]:
@@ -63,22 +70,22 @@ class SpecialTokens:
         """The same of completions, which may hold what a model may say: added tokens that are not special."""
         return self._apart(texts, self._fixed)
 
-    def _apart(self, texts: Sequence[str], tokens: set[int]) -> list[str]:
+    def _apart(self, texts: Sequence[str], out: _KeptOut) -> list[str]:
         plain = [text.encode("utf-8", "replace").decode() for text in texts]
         changes: tuple[Callable[[str], str], ...] = (str, _folded)  # where the tokenizer folds what it reads, so is it
         for change in changes:
-            spelled = self._spelled(plain, self.encode(plain), tokens)
+            spelled = self._spelled(plain, self.encode(plain), out)
             if not any(spelled):
                 break
             plain = [
-                self._spelling.sub(_blank_inside, change(text)) if wrong else text
+                out.spelling.sub(_blank_inside, change(text)) if wrong else text
                 for text, wrong in zip(plain, spelled, strict=True)
             ]
         return plain
 
-    def _spelled(self, texts: Sequence[str], ids: Sequence[Sequence[int]], tokens: set[int]) -> list[bool]:
+    def _spelled(self, texts: Sequence[str], ids: Sequence[Sequence[int]], out: _KeptOut) -> list[bool]:
         return [
-            not tokens.isdisjoint(row) or any(word in text for word in self._placeholders)
+            not out.ids.isdisjoint(row) or any(word in text for word in self._placeholders)
             for text, row in zip(texts, ids, strict=True)
         ]
 
@@ -98,7 +105,7 @@ class SpecialTokens:
 
     def count(self, ids: Iterable[int]) -> Counter[int]:
         """The special tokens of a prompt, those of pictures left out."""
-        return Counter(i for i in ids if i in self._fixed and i not in self._image)
+        return Counter(i for i in ids if i in self._fixed.ids and i not in self._image)
 
     def pictures(self, ids: Iterable[int]) -> int:
         """The tokens of a prompt that stand for a piece of a picture."""
@@ -142,30 +149,31 @@ class SpecialTokens:
                 return next((i for i in self.encode([tail])[0] if i in steering), None)
         return None
 
+    def _kept_out(self, ids: set[int]) -> _KeptOut:
+        words = {word.strip() for i in ids if (word := self._word(i))} - {""}
+        longest_first = sorted(words, key=lambda word: (-len(word), word))
+        return _KeptOut(ids, re.compile("|".join(map(re.escape, longest_first)) or "(?!)", re.IGNORECASE))
+
     def _word(self, token: int) -> str | None:
         return self._tokenizer.convert_ids_to_tokens(token) if 0 <= token < len(self._tokenizer) else None
 
 
 def _steers(token: Any, template: str) -> bool:
-    """Whether an added token steers: it is called special, or has marks that words have not, or the chat template
-    writes it. Blanks, single characters and our own tags are words."""
+    """Whether an added token steers: it is called special, or has marks that words have not, or capitals alone, or the
+    chat template writes it. Blanks, single characters and our own tags are words."""
     text = token.content.replace("▁", " ").strip()
     if token.special:
         return True
     if len(text) < 2 or _OUR_TAGS.fullmatch(text):
         return False
-    return not text.isalnum() or re.search(rf"(?<!\w){re.escape(text)}(?!\w)", template) is not None
+    if not text.isalnum() or text.isupper():
+        return True
+    return re.search(rf"(?<!\w){re.escape(text)}(?!\w)", template) is not None
 
 
 def _template_of(processor: Any) -> str:
     template = getattr(processor, "chat_template", None) or getattr(processor.tokenizer, "chat_template", None) or ""
     return template if isinstance(template, str) else "\0".join(template.values())
-
-
-def _spelling(tokens: Iterable[str]) -> re.Pattern[str]:
-    """Matches what spells a token, in any case; the longest first."""
-    known = sorted({stripped for token in tokens if (stripped := token.strip())}, key=lambda each: (-len(each), each))
-    return re.compile("|".join(map(re.escape, known)) or "(?!)", re.IGNORECASE)
 
 
 def _blank_inside(found: re.Match[str]) -> str:
