@@ -19,6 +19,7 @@ from vlmprobe.examine import examine
 from vlmprobe.ledger import Ledger, recorded
 from vlmprobe.ledger.records import QuestionRecord, StepRecord
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
+from vlmprobe.pictures import images_of_step
 from vlmprobe.replay import annotator_of, examined_again
 from vlmprobe.steps import Annotator, judges_of, pictures_of, step_record
 from vlmprobe.text import parse_responses
@@ -36,6 +37,8 @@ class Tally:
     """Answerer calls for these questions."""
     asking: int = 0
     """Answerer calls that asking took on the way (`Asked.calls`)."""
+    left_out: int = 0
+    """Pictures that could not be read, counted once a step."""
 
     def add(self, record: StepRecord) -> None:
         """Adds a step's questions."""
@@ -43,6 +46,7 @@ class Tally:
         for question in record.questions:
             self.append(image_of[question.sequence], question)
         self.asking += int(record.numbers.get("asking_calls") or 0)
+        self.left_out += int(record.numbers.get("left_out") or 0)
 
     @property
     def spent(self) -> int:
@@ -51,8 +55,8 @@ class Tally:
 
     def first(self, calls: int) -> Tally:
         """The questions up to the given number of answered ones; those after the last answered one are left out.
-        `asking` stays that of all of them."""
-        short = Tally(asking=self.asking)
+        `asking` and `left_out` stay those of all of them."""
+        short = Tally(asking=self.asking, left_out=self.left_out)
         for row in self.rows:
             if short.calls >= calls:
                 break
@@ -66,7 +70,8 @@ class Tally:
 
     def __repr__(self) -> str:
         more = f" and {self.asking} to ask" if self.asking else ""
-        return f"Tally({len(self.rows)} questions, {self.calls} answerer calls{more})"
+        without = f", {self.left_out} pictures left out" if self.left_out else ""
+        return f"Tally({len(self.rows)} questions, {self.calls} answerer calls{more}{without})"
 
     def valid(self) -> list[tuple[int, QuestionRecord]]:
         """The rows judged valid."""
@@ -122,7 +127,8 @@ def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
     Returns:
         n_questions, n_valid, n_unscored, qvr and fdr with intervals, vendi (over the first `VENDI_N` valid questions,
         evenly spaced; `vendi_n` says how many there were), prefix_entropy and its normalised form over the valid
-        questions, distinct_failure_texts, duplicates (share of valid questions asked before), answerer_calls.
+        questions, distinct_failure_texts, duplicates (share of valid questions asked before), answerer_calls; and where
+        pictures could not be read, images_left_out.
     """
     qvr, fdr = rates(tally)
     kept = tally.valid()
@@ -143,6 +149,7 @@ def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
         "distinct_failure_texts": len({question.text for _, question in tally.failures()}),
         "duplicates": metrics.duplicates(texts),
         "answerer_calls": tally.calls,
+        **({"images_left_out": tally.left_out} if tally.left_out else {}),
     }
 
 
@@ -170,7 +177,8 @@ def probe(
 
     Args:
         questioner, answerer, verifier: the models; none of them is changed.
-        images_of: step -> its images.
+        images_of: step -> its images, such as `vlmprobe.data.in_order` of a source that `vlmprobe.pictures.of_run`
+            numbered; those that cannot be read are left out, and said.
         calls: answerer calls to spend, at least 1.
         k, group_size: questions per sequence, sequences per image.
         seed: of sampling; the same seed and images give paired runs.
@@ -191,7 +199,10 @@ def probe(
     verifier = recorded(verifier, ledger, role="verifier")
     tally = Tally()
     for step in itertools.count(first_step):
-        images = images_of(step)
+        known = None if ledger is None else ledger.step(run, phase, step)
+        if known is not None and not resumed:
+            raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
+        images, left_out = images_of_step(images_of, step, run=run, phase=phase, ledger=ledger, known=known)
         left = calls - (tally.spent if asking_counts else tally.calls)
         if asking_counts:
             images = affordable(questioner, images, left, k=k, group_size=group_size)
@@ -202,9 +213,6 @@ def probe(
         rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
         questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
         pictures = pictures_of(images, rollouts, questions)
-        known = None if ledger is None else ledger.step(run, phase, step)
-        if known is not None and not resumed:
-            raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
         left -= rollouts.calls if asking_counts else 0
         if known is None:
             examined = examine(pictures, questions, answerer=answerer, verifier=verifier, max_calls=left)
@@ -223,6 +231,7 @@ def probe(
             judge=verifier.identity,
             annotate=annotate if known is None else annotator_of(known),
             judges=judges_of(answerer, verifier),
+            left_out=left_out,
         )
         if ledger is not None:
             ledger.record(record)

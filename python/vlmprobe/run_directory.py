@@ -16,8 +16,10 @@ from typing import Any
 
 from vlmprobe._checks import check_count
 from vlmprobe._files import write_text
+from vlmprobe.data.source import Recalled
 from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger
+from vlmprobe.pictures import left_out
 from vlmprobe.step_report import StepReport
 from vlmprobe.trainer import Trainer
 
@@ -99,6 +101,11 @@ class RunDirectory:
                 f"reward {report.reward:+.3f}  KL {report.kl:.3f}"
             )
 
+    def say_left_out(self, run: str, phase: str, step: int, count: int) -> None:
+        """A line for each picture that a step could not read."""
+        for one in left_out(self.ledger, run, phase, step)[-count:] if count else ():
+            self.say(f"step {step + 1}: left out: {one.reason}")
+
     def _print(self, line: str) -> None:
         print(f"[{time.monotonic() - self._began:5.0f} s] {line}", file=sys.stderr, flush=True)
 
@@ -112,7 +119,9 @@ class RunDirectory:
         self.steps, saved = steps, trainer.next_step
         try:
             while trainer.next_step < steps:
-                self.on_step(trainer.step())
+                report = trainer.step()
+                self.say_left_out(trainer.run, "train", report.step, report.left_out)
+                self.on_step(report)
                 if trainer.next_step % checkpoint_every == 0:
                     self.save(trainer)
                     saved = trainer.next_step
@@ -133,6 +142,8 @@ class RunDirectory:
         metrics.jsonl loses the lines of the steps that are gone through again.
         """
         trainer.load(self.path / "checkpoints", step=step, missing_ok=True)
+        if isinstance(trainer.images, Recalled):
+            self.say(f"pictures are others than when the run began: {trainer.images.changes}")
         self._done = trainer.next_step
         with self._writing(self.path / "metrics.jsonl"):
             self._metrics.close()

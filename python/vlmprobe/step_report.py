@@ -37,6 +37,8 @@ class StepReport:
     grad_norm: float
     tokens: int
     """Completion tokens."""
+    left_out: int = 0
+    """Pictures that could not be read."""
 
 
 def numbers_of(loss: grpo.Loss, grad_norm: float) -> dict[str, float]:
@@ -51,7 +53,13 @@ def numbers_of(loss: grpo.Loss, grad_norm: float) -> dict[str, float]:
 
 
 def step_report(
-    step: int, rollouts: Rollouts, examined: Examined, rewards: reward.Rewards, numbers: Mapping[str, Any]
+    step: int,
+    rollouts: Rollouts,
+    examined: Examined,
+    rewards: reward.Rewards,
+    numbers: Mapping[str, Any],
+    *,
+    left_out: int = 0,
 ) -> StepReport:
     """The step's numbers."""
     valid = examined.valid == 1
@@ -65,5 +73,6 @@ def step_report(
         reward=float(rewards.total.nanmean()),
         terms={name: float(value.nanmean()) for name, value in rewards.terms.items()},
         tokens=int(rollouts.mask.sum()),
+        left_out=left_out,
         **numbers,
     )

@@ -38,12 +38,12 @@ SLOW_HEADERS = {"ATen/ATen.h", "torch/torch.h", "torch/extension.h", "torch/all.
 
 # Each row sees the rows above it.
 PYTHON_ROWS = (
-    {"_core", "_native", "_optional", "_build_info", "_checks", "_files"},
+    {"_core", "_native", "_optional", "_build_info", "_checks", "_files", "_pixels"},
     {"text", "verdict", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "asked", "taxonomy"},
     {"trainer", "steps", "step_report", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings"}
-    | {"canaries", "labels", "run_directory", "world"},
+    | {"canaries", "labels", "pictures", "run_directory", "world"},
     {"methods"},
     {"studies"},
     {"report", "integrations"},
@@ -67,6 +67,7 @@ PYTHON_SIBLINGS = {
     *(("trainer", "steps"), ("trainer", "step_report"), ("step_report", "examine"), ("run_directory", "step_report")),
     *(("world", name) for name in ("evaluation", "steps", "trainer")),
     *(("run_directory", "trainer"), ("run_directory", "examine"), ("judgings", "examine"), ("judgings", "evaluation")),
+    *((name, "pictures") for name in ("evaluation", "judgings", "run_directory", "trainer")),
     *(("demo", "config"), ("commands", "demo"), ("__main__", "cli")),
     *(("cli", name) for name in ("config", "demo", "commands")),
 }

@@ -47,9 +47,13 @@ def run(args: argparse.Namespace) -> int:
         return 0
     folder, began = Path(args.run), time.monotonic()
     quiet()
+    if isinstance(setup, FileSetup):
+        setup = setup.begun(folder)
     for source in (setup.pool, setup.held_out):  # which say what they lack before an arm runs
         check_count("reproduce", "images", len(source))
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(setup, FileSetup):
+        setup.keep(folder)
     if not args.report_only:
         with terminated():
             jobs = args.jobs if args.jobs is not None else (os.cpu_count() or 1) if setup.world else 1

@@ -96,9 +96,10 @@ class EventRow:
     """Something that happened."""
 
     kind: str
-    """`resumed`, `endpoint`, ..."""
+    """`resumed`, `endpoint`, `picture`, ..."""
     text: str
-    """Of an endpoint's events: JSON, the fields of `vlmprobe.models.chat.ClientEvent` with the role."""
+    """Of an endpoint's events: JSON, the fields of `vlmprobe.models.chat.ClientEvent` with the role; of pictures:
+    JSON, see `vlmprobe.pictures`."""
     time: str
     """When it was written down, ISO 8601."""
 

@@ -7,6 +7,7 @@ is there twice for one picture, and pictures with fewer than k questions are lef
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from typing import Any
 from vlmprobe._checks import check_count
 from vlmprobe._optional import require
 from vlmprobe.asked import tagged
-from vlmprobe.data.source import ImageSource
+from vlmprobe.data.image import UnreadableImage
+from vlmprobe.data.order import StepImages
+from vlmprobe.data.source import ImageSource, keys_of
 from vlmprobe.methods.random_valid import RandomValid
 from vlmprobe.methods.sft import Row
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
+from vlmprobe.pictures import reasons
 from vlmprobe.text import parse_responses
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.verifiers import OracleVerifier
@@ -53,12 +57,12 @@ def read_rows(path: str | Path, images: ImageSource, *, k: int) -> list[Row]:
     Args:
         path: `.jsonl` or `.parquet` with the columns `image`, a picture's key in the source, and `question`; further
             columns are passed over. What `vlmprobe export` writes has `image_key` instead, which will do as well.
-        images: where the pictures are.
+        images: where the pictures are. Rows about one that cannot be read are left out, with a warning that names it.
         k: questions per completion.
 
     Raises:
         ValueError: another ending, a line that is no object, a column that is missing, a key that is not in the source;
-            names the line.
+            names the line; or none of the pictures can be read.
         ModuleNotFoundError: Parquet without pyarrow; names the extra.
     """
     path = Path(path)
@@ -67,20 +71,36 @@ def read_rows(path: str | Path, images: ImageSource, *, k: int) -> list[Row]:
         raise ValueError(f"[read_rows] path: expected a name that ends in .jsonl or .parquet, got {path.name!r}")
     if not path.is_file():
         raise ValueError(f"[read_rows] path: expected a file, got {str(path)!r}")
-    pictures = {picture.key: picture for picture in (images[i] for i in range(len(images)))}
-    return rows_of((_question(where, row, pictures) for where, row in readers[path.suffix](path)), k)
+    places = _places(images)
+    asked = [_question(where, row, places) for where, row in readers[path.suffix](path)]
+    shown = StepImages(images, dict.fromkeys(place for place, _ in asked))
+    pictures = {picture.id: picture for picture in shown}
+    if asked and not pictures:
+        raise UnreadableImage(f"[read_rows] {path.name}: none of its pictures can be read: {reasons(shown.left_out)}")
+    if shown.left_out:
+        lacking = f"{len(shown.left_out)} pictures left out with their rows: {reasons(shown.left_out)}"
+        warnings.warn(f"[read_rows] {path.name}: {lacking}", stacklevel=2)
+    return rows_of(((pictures[place], text) for place, text in asked if place in pictures), k)
 
 
-def _question(where: str, row: Any, pictures: Mapping[str, Picture]) -> tuple[Picture, str]:
+def _places(images: ImageSource) -> dict[str, int]:
+    """Key of a picture to its number."""
+    keys = keys_of(images)
+    if keys is not None:
+        return {key: place for place, key in enumerate(keys)}
+    return {image.key: image.id for image in StepImages(images, range(len(images)))}
+
+
+def _question(where: str, row: Any, places: Mapping[str, int]) -> tuple[int, str]:
     if not isinstance(row, Mapping):
         raise ValueError(f"[read_rows] {where}: expected an object, got {type(row).__name__}")
     key, text = row.get("image_key", row.get("image")), row.get("question")
     for name, value in (("image", key), ("question", text)):
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"[read_rows] {where}: {name}: expected a text, got {value!r:.60}")
-    if key not in pictures:
+    if key not in places:
         raise ValueError(f"[read_rows] {where}: image: expected the key of a picture of the source, got {key!r:.60}")
-    return pictures[str(key)], str(text)
+    return places[str(key)], str(text)
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from vlmprobe._pixels import rgb
 from vlmprobe.models.prompts import Prompts, UnusablePrompts, replace_features
 from vlmprobe.models.protocols import Picture
 
@@ -65,7 +66,7 @@ def _words(error: Exception) -> str:
 def _made(model, images: Sequence[Picture], chats: Sequence[str], template: str) -> Prompts:
     inputs = model.processor(
         text=list(chats),
-        images=[image.pixels for image in images],
+        images=[rgb(image.pixels) for image in images],
         padding=True,
         padding_side="left",
         return_tensors="pt",

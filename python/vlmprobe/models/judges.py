@@ -80,17 +80,21 @@ class ModelAnswerer:
         return _asking(self, model)
 
     def answer(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
-        """See `vlmprobe.models.protocols.Answerer`. The answer is the text of the reply, as it is."""
+        """See `vlmprobe.models.protocols.Answerer`. The answer is the text of the reply, as it is; where a picture
+        cannot be read, a failure."""
         check_rows("ModelAnswerer.answer", "questions", len(images), questions)
+        shown = _shown(self._images.each(images))
         requests = [
             Request(
-                messages=[_turn(self._prompts.render("answerer", question=question), self._images(image))],
+                messages=[_turn(self._prompts.render("answerer", question=questions[i]), image)],
                 sampling=self._sampling,
                 id=f"answer-{i}",
             )
-            for i, (image, question) in enumerate(zip(images, questions, strict=True))
+            for i, image in shown.items()
         ]
-        return [_answer_of(reply) for reply in _replies(self.model, requests)]
+        replies = dict(zip(shown, _replies(self.model, requests), strict=True))
+        unread = Reply(failure=Failure.REJECTED)
+        return [_answer_of(replies[i]) if i in replies else unread for i in range(len(images))]
 
     def __repr__(self) -> str:
         return f"ModelAnswerer({self.identity})"
@@ -174,12 +178,13 @@ class ModelVerifier:
     def validity(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Criteria]:
         """See `vlmprobe.models.protocols.Verifier`."""
         check_rows("ModelVerifier.validity", "questions", len(images), questions)
+        encoded = self._images.each(images)
         turns = [
-            _turn(self._prompts.render("validity", question=question), self._images(image))
-            for image, question in zip(images, questions, strict=True)
+            _turn(self._prompts.render("validity", question=questions[i]), image)
+            for i, image in _shown(encoded).items()
         ]
         votes = self._poll(turns, "validity", CRITERIA, Quota(votes=self._votes))
-        return [Criteria(**_fields(vote)) for vote in votes]
+        return [Criteria(**fields) for fields in _spread(encoded, votes)]
 
     def correctness(
         self, images: Sequence[Picture], questions: Sequence[str], answers: Sequence[str]
@@ -187,12 +192,13 @@ class ModelVerifier:
         """See `vlmprobe.models.protocols.Verifier`."""
         check_rows("ModelVerifier.correctness", "questions", len(images), questions)
         check_rows("ModelVerifier.correctness", "answers", len(images), answers)
+        encoded = self._images.each(images)
         turns = [
-            _turn(self._prompts.render("correctness", question=question, answer=answer), self._images(image))
-            for image, question, answer in zip(images, questions, answers, strict=True)
+            _turn(self._prompts.render("correctness", question=questions[i], answer=answers[i]), image)
+            for i, image in _shown(encoded).items()
         ]
         votes = self._poll(turns, "correctness", CORRECTNESS, Quota(votes=self._votes, confirm=self._confirm))
-        return [Judgement(**_fields(vote)) for vote in votes]
+        return [Judgement(**fields) for fields in _spread(encoded, votes)]
 
     def _poll(self, turns: Sequence[Message], role: str, keys: Sequence[str], quota: Quota) -> list[Vote]:
         def ask(places: list[int], number: int) -> list[Vote]:
@@ -258,6 +264,20 @@ def _identity(model: Model, prompts: PromptFiles, names: Sequence[str], sampling
     numbers = f"t={sampling.temperature:g}, top_p={sampling.top_p:g}, n={sampling.max_tokens}"
     seed = "" if sampling.seed is None else f", seed={sampling.seed}"
     return f"{model.identity} [{hashes}; {numbers}{seed}{more}]"
+
+
+def _shown(encoded: Sequence[EncodedImage | ValueError]) -> dict[int, EncodedImage]:
+    """Row to picture, where there is one."""
+    return {i: image for i, image in enumerate(encoded) if isinstance(image, EncodedImage)}
+
+
+def _spread(encoded: Sequence[EncodedImage | ValueError], votes: Sequence[Vote]) -> list[dict[str, Any]]:
+    """The votes on the rows that have a picture, and a failure that names it on the others."""
+    left = iter(votes)
+    return [
+        {"reason": str(image), "failure": Failure.REJECTED} if isinstance(image, ValueError) else _fields(next(left))
+        for image in encoded
+    ]
 
 
 def _fields(vote: Vote) -> dict[str, Any]:
