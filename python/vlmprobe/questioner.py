@@ -131,8 +131,8 @@ class Questioner:
             return sharing_pays_in_sampling(prompt, group_size, self.model.device.type)
         return sharing_pays_in_loss(prompt, completion, group_size)
 
-    def refuses(self, image: Picture) -> str:
-        """Why it cannot be asked about a picture, in words that name it; empty where it can."""
+    def cannot_ask(self, image: Picture) -> str:
+        """Why it cannot ask about a picture, in words that name it; empty where it can."""
         return self.model.refuses(image)
 
     def can_say(self, text: str) -> bool:

@@ -213,8 +213,8 @@ def test_small_and_wide_pictures_that_the_processor_takes_are_asked_about():
 
 def test_a_picture_that_cannot_be_asked_about_is_known_before_and_named(questioner):
     bad = picture("rule.png", 4, 1200)
-    assert questioner.refuses(IMAGES[0]) == ""
-    assert questioner.refuses(bad).startswith("rule.png: the picture: absolute aspect ratio")
+    assert questioner.cannot_ask(IMAGES[0]) == ""
+    assert questioner.cannot_ask(bad).startswith("rule.png: the picture: absolute aspect ratio")
     with pytest.raises(UnusablePrompts, match=r"^\[prompts\] rule.png: the picture: absolute") as error:
         questioner.ask([IMAGES[0], bad], k=1, seed=0, step=0)
     assert list(error.value.rows) == [1]

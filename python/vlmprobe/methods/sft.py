@@ -139,7 +139,7 @@ def train(
 
 
 def _usable(questioner: Questioner, rows: Sequence[Row]) -> list[Row]:
-    refused = {row.image.key: why for row in rows if (why := questioner.refuses(row.image))}
+    refused = {row.image.key: why for row in rows if (why := questioner.cannot_ask(row.image))}
     if refused:
         first = next(iter(refused.values()))
         warnings.warn(f"[sft.train] {len(refused)} pictures left out: {first}", stacklevel=3)
