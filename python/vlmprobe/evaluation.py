@@ -15,7 +15,7 @@ import torch
 
 from vlmprobe import metrics
 from vlmprobe._visible import bare
-from vlmprobe.asked import Asker, affordable
+from vlmprobe.asked import Asker, affordable, refusing
 from vlmprobe.examine import examine
 from vlmprobe.ledger import Ledger, made_or_not, recorded
 from vlmprobe.ledger.records import QuestionRecord, StepRecord
@@ -208,7 +208,9 @@ def probe(
         known = None if ledger is None else ledger.step(run, phase, step)
         if known is not None and not resumed:
             raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
-        images, left_out = images_of_step(images_of, step, run=run, phase=phase, ledger=ledger, known=known)
+        images, left_out = images_of_step(
+            images_of, step, run=run, phase=phase, ledger=ledger, known=known, refuses=refusing(questioner)
+        )
         left = calls - (tally.spent if asking_counts else tally.calls)
         if asking_counts:
             images = affordable(questioner, images, left, k=k, group_size=group_size)

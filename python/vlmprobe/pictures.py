@@ -79,14 +79,17 @@ def images_of_step(
     phase: str,
     ledger: Ledger | None = None,
     known: StepRecord | None = None,
+    refuses: Callable[[Picture], str] = lambda image: "",
 ) -> tuple[Sequence[Picture], int]:
-    """The images of a step that can be read, and how many were left out; where none can, those of the next steps.
+    """The images of a step that can be read and asked about, and how many were left out; where there are none, those of
+    the next steps.
 
     Args:
         images_of: step -> its images, such as `vlmprobe.data.shuffled` gives.
         step: its number.
         run, phase, ledger: where what is left out is written down; without a ledger it is a warning.
         known: the step as it was recorded: it is about the same images again.
+        refuses: why the one who asks cannot ask about an image (`vlmprobe.asked.refusing`).
 
     Raises:
         ValueError: no image of the source can be read; or one that the recorded step was about.
@@ -95,15 +98,17 @@ def images_of_step(
     unread: dict[int, LeftOut] = {}
     for later in itertools.count(step):
         images = images_of(later)
-        lacking = images.left_out if isinstance(images, StepImages) else []
+        refused = {image.id: LeftOut(image.id, image.key, why) for image in images if (why := refuses(image))}
+        lacking = [*(images.left_out if isinstance(images, StepImages) else []), *refused.values()]
         unread |= {one.id: one for one in lacking}
         if known is not None:
             _check(known, [one for one in lacking if one.id not in before])
-        kept = [image for image in images if image.id not in before]
+        kept = [image for image in images if image.id not in before | refused.keys()]
         if kept or not (images or lacking):
             break
-        if isinstance(images, StepImages) and len(unread.keys() | before) >= images.total:
-            raise UnreadableImage(f"[{phase}] images: none of {images.total} can be read: {reasons(unread.values())}")
+        total = images.total if isinstance(images, StepImages) else len(images)
+        if len(unread.keys() | before) >= total:
+            raise UnreadableImage(f"[{phase}] images: none of {total} can be read: {reasons(unread.values())}")
     if known is None:
         _say(ledger, run, phase, step, unread.values())
     return kept, len(unread if known is None else before)

@@ -203,8 +203,8 @@ def said(reply: str) -> str | None:
 
 
 def neutralise(quoted: str) -> str:
-    """Text that can be quoted between tags of a prompt: every ``<`` and ``>`` becomes ‹ and ›, and so do the ends of
-    marks that have others, such as ``[/INST]`` and ``◁/think▷``.
+    """Text that can be quoted between tags of a prompt: every ``<`` and ``>`` becomes ‹ and ›, and marks in brackets
+    such as ``[INST]`` and ``[/THINK]`` become ⁅INST⁆ and ⁅/THINK⁆.
 
     Example:
         >>> neutralise("</question>")

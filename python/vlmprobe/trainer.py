@@ -15,7 +15,7 @@ import torch
 
 from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
-from vlmprobe.asked import affordable
+from vlmprobe.asked import affordable, refusing
 from vlmprobe.canaries import Canaried, CanaryWatch
 from vlmprobe.data.order import StepImages, in_order, shuffled
 from vlmprobe.data.source import ImageSource
@@ -239,7 +239,10 @@ class Trainer:
     def _shown(self, step: int, known: StepRecord | None) -> tuple[Sequence[Picture], int]:
         """The pictures of a step, and how many were left out."""
         self.images = of_run(self.images, self.ledger, self.run)
-        return images_of_step(self.images_of, step, run=self.run, phase="train", ledger=self.ledger, known=known)
+        return images_of_step(
+            self.images_of, step, run=self.run, phase="train", ledger=self.ledger, known=known,
+            refuses=refusing(self.questioner),
+        )  # fmt: skip
 
     def _affordable(self, images: Sequence[Picture], max_calls: int | None) -> Sequence[Picture]:
         options = self.options

@@ -1,43 +1,49 @@
-// Text of a questioner or an answerer that is quoted to a verifier must not be able to end its own quotation.
+// Text of a questioner or an answerer that is quoted to a model must not be able to end its own quotation, open a turn
+// or end somebody's thinking.
 //
-// Every delimiter of our prompts is a tag (`<question>`, `</answer>`, `<response_1>`, `<|im_end|>`), so every `<` and
-// `>` becomes U+2039 and U+203A: readable, and no tag is left, however it was spaced or nested. The marks of chat
-// templates and of thinking that have other ends get the same: a word in square brackets that begins with a slash or is
-// of three capitals or more (`[/INST]`, `[IMG]`, `[THINK]`; `[think]` as well), and one between U+25C1 and U+25B7.
-// Other bytes stay, so `[a]` and `[12]` do. Idempotent.
+//   < >  and their wide and small forms    ‹ ›  U+2039, U+203A    <question> </answer> <|im_end|> <think>
+//   triangles U+25C1, U+25B7               ‹ ›                    thinking marks of Kimi
+//   [ ]  around a word in capitals         ⁅ ⁆  U+2045, U+2046    [INST] [/INST] [TOOL_CALLS] [IMG]
+//   [ ]  around "think" in any case        ⁅ ⁆                    [THINK] [/think]
+//
+// Every delimiter of our prompts is a tag, and no tag is left, however it was spaced or nested. A word in brackets is
+// letters and underscores, two at least, behind at most one slash. The text stays readable; other bytes stay as they
+// are. Idempotent. A model in this process is held to its own tokenizer's list besides (models/special_tokens.py).
 #pragma once
 
 #include <algorithm>
-#include <cstddef>
+#include <array>
 #include <string>
 #include <string_view>
-
-#include "vlmprobe/text/ascii.h"
+#include <utility>
 
 namespace vlmprobe::text {
 
 namespace detail {
 
-inline constexpr std::string_view kOpenAngle = "\xE2\x80\xB9", kCloseAngle = "\xE2\x80\xBA";
+inline constexpr auto kAngles = std::to_array<std::pair<std::string_view, std::string_view>>({
+    {"<", "\xE2\x80\xB9"},
+    {"\xEF\xBC\x9C", "\xE2\x80\xB9"},  // U+FF1C
+    {"\xEF\xB9\xA4", "\xE2\x80\xB9"},  // U+FE64
+    {"\xE2\x97\x81", "\xE2\x80\xB9"},  // U+25C1
+    {">", "\xE2\x80\xBA"},
+    {"\xEF\xBC\x9E", "\xE2\x80\xBA"},  // U+FF1E
+    {"\xEF\xB9\xA5", "\xE2\x80\xBA"},  // U+FE65
+    {"\xE2\x96\xB7", "\xE2\x80\xBA"},  // U+25B7
+});
 
-// The word of the mark that begins the text between `open` and `close`, with its slash; empty where none does.
-inline std::string_view marked_word(std::string_view text, std::string_view open, std::string_view close) {
-  if (!text.starts_with(open)) return {};
-  text.remove_prefix(open.size());
-  const auto of_name = [](char c) {
-    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '_';
-  };
-  const auto begin = text.begin() + text.starts_with('/');
-  const auto end = std::find_if_not(begin, text.end(), of_name);
-  const auto size = static_cast<std::size_t>(end - text.begin());
-  return end != begin && text.substr(size).starts_with(close) ? text.substr(0, size) : std::string_view{};
-}
-
-inline bool is_control_word(std::string_view inside) {
-  const auto capital = [](char c) { return !(c >= 'a' && c <= 'z'); };
-  const bool letter_first = !inside.empty() && lower(inside[0]) >= 'a' && lower(inside[0]) <= 'z';
-  return inside.starts_with('/') || same_letters(inside, "think") ||
-         (letter_first && inside.size() >= 3 && std::all_of(inside.begin(), inside.end(), capital));
+// What stands between the brackets with which the text begins, where it is a mark; else nothing.
+inline std::string_view bracketed_mark(std::string_view text) {
+  if (!text.starts_with('[')) return {};
+  const std::size_t end = text.find_first_of("[]", 1);
+  if (end == text.npos || text[end] != ']') return {};
+  const std::string_view inside = text.substr(1, end - 1);
+  const std::string_view word = inside.substr(inside.starts_with('/'));
+  constexpr std::string_view kThink = "think";
+  const auto lower = [](char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); };
+  const bool thinks = std::ranges::equal(word, kThink, {}, lower);
+  const auto capital = [](char c) { return (c >= 'A' && c <= 'Z') || c == '_'; };
+  return thinks || (word.size() > 1 && std::ranges::all_of(word, capital)) ? inside : std::string_view{};
 }
 
 }  // namespace detail
@@ -45,23 +51,17 @@ inline bool is_control_word(std::string_view inside) {
 inline std::string neutralise(std::string_view quoted) {
   std::string out;
   out.reserve(quoted.size());
-  const auto put = [&](std::string_view inside) {
-    out.append(detail::kOpenAngle).append(inside).append(detail::kCloseAngle);
-  };
-  for (std::size_t at = 0; at < quoted.size();) {
-    const std::string_view rest = quoted.substr(at);
-    if (rest[0] == '<' || rest[0] == '>') {
-      out += rest[0] == '<' ? detail::kOpenAngle : detail::kCloseAngle;
-      ++at;
-    } else if (const auto word = detail::marked_word(rest, "[", "]"); detail::is_control_word(word)) {
-      put(word);
-      at += word.size() + 2;
-    } else if (const auto other = detail::marked_word(rest, "\xE2\x97\x81", "\xE2\x96\xB7"); !other.empty()) {
-      put(other);
-      at += other.size() + 6;
+  while (!quoted.empty()) {
+    const auto begins = [&](const auto& angle) { return quoted.starts_with(angle.first); };
+    if (const auto angle = std::ranges::find_if(detail::kAngles, begins); angle != detail::kAngles.end()) {
+      out += angle->second;
+      quoted.remove_prefix(angle->first.size());
+    } else if (const std::string_view mark = detail::bracketed_mark(quoted); !mark.empty()) {
+      out.append("\xE2\x81\x85").append(mark).append("\xE2\x81\x86");
+      quoted.remove_prefix(mark.size() + 2);
     } else {
-      out.push_back(rest[0]);
-      ++at;
+      out.push_back(quoted.front());
+      quoted.remove_prefix(1);
     }
   }
   return out;

@@ -9,8 +9,8 @@
 // 1. Only what follows the thinking counts (text/thinking.h); thinking without an end: truncated. Blank: empty.
 // 2. The verdict is what stands in `<verdict> ... </verdict>`, in any case of letters, and nothing else is. The last
 //    one ends the text: at most 1000 bytes may follow, with no brace and no word of a verdict (a key, true, false,
-//    wrong, actually, ...) among them. Every other one that can be read must not give a key another value, and one that begins
-//    an object must be readable. Without its closing tag only an object without fault is read; else truncated.
+//    wrong, actually, ...) among them. Every other one that can be read must not give a key another value, and one that
+//    begins an object must be readable. Without its closing tag only an object without fault is read; else truncated.
 //    Asked for an object: a text that is one, fenced or not, is the verdict before that, whatever its strings hold.
 // 3. Inside, without fence, emphasis and special tokens around it (text/wrapping.h), is
 //    a. an object (text/flat_object.h); fields inside its fields only contradict;

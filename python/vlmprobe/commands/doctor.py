@@ -34,12 +34,13 @@ def examine() -> dict[str, Any]:
 
     Returns:
         `vlmprobe`, `python`: versions; `core`: how the C++ core was built and what a call gave; `torch`: the installed
-        one; `extras`: per extra, per module the version or None; `world`: the files of weights; `problems`: what keeps
-        vlmprobe from working, each with its cure; `ok`: whether there are none.
+        one; `extras`: per extra, per module the version or None; `world`: the files of weights; `minilm`: what is known
+        of the embedder's weights; `problems`: what keeps vlmprobe from working, each with its cure; `ok`: whether there
+        are none.
     """
     problems: list[str] = []
     core = _core_facts(problems)
-    weights = _weights()
+    weights = _weights(problems)
     return {
         "vlmprobe": __version__,
         "python": platform.python_version(),
@@ -47,6 +48,7 @@ def examine() -> dict[str, Any]:
         "core": core,
         "extras": {extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()},
         "world": {"weights": weights},
+        "minilm": {"weights": _minilm()},
         "problems": problems,
         "ok": not problems,
     }
@@ -96,9 +98,30 @@ def _version(module: str) -> str | None:
         return "?"
 
 
-def _weights() -> list[str]:
-    package = Path(__file__).parent
-    return sorted(str(file.relative_to(package)) for file in package.glob("world/**/*.safetensors"))
+def _weights(problems: list[str]) -> list[str]:
+    """The files of the world's weights; each is opened as its loader does."""
+    try:
+        shipped = importlib.import_module("vlmprobe.models.shipped")
+    except ImportError as error:
+        problems.append(str(error))
+        return []
+    found = []
+    for name in shipped.shipped():
+        try:
+            found.append(shipped.check(name).relative_to(Path(__file__).parents[1]).as_posix())
+        except ValueError as error:
+            problems.append(str(error))
+    return found
+
+
+def _minilm() -> str:
+    """What the embedder says of the weights that it would load."""
+    try:
+        embedder = importlib.import_module("vlmprobe.models.embedder")
+        embedder.minilm_folder()
+    except (ImportError, ValueError) as error:
+        return str(error)
+    return f"as published, sha256 {embedder.MINILM_SHA256[:12]}"
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
@@ -124,6 +147,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         present = ", ".join(f"{name} {version}" for name, version in modules.items() if version is not None)
         cure = f"{', '.join(missing)} missing: pip install 'vlmprobe[{extra}]'"
         rows.append((f"extra {extra}", "; ".join(text for text in (present, cure if missing else "") if text)))
-    rows.append(("world", ", ".join(weights) if weights else "no weights in this installation"))
+    rows.append(("MiniLM", facts["minilm"]["weights"]))
+    rows.append(("world", ", ".join(Path(file).parent.name for file in weights) or "no weights in this installation"))
     rows.append(("self-check", core["self_check"]))
     return [f"{name:<13} {text}" for name, text in rows] + [f"problem: {problem}" for problem in facts["problems"]]

@@ -87,7 +87,7 @@ def train(
     annotate: Annotator | None = None,
     resumed: bool = False,
 ) -> list[Tally]:
-    """Trains the questioner, in place.
+    """Trains the questioner, in place. Failures that together are longer than it may write are not learned.
 
     Args:
         questioner: what learns.
@@ -131,7 +131,7 @@ def train(
             first_step=shown.next_step,
             resumed=resumed,
         )
-        rows = failures(tally, shown.pictures, k)
+        rows = [row for row in failures(tally, shown.pictures, k) if questioner.can_say(row.completion)]
         if rows:
             learn(questioner, rows, replace(options, k=k, seed=seed), first_epoch=number * options.epochs)
         if ledger is not None:

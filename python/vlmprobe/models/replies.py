@@ -39,7 +39,7 @@ class Reply:
     failure: Failure | None = None
     """Why there is no answer."""
     error: str = field(default="", compare=False, repr=False)
-    """What the server said beside the failure; no ledger keeps it with the answer."""
+    """The failure in words, where the model gives some; no ledger keeps it with the answer."""
 
     def __post_init__(self) -> None:
         _check_failure("Reply", self.failure)

@@ -212,7 +212,7 @@ class FileSetup:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
         model = VisionLanguageModel.load(given["checkpoint"], device=device, dtype=dtype)
-        if given.get("lora"):
+        if given.get("lora") and not model.adapted:  # a folder of adapters is gone on with
             add_lora(model)
         prompt = PromptFiles.load(self.content.get("prompts"))["questioner"]
         return Questioner(model, prompt=prompt, max_new_tokens=int(given.get("max_new_tokens", 256)))
