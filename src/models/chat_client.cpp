@@ -79,6 +79,7 @@ void check_endpoint(const Endpoint& endpoint) {
   expect(invisible(url) == url.npos && url.find('\\') == url.npos, kOp,
          "url: expected visible ASCII without backslashes, got another character at place {}",
          std::min(invisible(url), url.find('\\')));
+  expect(url.find('/', url.find("://") + 3) != url.find("://") + 3, kOp, "url: expected a host, got none");
   const std::string trouble = trouble_with_url(url);
   expect(trouble.empty(), kOp, "url: expected http://host:port/path, got one that is malformed: {}", trouble);
   expect(invisible(endpoint.key) == endpoint.key.npos, kOp,

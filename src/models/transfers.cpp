@@ -11,6 +11,7 @@
 #include <list>
 #include <map>
 #include <string_view>
+#include <utility>
 
 #include "retry.h"
 #include "vlmprobe/core/error.h"
@@ -53,8 +54,9 @@ struct Transfer {
   std::unique_ptr<Connection> connection = {};
   int heads = 0;       // status lines so far, those of 1xx included
   bool ready = false;  // connected: the request is being sent
-  bool early = false;  // something came before the request was sent
   bool oversized = false;
+  const char* fault = nullptr;  // of the server, for which the transfer is ended
+  bool stale = false;           // and which may be about an earlier request on the connection
   std::list<std::unique_ptr<Transfer>>::iterator place = {};
   char error[CURL_ERROR_SIZE] = {};
 
@@ -79,12 +81,14 @@ std::size_t on_body(char* bytes, std::size_t, std::size_t count, void* transfer)
   return count;
 }
 
-// The last moment before the request is sent.
+// The last moment before the request is sent. A second time: a connection that had served before was closed, and
+// libcurl would send on another one what the server may have had already.
 int on_ready(void* transfer, char*, char*, int, int) {
   auto& self = *static_cast<Transfer*>(transfer);
-  self.ready = true;
-  self.early = self.used() && !self.connection->silent();
-  return self.early ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+  if (std::exchange(self.ready, true)) self.fault = "the connection was closed before a reply";
+  if (self.used() && !self.connection->silent()) self.fault = "the server sent what nobody had asked for";
+  self.stale = self.fault != nullptr;
+  return self.stale ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 bool starts_with(std::string_view line, std::string_view lower) {
@@ -100,8 +104,9 @@ std::size_t on_header(char* bytes, std::size_t, std::size_t count, void* transfe
   if (line.starts_with("HTTP/")) {
     ++self.heads, self.posted.retry_after = 0;
     const std::size_t blank = std::min(line.find(' '), line.size() - 1);
-    self.early = !self.sent() && (self.used() || line[blank + 1] == '2');
-    if (self.early) return 0;
+    self.stale = self.used() && !self.sent();
+    if (self.stale || (line[blank + 1] == '2' && !self.sent()))
+      return self.fault = "the server answered before it had the request", 0;
   } else if (starts_with(line, kRetryAfter)) {
     const std::string value(line.substr(kRetryAfter.size()));
     const std::time_t date = curl_getdate(value.c_str(), nullptr);
@@ -112,7 +117,7 @@ std::size_t on_header(char* bytes, std::size_t, std::size_t count, void* transfe
 
 Posted::End end_of(const Transfer& transfer, CURLcode code) {
   using End = Posted::End;
-  if (transfer.early) return transfer.used() ? End::foreign : End::broken;
+  if (transfer.fault != nullptr) return transfer.stale ? End::stale : End::broken;
   if (transfer.oversized) return End::oversized;
   switch (code) {
     case CURLE_OK:
@@ -131,7 +136,7 @@ Posted::End end_of(const Transfer& transfer, CURLcode code) {
 }
 
 std::string error_of(const Transfer& transfer, CURLcode code) {
-  if (transfer.early) return "the server answered before it had the request";
+  if (transfer.fault != nullptr) return transfer.fault;
   if (transfer.oversized) return "the body has more than " + std::to_string(transfer.post.most_bytes) + " bytes";
   if (code == CURLE_OK) return {};
   return transfer.error[0] != 0 ? transfer.error : curl_easy_strerror(code);
@@ -146,7 +151,11 @@ bool has_transfers() {
 std::string trouble_with_url(const std::string& url) {
   const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), &curl_url_cleanup);
   const CURLUcode code = curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0);
-  return code == CURLUE_OK ? std::string() : curl_url_strerror(code);
+  if (code != CURLUE_OK) return curl_url_strerror(code);
+  char* port = nullptr;
+  curl_url_get(parsed.get(), CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+  const std::unique_ptr<char, decltype(&curl_free)> held(port, &curl_free);
+  return port != nullptr && std::string_view(port) == "0" ? "Port number 0" : "";
 }
 
 struct Transfers::Curl {

@@ -32,7 +32,7 @@ struct Posted {
     timed_out,
     oversized,
     encoded,  // in a way that cannot be read here
-    foreign,  // what came on a connection that had served before cannot be the reply to what was sent
+    stale,    // the connection had served before: what came of it may not be about this request
     broken,
   };
   End end = End::answered;

@@ -252,7 +252,7 @@ void ChatClient::Worker::finished(const Attempt& attempt, Posted& posted) {
   if (is_throttled(posted)) return again(attempt, {words, Status::timeout, 0, /*counts=*/false, /*charged=*/false});
   if (posted.end == End::unreachable)
     return again(attempt, {words, Status::transport, 0, /*counts=*/false, /*charged=*/false});
-  if (posted.end == End::foreign) return again(attempt, {words, Status::transport, 0, /*counts=*/false});
+  if (posted.end == End::stale) return again(attempt, {words, Status::transport, 0, /*counts=*/false});
   if (posted.end == End::timed_out) return again(attempt, {words, Status::timeout});
   if (outcome == Outcome::reply) return answered(attempt, posted);
   if (outcome == Outcome::again && posted.end != End::encoded)

@@ -160,6 +160,8 @@ def run(args: argparse.Namespace) -> int:
         print(predicted(settings, args.run))
         return 0
     quiet()
+    for role in roles(settings.models).values():
+        role.read_keys()
     spent = None
     with RunDirectory(args.run, quiet=args.json, resume=True) as folder, terminated():
         if not known:

@@ -30,6 +30,8 @@ class Endpoint:
     """A file that holds the key and nothing else."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.url, str):
+            raise ValueError(f"[Endpoint] url: expected a text, got {type(self.url).__name__}")
         core.models.check_endpoint(_bytes(self.url), "")
 
     def key(self) -> str:

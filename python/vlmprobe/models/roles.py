@@ -65,6 +65,15 @@ class Role:
     judge: Mapping[str, Any] = field(default_factory=dict)
     """More arguments of `ModelVerifier`."""
 
+    def read_keys(self) -> None:
+        """Reads the endpoints' keys and forgets them: for whoever writes something before it connects.
+
+        Raises:
+            ValueError: see `Endpoint.key`.
+        """
+        for endpoint in self.endpoints:
+            endpoint.key()
+
     def connect(self, *, spent: Spent | None = None) -> ChatClient:
         """The client; nothing is sent yet.
 
@@ -132,7 +141,7 @@ def read_roles(path: str | Path) -> dict[str, Any]:
         ValueError: no such file, no JSON, or what `roles` refuses.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ValueError(f"[models] {path}: expected a JSON file with the models ({error})") from None
     roles(content)
