@@ -25,8 +25,6 @@ from contextlib import contextmanager
 BIG = 50 << 20
 GIVEN = sys.argv[1:] if __name__ == "__main__" else []
 PORT, FAULT, RETRY_AFTER = [*GIVEN, *["0", "", ""][len(GIVEN) :]]
-    [*sys.argv[1:], *("0", "", "")[len(sys.argv) - 1 :]] if __name__ == "__main__" else ("0", "", "")
-)
 attempts: Counter[str] = Counter()
 seen: dict = {"requests": 0, "keys": [], "images": 0, "bodies": [], "connections": 0}
 
