@@ -170,20 +170,20 @@ def _role(name: str, content: Any) -> Role:
         name=name,
         model=_text(f"{name}.model", given["model"]),
         revision=_text(f"{name}.revision", given.get("revision", "")),
-        endpoints=tuple(_endpoints(f"{name}.endpoints", given["endpoints"])),
         sampling=Sampling(**{field: numbers.get(field, getattr(sampling, field)) for field in _SAMPLING}),
         client=_client(f"{name}.client", given.get("client", {})),
         prices=Prices(**_each(f"{name}.prices", prices, _amount, _TOKENS)) if prices else None,
         budget=_each(f"{name}.budget", _fields(f"{name}.budget", given.get("budget", {}), _BUDGET), _amount),
         tokens=_tokens(f"{name}.tokens", given.get("tokens")),
         judge=_fields(f"{name}.judge", given.get("judge", {}), _JUDGE),
+        endpoints=tuple(_endpoints(f"{name}.endpoints", given["endpoints"])),
     )
 
 
 def _endpoints(name: str, given: Any) -> list[Endpoint]:
     several = [given] if isinstance(given, (str, Mapping)) else given
     if not isinstance(several, list):
-        raise ValueError(f"[models] {name}: expected a list of URLs, got {type(given).__name__}")
+        raise ValueError(f"[models] {name}: expected a list of URLs, got {given!r:.60}")
     found = []
     for i, each in enumerate(several):
         fields = _fields(f"{name}[{i}]", {"url": each} if isinstance(each, str) else each, _ENDPOINT)
@@ -230,7 +230,8 @@ def _each(
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"[models] {name}: expected a text, got {type(value).__name__}")
+        shown = type(value).__name__ if isinstance(value, (list, Mapping)) else repr(value)  # a list may hold a key
+        raise ValueError(f"[models] {name}: expected a text, got {shown:.60}")
     return value
 
 
