@@ -123,7 +123,7 @@ def test_a_key_that_is_a_word_neither_hangs_nor_harms_an_answer(server, word, mo
 def run_folder(tmp_path, endpoint, **client_options) -> tuple[int, bool]:
     """What `vlmprobe train` exits with, and whether it has written anything."""
     models = {"answerer": {"model": "m", "endpoints": [endpoint], "client": client_options}}
-    (tmp_path / "models.json").write_text(json.dumps(models), encoding="utf-8-sig")
+    (tmp_path / "models.json").write_text(json.dumps(models))
     code = cli.main(["train", "--run", str(tmp_path / "run"), "--models", str(tmp_path / "models.json")])
     return code, (tmp_path / "run").exists()
 
