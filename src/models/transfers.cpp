@@ -122,8 +122,8 @@ Posted::End end_of(const Transfer& transfer, CURLcode code) {
   switch (code) {
     case CURLE_OK:
       return End::answered;
-    case CURLE_BAD_CONTENT_ENCODING:
-      return End::encoded;
+    case CURLE_BAD_CONTENT_ENCODING:  // the status says enough where it is an error's
+      return transfer.posted.http >= 300 ? End::answered : End::encoded;
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:

@@ -244,8 +244,7 @@ void ChatClient::Worker::start(JobPtr job, Server& server) {
 void ChatClient::Worker::finished(const Attempt& attempt, Posted& posted) {
   using End = Posted::End;
   --attempt.server->in_flight;
-  const bool answered_here = posted.end == End::answered || (posted.end == End::encoded && posted.http >= 300);
-  const Outcome outcome = answered_here ? outcome_of(posted.http) : Outcome::again;
+  const Outcome outcome = posted.end == End::answered ? outcome_of(posted.http) : Outcome::again;
   const std::string words = outcome == Outcome::reply ? "" : said(posted);
   note_health(attempt, posted, words);
 
@@ -255,7 +254,7 @@ void ChatClient::Worker::finished(const Attempt& attempt, Posted& posted) {
   if (posted.end == End::stale) return again(attempt, {words, Status::transport, 0, /*counts=*/false});
   if (posted.end == End::timed_out) return again(attempt, {words, Status::timeout});
   if (outcome == Outcome::reply) return answered(attempt, posted);
-  if (outcome == Outcome::again && posted.end != End::encoded)
+  if (outcome != Outcome::rejected && posted.end != End::encoded)
     return again(attempt, {words, Status::transport, posted.retry_after});
   Reply reply;
   reply.status = Status::rejected, reply.error = words;
@@ -297,10 +296,10 @@ void ChatClient::Worker::answered(const Attempt& attempt, Posted& posted) {
 
 // What went wrong, in the server's words where it has any.
 std::string ChatClient::Worker::said(const Posted& posted) const {
-  if (posted.end == Posted::End::encoded && outcome_of(posted.http) == Outcome::reply)
+  if (posted.end == Posted::End::encoded)
     return "the reply is encoded in a way that cannot be read here (" + posted.error +
            "); set the server to send it plain";
-  if (posted.end != Posted::End::answered && posted.end != Posted::End::encoded) return posted.error;
+  if (posted.end != Posted::End::answered) return posted.error;
   const std::string words = words_in(secrets_.cut_body(text_of(posted.body), /*answer=*/false));
   return "HTTP " + std::to_string(posted.http) + (words.empty() ? "" : ": ") + words;
 }

@@ -133,6 +133,8 @@ class Answering:
                 await self.send(200, said, kind="text/event-stream")
             case "encoded-strangely":
                 await self.send(200, b"\x00" * 40, "Content-Encoding: x-unheard-of")
+            case "encoded-503":
+                await self.send(503, b"\x00" * 40, "Content-Encoding: x-unheard-of")
             case "bomb":
                 await self.send(200, gzip.compress(b" " * BIG), "Content-Encoding: gzip")
             case "told":  # the key, wherever a server can put it

@@ -40,6 +40,13 @@ def test_a_form_that_cannot_be_read_is_refused_once(server, form, sentence):
     assert seen_by(server)["requests"] == 1
 
 
+def test_an_outage_is_tried_again_in_whatever_form_it_comes(server):
+    got = client(server).reply([ask("encoded-503 | a")])[0]
+    assert (got.status, got.text, got.attempts) == (Status.OK, "answer to a", 2)
+    got = client(server, max_attempts=1).reply([ask("encoded-503* | a")])[0]
+    assert (got.status, got.error) == (Status.TRANSPORT, "HTTP 503")
+
+
 def test_half_a_stream_of_events_is_no_answer(server):
     got = client(server, max_attempts=2).reply([ask("events-cut* | a")])[0]
     assert (got.status, got.text, got.error) == (

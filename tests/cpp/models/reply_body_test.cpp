@@ -70,7 +70,7 @@ TEST_CASE("a stream that is not whole is no reply") {
   CHECK(trouble(begun + "data: [DONE]\n\n") == "the stream of events has no finish_reason");
   CHECK(trouble(begun + "data: {\"choices\":[{\n\n" + kEnd) == "the stream of events holds what is no JSON object");
   for (const std::string& failed : {event(R"({"error":{"message":"out of memory"}})"),
-                                   "event: error\n"s + event(R"({"message":"out of memory"})")}) {
+                                    "event: error\n"s + event(R"({"message":"out of memory"})")}) {
     const auto reply = read(begun + failed + kEnd);
     CHECK(reply.status == models::Status::transport);
     CHECK(reply.error.find("out of memory") != reply.error.npos);
