@@ -145,15 +145,17 @@ void bind_models(py::module_& parent) {
 
   py::class_<ChatOptions>(module, "ChatOptions")
       .def(py::init([](const std::string& model, const std::string& revision, double attempt_timeout_s,
-                       double deadline_s, double batch_deadline_s, std::int64_t max_attempts, double first_pause_s,
-                       std::int64_t first_limit, std::int64_t max_limit, std::int64_t max_response_bytes,
-                       std::int64_t max_calls, std::int64_t max_tokens, double max_cost, double prompt_price,
-                       double completion_price, bool schema, const std::string& extra, const std::string& proxy) {
+                       double deadline_s, double unreachable_s, double batch_deadline_s, std::int64_t max_attempts,
+                       double first_pause_s, std::int64_t first_limit, std::int64_t max_limit,
+                       std::int64_t max_response_bytes, std::int64_t max_calls, std::int64_t max_tokens,
+                       double max_cost, double prompt_price, double completion_price, bool schema,
+                       const std::string& extra, const std::string& proxy) {
              ChatOptions options;
              options.model = model;
              options.revision = revision;
              options.attempt_timeout_s = attempt_timeout_s;
              options.deadline_s = deadline_s;
+             options.unreachable_s = unreachable_s;
              options.batch_deadline_s = batch_deadline_s;
              options.max_attempts = max_attempts;
              options.first_pause_s = first_pause_s;
@@ -171,11 +173,14 @@ void bind_models(py::module_& parent) {
              return options;
            }),
            py::kw_only(), py::arg("model"), py::arg("revision"), py::arg("attempt_timeout_s"), py::arg("deadline_s"),
-           py::arg("batch_deadline_s"), py::arg("max_attempts"), py::arg("first_pause_s"), py::arg("first_limit"),
-           py::arg("max_limit"), py::arg("max_response_bytes"), py::arg("max_calls"), py::arg("max_tokens"),
-           py::arg("max_cost"), py::arg("prompt_price"), py::arg("completion_price"), py::arg("schema"),
-           py::arg("extra"), py::arg("proxy"));
+           py::arg("unreachable_s"), py::arg("batch_deadline_s"), py::arg("max_attempts"), py::arg("first_pause_s"),
+           py::arg("first_limit"), py::arg("max_limit"), py::arg("max_response_bytes"), py::arg("max_calls"),
+           py::arg("max_tokens"), py::arg("max_cost"), py::arg("prompt_price"), py::arg("completion_price"),
+           py::arg("schema"), py::arg("extra"), py::arg("proxy"));
   module.def("has_chat_client", &has_chat_client);
+  module.def(
+      "check_endpoint", [](const std::string& url, const std::string& key) { check_endpoint({url, key}); },
+      py::arg("url"), py::arg("key"));
   py::class_<ChatClient, Model, std::shared_ptr<ChatClient>>(module, "ChatClient")
       .def(py::init([](const std::vector<std::pair<std::string, std::string>>& endpoints, const ChatOptions& options) {
              std::vector<Endpoint> made;

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <string_view>
+#include <system_error>
 
 namespace vlmprobe::models {
 
@@ -23,6 +26,19 @@ inline bool may_have_worked(long http) {
   for (const long idle : {408L, 409L, 425L, 500L, 501L, 503L, 529L})
     if (http == idle) return false;
   return true;
+}
+
+inline constexpr double kMostPauseS = 60;  // that a server can ask for
+
+// Seconds to wait as the value of Retry-After says: a number, or else a date that is `until_date` seconds away. What is
+// neither says nothing: 0.
+inline double retry_after_s(std::string_view value, double until_date) {
+  value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+  double seconds = 0;
+  const auto read = std::from_chars(value.data(), value.data() + value.size(), seconds);
+  if (read.ec == std::errc::invalid_argument) seconds = until_date;
+  if (read.ec == std::errc::result_out_of_range) seconds = kMostPauseS;  // or next to nothing: nobody sends that
+  return seconds > 0 ? std::min(seconds, kMostPauseS) : 0;               // no number is not above 0
 }
 
 // Seconds before attempt number `attempts` + 1: doubles from `first` up to 30, and differs by a quarter either way

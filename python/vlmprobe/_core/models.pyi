@@ -68,6 +68,7 @@ class ChatOptions(_Object):
         revision: str,
         attempt_timeout_s: float,
         deadline_s: float,
+        unreachable_s: float,
         batch_deadline_s: float,
         max_attempts: int,
         first_pause_s: float,
@@ -85,6 +86,7 @@ class ChatOptions(_Object):
     ) -> None: ...
 
 def has_chat_client() -> bool: ...
+def check_endpoint(url: str | bytes, key: str | bytes) -> None: ...
 
 class ChatClient(Model):
     def __init__(self, endpoints: Sequence[tuple[str, str]], options: ChatOptions) -> None: ...

@@ -161,6 +161,8 @@ def run(args: argparse.Namespace) -> int:
         say(predicted(settings, args.run))
         return 0
     quiet()
+    for role in roles(settings.models).values():
+        role.read_keys()
     code = 0
     with RunDirectory(args.run, quiet=args.json, resume=True) as folder, terminated():
         check_settings(known, folder)

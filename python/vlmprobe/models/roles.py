@@ -38,8 +38,8 @@ _FIELDS = ("model", "revision", "endpoints", "sampling", "client", "prices", "bu
 _ENDPOINT = ("url", "key_env", "key_file")
 _SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
 _CLIENT = (
-    *("attempt_timeout_s", "deadline_s", "batch_deadline_s", "max_attempts", "first_pause_s", "first_limit"),
-    *("max_limit", "max_response_bytes", "schema", "extra", "proxy"),
+    *("attempt_timeout_s", "deadline_s", "unreachable_s", "batch_deadline_s", "max_attempts", "first_pause_s"),
+    *("first_limit", "max_limit", "max_response_bytes", "schema", "extra", "proxy"),
 )
 _BUDGET = ("max_calls", "max_tokens", "max_cost")
 _TOKENS = ("prompt", "completion")
@@ -65,6 +65,15 @@ class Role:
     """prompt, completion: of a call, for a forecast."""
     judge: Mapping[str, Any] = field(default_factory=dict)
     """More arguments of `ModelVerifier`."""
+
+    def read_keys(self) -> None:
+        """Reads the endpoints' keys and forgets them: for whoever writes something before it connects.
+
+        Raises:
+            ValueError: see `Endpoint.key`.
+        """
+        for endpoint in self.endpoints:
+            endpoint.key()
 
     def connect(self, *, spent: Spent | None = None) -> ChatClient:
         """The client; nothing is sent yet.
@@ -162,13 +171,13 @@ def _role(name: str, content: Any) -> Role:
         name=name,
         model=_text(f"{name}.model", given["model"]),
         revision=_text(f"{name}.revision", given.get("revision", "")),
-        endpoints=tuple(_endpoints(f"{name}.endpoints", given["endpoints"])),
         sampling=Sampling(**{field: numbers.get(field, getattr(sampling, field)) for field in _SAMPLING}),
-        client=_fields(f"{name}.client", given.get("client", {}), _CLIENT),
+        client=_client(f"{name}.client", given.get("client", {})),
         prices=Prices(**_each(f"{name}.prices", prices, _amount, _TOKENS)) if prices else None,
         budget=_each(f"{name}.budget", _fields(f"{name}.budget", given.get("budget", {}), _BUDGET), _amount),
         tokens=_tokens(f"{name}.tokens", given.get("tokens")),
         judge=_fields(f"{name}.judge", given.get("judge", {}), _JUDGE),
+        endpoints=tuple(_endpoints(f"{name}.endpoints", given["endpoints"])),
     )
 
 
@@ -182,7 +191,10 @@ def _endpoints(name: str, given: Any) -> list[Endpoint]:
         words = _each(f"{name}[{i}]", fields, _text)
         if "url" not in words:
             raise ValueError(f"[models] {name}[{i}].url: expected one, got none")
-        found.append(Endpoint(words.pop("url"), **words))
+        try:
+            found.append(Endpoint(words.pop("url"), **words))
+        except ValueError as error:
+            raise ValueError(f"[models] {name}[{i}]: {error}") from None
     return found
 
 
@@ -219,8 +231,17 @@ def _each(
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"[models] {name}: expected a text, got {value!r:.60}")
+        shown = type(value).__name__ if isinstance(value, (list, Mapping)) else repr(value)  # a list may hold a key
+        raise ValueError(f"[models] {name}: expected a text, got {shown:.60}")
     return value
+
+
+def _client(name: str, given: Any) -> dict[str, Any]:
+    """A run writes down what it was given: no password may be in it."""
+    fields = _fields(name, given, _CLIENT)
+    if "@" in _text(f"{name}.proxy", fields.get("proxy", "")):
+        raise ValueError(f"[models] {name}.proxy: expected a URL without a password")
+    return fields
 
 
 def _amount(name: str, value: Any) -> float:
