@@ -213,4 +213,11 @@ Difference ratio_difference(const ClusterSums& a, const ClusterSums& b, std::uin
   return difference(a, b, /*rates=*/false, settings);
 }
 
+double exact_p_higher(const ClusterSums& a, const ClusterSums& b) {
+  constexpr std::string_view kOp = "metrics::exact_p_higher";
+  check(kOp, "a", a, a.totals.size()), check(kOp, "b", b, a.totals.size());
+  check_rates(kOp, "a", a), check_rates(kOp, "b", b);
+  return std::min(seen(a), seen(b)) < 2 ? 1 : sign_flip_p_higher(a, b);
+}
+
 }  // namespace vlmprobe::metrics

@@ -10,7 +10,7 @@
 namespace vlmprobe::metrics {
 namespace {
 
-const double kMostTried = std::log(4096.5);
+const double kMostTried = std::log(65536.5);
 constexpr double kTie = 1e-9;  // of the largest part
 
 // What can be exchanged; images whose sign says nothing are left out.
@@ -47,21 +47,15 @@ struct Parts {
 };
 
 // How many ways there are, and how many have as large a difference.
-class Tally {
- public:
-  explicit Tally(const Parts& parts)
-      : sign_(parts.difference < 0 ? -1 : 1), least_(std::abs(parts.difference) - kTie * parts.largest) {}
+struct Tally {
+  double sign, least, ways = 0, beyond = 0, same_side = 0;
+
+  Tally(const Parts& parts, double direction)
+      : sign(direction), least(direction * parts.difference - kTie * parts.largest) {}
 
   void add(double difference) {
-    ways_ += 1, beyond_ += std::abs(difference) >= least_, same_side_ += sign_ * difference >= least_;
+    ways += 1, beyond += std::abs(difference) >= least, same_side += sign * difference >= least;
   }
-
-  double p(bool symmetric) const {
-    return std::min(1.0, (symmetric ? beyond_ : std::max(beyond_, 2 * same_side_)) / ways_);
-  }
-
- private:
-  double sign_, least_, ways_ = 0, beyond_ = 0, same_side_ = 0;
 };
 
 // The ways from image i on, `left` of the images of one method alone still to go to a.
@@ -96,14 +90,24 @@ void draw(const Parts& parts, const Flips& flips, Tally& tally) {
 
 double sign_flip_p(const ClusterSums& a, const ClusterSums& b, const Flips& flips) {
   const Parts parts(a, b);
-  Tally tally(parts);
+  Tally tally(parts, parts.difference < 0 ? -1 : 1);
   const bool symmetric = parts.alone.empty();
   const double ways = parts.log_ways(), least = (symmetric ? 2 : 1) * std::exp(-ways);
   if (ways <= kMostTried)
     try_all(parts, 0, parts.of_a, 0, tally);
   else
     draw(parts, flips, tally);
-  return std::min(1.0, std::max(tally.p(symmetric), least));
+  const double found = symmetric ? tally.beyond : std::max(tally.beyond, 2 * tally.same_side);
+  return std::min(1.0, std::max(found / tally.ways, least));
+}
+
+double sign_flip_p_higher(const ClusterSums& a, const ClusterSums& b) {
+  const Parts parts(a, b);
+  const double ways = parts.log_ways();
+  if (ways > kMostTried) return std::exp(-ways);
+  Tally tally(parts, 1);
+  try_all(parts, 0, parts.of_a, 0, tally);
+  return tally.same_side / tally.ways;
 }
 
 }  // namespace vlmprobe::metrics

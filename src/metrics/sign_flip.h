@@ -22,8 +22,11 @@ struct Flips {
 //             with d' >= d, for then the ways need not be symmetric
 //
 // With one row of each method on each image this is the sign test over discordant pairs, McNemar's exact test; with one
-// row on each of other images Fisher's. All ways are tried up to 4096, else `draws` of them, counter-based, with one
+// row on each of other images Fisher's. All ways are tried up to 65536, else `draws` of them, counter-based, with one
 // more for what was seen; p is then never below 2 over the number of ways, or 1 with images of one method alone.
 double sign_flip_p(const ClusterSums& a, const ClusterSums& b, const Flips& flips);
+
+// One-sided, of a that is no higher than b: share of ways with d' >= d; of more ways, the least that it can be.
+double sign_flip_p_higher(const ClusterSums& a, const ClusterSums& b);
 
 }  // namespace vlmprobe::metrics

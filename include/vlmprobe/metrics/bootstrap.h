@@ -70,4 +70,8 @@ Difference paired_difference(const ClusterSums& a, const ClusterSums& b, std::ui
 Difference ratio_difference(const ClusterSums& a, const ClusterSums& b, std::uint64_t seed, std::int64_t draws = 10000,
                             double confidence = 0.95);
 
+// One-sided p of a first rate that is no higher than the second, by the exact test alone: 1 where either has rows on
+// fewer than two clusters; where there are more than 65536 ways, the least that the test can give, 1 over their number.
+double exact_p_higher(const ClusterSums& a, const ClusterSums& b);
+
 }  // namespace vlmprobe::metrics
