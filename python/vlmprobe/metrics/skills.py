@@ -121,7 +121,7 @@ def number_difference(
         found: Floats = numbers[..., 0] - numbers[..., 1]
         return found
 
-    flat = sums.reshape(len(sums), -1)
+    flat = sums.reshape(len(sums), math.prod(shape))
     value, low, high = resampled_count(flat, difference, draws=draws, seed=seed, confidence=confidence)
     return Estimate(value, low, high, sum(len(rows) for rows, _ in methods), 0, len(sums))
 
