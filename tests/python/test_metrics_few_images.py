@@ -196,12 +196,13 @@ ESTIMATES = {
     ],
 }  # fmt: skip
 NUMBERS_ALONE = {  # what has no interval, or is no number
-    *("cohen_kappa", "krippendorff_alpha", "percent_agreement", "densities", "duplicates", "effective_number"),
-    *("entropy", "equal_rows", "prefix_entropy", "prefix_entropy_normalized", "t_quantile", "vendi", "VendiAccumulator", "skills"),
-    *("Agreement", "CumulativeRate", "Difference", "Estimate", "Interaction", "Interactions", "Rate", "SkillTrend"),
-    *("SkillAcrossModels", "skills.SkillRate", "skills.combinations", "skills.counts", "skills.counts_by_image"),
-    *("skills.coverage", "skills.exclusive", "skills.halves", "skills.known_skills", "skills.shared"),
-    *("skills.shares_by_count", "skills.tested_higher", "judged.Corrected", "judged.Rates", "judged.state"),
+    "cohen_kappa", "krippendorff_alpha", "percent_agreement", "densities", "duplicates", "effective_number",
+    "entropy", "equal_rows", "prefix_entropy", "prefix_entropy_normalized", "t_quantile", "vendi",
+    "VendiAccumulator", "skills", "Agreement", "CumulativeRate", "Difference", "Estimate", "Interaction",
+    "Interactions", "Rate", "SkillTrend", "SkillAcrossModels", "skills.SkillRate", "skills.combinations",
+    "skills.counts", "skills.counts_by_image", "skills.coverage", "skills.exclusive", "skills.halves",
+    "skills.known_skills", "skills.shared", "skills.shares_by_count", "skills.tested_higher",
+    "judged.Corrected", "judged.Rates", "judged.state",
 }  # fmt: skip
 
 
