@@ -278,9 +278,9 @@ def _images(rows: NDArray[Any]) -> int:
 
 def _drawn_shares(drawn: Floats, counts: Floats, generator: np.random.Generator) -> Floats:
     """[draws, 3] shares of the judged states in the draws; with some of the states that are in no image."""
-    per_image = counts.sum(1).mean()
-    unseen = per_image * generator.gamma(PRIOR, size=drawn.shape) * (counts.sum(0) == 0)
-    found: Floats = (drawn + unseen) / (drawn + unseen).sum(1, keepdims=True)
+    unseen = counts.sum(0) == 0
+    drawn[:, unseen] = counts.sum(1).mean() * generator.gamma(PRIOR, size=(len(drawn), unseen.sum()))
+    found: Floats = drawn / drawn.sum(1, keepdims=True)
     return found
 
 

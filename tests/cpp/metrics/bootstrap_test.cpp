@@ -129,6 +129,22 @@ TEST_CASE("p is never below the sign test's, whatever few images seem to say") {
   CHECK(p_of(fifty, none) < 0.001);
 }
 
+TEST_CASE("the exact one-sided p by hand, and the least that it can be of many images") {
+  const auto p_of = [](std::vector<double> a, std::vector<double> b) {
+    const std::vector<double> one(a.size(), 1);
+    return metrics::exact_p_higher({a, one}, {b, one});
+  };
+  CHECK(p_of({1, 1, 1}, {0, 0, 0}) == 0.125);
+  CHECK(p_of({0, 0, 0}, {1, 1, 1}) == 1);
+  CHECK(p_of({1, 1, 1, 0}, {0, 0, 0, 1}) == 5.0 / 16);  // all four signs, or all but one of the four
+  CHECK(p_of({1}, {0}) == 1);                           // one image says nothing
+  const Table a{{1, 1, 0, 0, 0}, {1, 1, 0, 0, 0}}, b{{0, 0, 0, 0, 0}, {0, 0, 1, 1, 1}};
+  CHECK(metrics::exact_p_higher(a.sums(), b.sums()) == doctest::Approx(1.0 / 10));
+  CHECK(metrics::exact_p_higher(b.sums(), a.sums()) == 1);
+  const std::vector<double> forty(40, 1), none(40, 0);
+  CHECK(p_of(forty, none) == doctest::Approx(std::pow(2.0, -40)));
+}
+
 TEST_CASE("images of one method alone can be labelled in so many ways: Fisher's exact test") {
   const auto p_of = [](int wrong_a, int only_a, int wrong_b, int only_b) {
     Table a, b;
