@@ -205,6 +205,14 @@ def test_a_strange_question_takes_no_other_with_it(question):
     assert replies[1].failure in (None, Failure.EMPTY, Failure.TRUNCATED)
 
 
+def test_pictures_that_call_themselves_the_same_are_told_apart():
+    alike = [SimpleNamespace(id=0, key="x", sha256="placeholder", pixels=image.pixels) for image in IMAGES]
+    model = tiny.load("answerer")
+    prompts, own = model.prompts(alike, [PLAIN] * len(IMAGES)), model.prompts(list(IMAGES), [PLAIN] * len(IMAGES))
+    for got, wanted in zip(prompts.features.pooler_output, own.features.pooler_output, strict=True):
+        assert torch.equal(got, wanted)
+
+
 def test_small_and_wide_pictures_that_the_processor_takes_are_asked_about():
     images = [picture("dot.png", 1, 1), picture("bar.png", 190, 1), picture("post.png", 2, 399)]
     replies = HFAnswerer(tiny.load("answerer")).answer(images, [PLAIN] * 3)

@@ -12,7 +12,7 @@ from typing import Any
 
 from vlmprobe._native import core
 from vlmprobe.ledger.file import transaction
-from vlmprobe.ledger.requests import reply_once, request_key
+from vlmprobe.ledger.requests import extra_of, reply_once, request_key
 from vlmprobe.models.model import Arrived, Charge, Model, ModelReply, Observed, Request, Status, Usage
 from vlmprobe.models.service import endpoints_of
 
@@ -65,6 +65,11 @@ class CachedModel:
         return self._model.identity
 
     @property
+    def extra(self) -> str:
+        """What the model adds to each request's body."""
+        return extra_of(self._model)
+
+    @property
     def endpoints(self) -> Sequence[str]:
         """The model's, where it has some."""
         return endpoints_of(self._model)
@@ -75,7 +80,7 @@ class CachedModel:
 
     def stream(self, requests: Sequence[Request], arrived: Arrived) -> list[ModelReply]:
         """See `vlmprobe.models.model.StreamingModel`."""
-        asked = {request_key(self.identity, request): request for request in requests}
+        asked = {request_key(self.identity, request, self.extra): request for request in requests}
 
         def keep(new: dict[str, ModelReply]) -> None:
             self._keep({k: r for k, r in new.items() if _whole(r) and self._usable(asked[k], r)})

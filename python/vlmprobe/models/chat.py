@@ -150,6 +150,7 @@ class ChatClient:
     ):
         several = [endpoints] if isinstance(endpoints, (str, Endpoint)) else list(endpoints)
         servers = [Endpoint(each) if isinstance(each, str) else each for each in several]
+        added = _as_json(extra) if extra else ""
         options = core.models.ChatOptions(
             model=model,
             revision=revision,
@@ -168,9 +169,11 @@ class ChatClient:
             prompt_price=prices.prompt if prices else 0.0,
             completion_price=prices.completion if prices else 0.0,
             schema=schema,
-            extra=_as_json(extra) if extra else "",
+            extra=added,
             proxy=proxy,
         )
+        self.extra = added
+        """What is added to each request's body, as JSON."""
         self._urls = [server.url for server in servers]
         self._core = core.models.ChatClient([(server.url, server.key()) for server in servers], options)
 
@@ -268,6 +271,6 @@ def _whole_budget(name: str, value: float | None) -> int:
 
 def _as_json(extra: Mapping[str, Any]) -> str:
     try:
-        return json.dumps(dict(extra), allow_nan=False)
+        return json.dumps(dict(extra), allow_nan=False, sort_keys=True)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"[ChatClient] extra: expected an object of plain JSON values ({error})") from None

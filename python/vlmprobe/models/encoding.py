@@ -6,6 +6,7 @@ can be made of, and the others are none the worse for it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -78,7 +79,7 @@ def _made(model, images: Sequence[Picture], chats: Sequence[str], template: str)
         image_grid_thw=inputs["image_grid_thw"],
         attention_mask=inputs["attention_mask"],
     )
-    features = _features(model, images, inputs["pixel_values"], inputs["image_grid_thw"])
+    features = _features(model, inputs["pixel_values"], inputs["image_grid_thw"])
     following = positions.amax(dim=(0, 2)) + 1
     return Prompts(inputs["input_ids"], inputs["attention_mask"], positions, following, features)
 
@@ -98,14 +99,21 @@ def _check(model, images: Sequence[Picture], inputs: Mapping[str, Tensor], templ
         raise UnusablePrompts(images, wrong)
 
 
+def _digest(patches: Tensor, size: Sequence[int]) -> bytes:
+    return hashlib.blake2b(
+        patches.cpu().contiguous().view(torch.uint8).numpy().tobytes() + str(size).encode(), digest_size=16
+    ).digest()
+
+
 @torch.no_grad()
-def _features(model, images: Sequence[Picture], pixels: Tensor, grid: Tensor):
-    """Features of all pictures; each distinct picture goes through the vision tower once."""
-    first: dict[str, int] = {}
-    which = [first.setdefault(image.sha256, i) for i, image in enumerate(images)]
+def _features(model, pixels: Tensor, grid: Tensor):
+    """Features of all pictures; each distinct picture goes through the vision tower once. Pictures are the same where
+    their patches are, whatever they call themselves."""
+    patches = pixels.split(grid.prod(-1).tolist())
+    first: dict[bytes, int] = {}
+    which = [first.setdefault(_digest(patches[i], size), i) for i, size in enumerate(grid.tolist())]
     chosen = sorted(set(which))
     row_of = {index: row for row, index in enumerate(chosen)}
-    patches = pixels.split(grid.prod(-1).tolist())
     features = model.model.model.get_image_features(
         torch.cat([patches[i] for i in chosen]), grid[chosen], return_dict=True
     )

@@ -21,7 +21,7 @@ from vlmprobe.metrics import skills as skill_numbers
 from vlmprobe.studies.comparisons import rises
 from vlmprobe.studies.numbers import Outcome, combined, of_rate, over_seeds, skills_of, wrong_of
 from vlmprobe.studies.tables import SIX, Outcomes, joined, published
-from vlmprobe.studies.values import plain_estimate
+from vlmprobe.studies.values import finite, plain_estimate
 
 WINDOWS = 10
 STAGES = 4
@@ -96,7 +96,7 @@ def _curve(name: str, seeds: Sequence[Outcome]) -> dict[str, Any]:
             }
             for points in zip(*each, strict=False)  # very short pools have fewer points
         ],
-        "rise": {"value": value, "low": low, "high": high},
+        "rise": {"value": finite(value), "low": finite(low), "high": finite(high)},
     }
 
 

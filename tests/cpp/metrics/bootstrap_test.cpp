@@ -129,7 +129,38 @@ TEST_CASE("p is never below the sign test's, whatever few images seem to say") {
   CHECK(p_of(fifty, none) < 0.001);
 }
 
-TEST_CASE("images of one method alone can be labelled in so many ways") {
+TEST_CASE("the exact one-sided p by hand, and the least that it can be of many images") {
+  const auto p_of = [](std::vector<double> a, std::vector<double> b) {
+    const std::vector<double> one(a.size(), 1);
+    return metrics::exact_p_higher({a, one}, {b, one});
+  };
+  CHECK(p_of({1, 1, 1}, {0, 0, 0}) == 0.125);
+  CHECK(p_of({0, 0, 0}, {1, 1, 1}) == 1);
+  CHECK(p_of({1, 1, 1, 0}, {0, 0, 0, 1}) == 5.0 / 16);  // all four signs, or all but one of the four
+  CHECK(p_of({1}, {0}) == 1);                           // one image says nothing
+  const Table a{{1, 1, 0, 0, 0}, {1, 1, 0, 0, 0}}, b{{0, 0, 0, 0, 0}, {0, 0, 1, 1, 1}};
+  CHECK(metrics::exact_p_higher(a.sums(), b.sums()) == doctest::Approx(1.0 / 10));
+  CHECK(metrics::exact_p_higher(b.sums(), a.sums()) == 1);
+  const std::vector<double> forty(40, 1), none(40, 0);
+  CHECK(p_of(forty, none) == doctest::Approx(std::pow(2.0, -40)));
+}
+
+TEST_CASE("images of one method alone can be labelled in so many ways: Fisher's exact test") {
+  const auto p_of = [](int wrong_a, int only_a, int wrong_b, int only_b) {
+    Table a, b;
+    for (int i = 0; i < only_a + only_b; ++i) {
+      const bool of_a = i < only_a;
+      a.successes.push_back(i < wrong_a), a.totals.push_back(of_a);
+      b.successes.push_back(!of_a && i - only_a < wrong_b), b.totals.push_back(!of_a);
+    }
+    return metrics::paired_difference(a.sums(), b.sums(), 3, 4000).p;
+  };
+  // Of the 252 ways in which 4 of 10 wrong ones fall on either half, 6 x 1 give 4 to one side and none to the other.
+  CHECK(p_of(4, 5, 0, 5) >= doctest::Approx(2 * 6.0 / 252));
+  CHECK(p_of(5, 5, 0, 5) >= doctest::Approx(2.0 / 252));
+  // 5 of 10 against none of 10: C(15, 5) = 3003 of the C(20, 10) = 184756 ways, twice; Fisher's p is 0.0325. Drawn.
+  CHECK(p_of(5, 10, 0, 10) > 0.025);
+
   // Two and two: six ways, and the two extreme ones are as large.
   const Table a{{1, 1, 0, 0}, {1, 1, 0, 0}}, b{{0, 0, 0, 0}, {0, 0, 1, 1}};
   CHECK(metrics::paired_difference(a.sums(), b.sums(), 3, 4000).p >= doctest::Approx(1.0 / 3));
@@ -194,10 +225,21 @@ TEST_CASE("nothing is known from one image, or without rows") {
 }
 
 TEST_CASE("draws without a row of a method are left out") {
-  const Table a{{1, 0, 0, 0}, {1, 0, 0, 0}}, b{{1, 1, 0, 0}, {1, 1, 1, 1}};
+  const Table a{{1, 1, 0, 0}, {1, 1, 0, 0}}, b{{1, 1, 0, 0}, {1, 1, 1, 1}};
   const auto found = metrics::paired_difference(a.sums(), b.sums(), 1, 1000);
-  CHECK(found.draws < 800);  // (3/4)^4 of them have no row of a
-  CHECK(found.draws > 560);
+  CHECK(found.draws < 970);  // (1/2)^4 of them have no row of a
+  CHECK(found.draws > 900);
+}
+
+TEST_CASE("a method that was asked about one image is as unknown as its rate alone") {
+  const Table a{{6, 0, 0, 0}, {9, 0, 0, 0}}, b{{1, 1, 0, 0}, {1, 1, 1, 1}};
+  const auto rates = metrics::paired_difference(a.sums(), b.sums(), 1, 1000);
+  CHECK(rates.value == doctest::Approx(2.0 / 3 - 0.5));
+  CHECK(rates.low == -1);
+  CHECK(rates.high == 1);
+  CHECK(rates.p == 1);
+  CHECK(std::isinf(metrics::ratio_difference(b.sums(), a.sums(), 1, 1000).high));
+  CHECK(std::isinf(metrics::ratio(a.sums(), 1, 1000).high));
 }
 
 TEST_CASE("wrong sums are named") {
