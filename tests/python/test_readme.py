@@ -1,4 +1,4 @@
-"""The README's Python runs, with small models in the place of large ones; its tree is the tree, its numbers are the results."""
+"""The README's Python runs with small models in the place of large ones; its tree and its numbers are true."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from planned_server import planned
 
+from planned_server import planned
 from vlmprobe.world import WorldImages
 
 ROOT = Path(__file__).parents[2]
