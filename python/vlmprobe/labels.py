@@ -7,13 +7,14 @@ Several annotators may label a question. A label is about the question (`valid`)
 from __future__ import annotations
 
 import csv
-import json
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vlmprobe._json import read_lines, read_text, typed
 from vlmprobe.ledger import Ledger, QuestionRecord
 from vlmprobe.ledger.records import LabelRecord
 from vlmprobe.metrics.judged import UNSCORED, state
@@ -185,24 +186,17 @@ def _probability(where: str, value: Any) -> float | None:
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
-        where = f"{path.name}, line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"[import_labels] {where}: expected JSON ({error})") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"[import_labels] {where}: expected an object, got {type(row).__name__}")
-        yield where, row
+    for where, row in read_lines("import_labels", path):
+        yield where, typed("import_labels", where, row, dict)
 
 
 def _csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+    reader = csv.DictReader(io.StringIO(read_text("import_labels", path), newline=""))
+    try:
         for row in reader:
             where = f"{path.name}, line {reader.line_num}"
             if None in row or None in row.values():
                 raise ValueError(f"[import_labels] {where}: expected {len(reader.fieldnames or ())} values")
             yield where, row
+    except csv.Error as error:  # a field that is very long, a NUL
+        raise ValueError(f"[import_labels] {path.name}, line {reader.line_num}: expected CSV ({error})") from None

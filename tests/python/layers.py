@@ -38,11 +38,11 @@ SLOW_HEADERS = {"ATen/ATen.h", "torch/torch.h", "torch/extension.h", "torch/all.
 
 # Each row sees the rows above it.
 PYTHON_ROWS = (
-    {"_core", "_native", "_optional", "_build_info", "_checks", "_files"},
+    {"_core", "_native", "_optional", "_build_info", "_checks", "_files", "_json"},
     {"text", "verdict", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "asked", "taxonomy"},
-    {"trainer", "steps", "step_report", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings"}
+    {"trainer", "steps", "step_report", "examine", "evaluation", "overlap", "checkpoint", "checkpoint_reading", "replay", "judgings"}
     | {"canaries", "labels", "run_directory", "world"},
     {"methods"},
     {"studies"},
@@ -64,6 +64,7 @@ PYTHON_SIBLINGS = {
     ),
     *(("replay", "examine"), ("replay", "steps"), ("evaluation", "replay")),
     *(("trainer", name) for name in ("canaries", "checkpoint", "evaluation", "examine", "overlap", "replay")),
+    ("checkpoint", "checkpoint_reading"),
     *(("trainer", "steps"), ("trainer", "step_report"), ("step_report", "examine"), ("run_directory", "step_report")),
     *(("world", name) for name in ("evaluation", "steps", "trainer")),
     *(("run_directory", "trainer"), ("run_directory", "examine"), ("judgings", "examine"), ("judgings", "evaluation")),

@@ -9,6 +9,7 @@ from datetime import datetime
 from statistics import fmean
 from typing import Any
 
+from vlmprobe._json import check_fields
 from vlmprobe._native import core
 from vlmprobe.demo.experiment import PAPER, ZERO_SHOT, Settings, reward_name, training
 from vlmprobe.evaluation import Tally, recorded_tally, summarise
@@ -96,6 +97,7 @@ def head(ledger: Ledger) -> RunRecord:
 def settings_of(run: RunRecord) -> Settings:
     """The demo's settings; planted faults are in the run's config as they were read."""
     names = {field.name for field in fields(Settings)} - {"faults"}
+    check_fields("demo", f"run {run.id!r}: config", Settings, run.config)
     return Settings(**{name: value for name, value in run.config.items() if name in names})
 
 

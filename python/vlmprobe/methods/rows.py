@@ -6,12 +6,12 @@ is there twice for one picture, and pictures with fewer than k questions are lef
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vlmprobe._checks import check_count
+from vlmprobe._json import encodable, read_lines
 from vlmprobe._optional import require
 from vlmprobe.asked import tagged
 from vlmprobe.data.source import ImageSource
@@ -67,7 +67,7 @@ def read_rows(path: str | Path, images: ImageSource, *, k: int) -> list[Row]:
         raise ValueError(f"[read_rows] path: expected a name that ends in .jsonl or .parquet, got {path.name!r}")
     if not path.is_file():
         raise ValueError(f"[read_rows] path: expected a file, got {str(path)!r}")
-    pictures = {picture.key: picture for picture in (images[i] for i in range(len(images)))}
+    pictures = {encodable(picture.key): picture for picture in (images[i] for i in range(len(images)))}
     return rows_of((_question(where, row, pictures) for where, row in readers[path.suffix](path)), k)
 
 
@@ -84,18 +84,15 @@ def _question(where: str, row: Any, pictures: Mapping[str, Picture]) -> tuple[Pi
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                yield f"{path.name}, line {number}", json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"[read_rows] {path.name}, line {number}: expected JSON ({error})") from None
+    yield from read_lines("read_rows", path)
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
-    table = require("pyarrow.parquet", extra="parquet").read_table(path)
+    parquet, arrow = require("pyarrow.parquet", extra="parquet"), require("pyarrow", extra="parquet")
+    try:
+        table = parquet.read_table(path)
+    except (arrow.ArrowException, OSError) as error:
+        raise ValueError(f"[read_rows] {path.name}: expected Parquet ({error!s:.200})") from None
     for number, row in enumerate(table.to_pylist(), 1):
         yield f"{path.name}, row {number}", row
 

@@ -19,13 +19,13 @@ A role that is left out is not behind an endpoint. Only `model` and `endpoints` 
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vlmprobe._checks import check_count
+from vlmprobe._json import read_object
 from vlmprobe.models.chat import ChatClient, Endpoint, Prices, Spent
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.forecast import RoleCost
@@ -131,12 +131,9 @@ def read_roles(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: no such file, no JSON, or what `roles` refuses.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"[models] {path}: expected a JSON file with the models ({error})") from None
+    content = read_object("models", path, what="a JSON file with the models")
     roles(content)
-    return dict(content)
+    return content
 
 
 def roles(content: Mapping[str, Any]) -> dict[str, Role]:
