@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces a file by a new one that is whole at every moment."""
+    """Replaces a file by a new one that is whole at every moment; a lone surrogate is written as its escape."""
     draft = path.with_name(f".{path.name}.part")
-    draft.write_text(text, encoding="utf-8")
+    draft.write_text(text, encoding="utf-8", errors="backslashreplace")
     sync(draft)
     draft.replace(path)
     sync(path.parent)

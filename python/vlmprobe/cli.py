@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 when the command says so, 2 for wrong input, 130 after an interrupt.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file may be no UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = _parse(words)
     try:
         return args.handler(args) or 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 import sys
 import time
@@ -16,8 +15,11 @@ from typing import Any
 
 from vlmprobe._checks import check_count
 from vlmprobe._files import write_text
+from vlmprobe._json import member, read_object
+from vlmprobe._json import plain as plain
 from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger
+from vlmprobe.step_lines import recorded_report, split_lines, step_line
 from vlmprobe.step_report import StepReport
 from vlmprobe.trainer import Trainer
 
@@ -88,7 +90,7 @@ class RunDirectory:
     def on_step(self, report: StepReport) -> None:
         """Appends the step to metrics.jsonl; every tenth step and the last are printed."""
         with self._writing(self.path / "metrics.jsonl"):
-            self._metrics.write(json.dumps({"stage": self.stage, **plain(vars(report))}) + "\n")
+            self._metrics.write(step_line(self.stage, report))
             self._metrics.flush()
         done = self._done = report.step + 1
         if done % 10 == 0 or done == self.steps:
@@ -130,21 +132,20 @@ class RunDirectory:
     def load(self, trainer: Trainer, *, step: int | None = None) -> None:
         """Takes up the newest checkpoint, or that of a step; without one the run begins at step 0. See `Trainer.load`.
 
-        metrics.jsonl loses the lines of the steps that are gone through again.
+        metrics.jsonl is written anew: the lines of this stage from the ledger, up to where the run goes on; those of
+        other stages, and of steps that the ledger has not, as they are. What is no line of numbers is left out.
         """
         trainer.load(self.path / "checkpoints", step=step, missing_ok=True)
         self._done = trainer.next_step
-        with self._writing(self.path / "metrics.jsonl"):
+        file = self.path / "metrics.jsonl"
+        with self._writing(file):
             self._metrics.close()
-            lines = (self.path / "metrics.jsonl").read_text().splitlines(keepends=True)
-            write_text(self.path / "metrics.jsonl", "".join(line for line in lines if self._stays(line)))
-            self._metrics = (self.path / "metrics.jsonl").open("a")
-
-    def _stays(self, line: str) -> bool:
-        if not line.endswith("\n"):  # a kill cut it
-            return False
-        known = json.loads(line)
-        return bool(known["stage"] != self.stage or known["step"] < self._done)
+            others, mine = split_lines(file, self.stage)
+            for record in self.ledger.each_step(trainer.run, phase="train"):
+                mine[record.step] = step_line(self.stage, recorded_report(record))
+            own = [mine[number] for number in sorted(mine) if number < self._done]
+            write_text(file, "".join([*others, *own]))
+            self._metrics = file.open("a")
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
         """Keeps what the run was asked for in run.json."""
@@ -188,18 +189,15 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         ValueError: run.json cannot be read, or is of another format.
     """
     file = Path(path) / "run.json"
-    if not file.is_file():
+    if not os.path.lexists(file):
         return {}
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-        settings = dict(known["settings"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"[RunDirectory] {file}: expected the settings of a run ({error!r})") from None
+    known = read_object("RunDirectory", file, what="the settings of a run")
     if known.get("format") != FORMAT:
         raise ValueError(
-            f"[RunDirectory] {file}: expected format {FORMAT}, got {known.get('format')!r}; "
+            f"[RunDirectory] {file}: expected format {FORMAT}, got {known.get('format')!r:.60}; "
             "go on with the vlmprobe that began the run"
         )
+    settings: dict[str, Any] = member("RunDirectory", str(file), known, "settings", dict)
     return settings
 
 
@@ -232,12 +230,3 @@ def _locked(path: Path) -> int:
         os.close(handle)
         raise
     return handle
-
-
-def plain(value: Any) -> Any:
-    """For JSON: numbers that are not finite as null, mappings and sequences all the way down."""
-    if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -42,8 +42,8 @@ PYTHON_ROWS = (
     {"text", "verdict", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "asked", "taxonomy"},
-    {"trainer", "steps", "step_report", "examine", "evaluation", "overlap", "checkpoint", "checkpoint_reading", "replay", "judgings"}
-    | {"canaries", "labels", "run_directory", "world"},
+    {"trainer", "steps", "step_report", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings"}
+    | {"step_lines", "checkpoint_reading", "canaries", "labels", "run_directory", "world"},
     {"methods"},
     {"studies"},
     {"report", "integrations"},
@@ -66,6 +66,7 @@ PYTHON_SIBLINGS = {
     *(("trainer", name) for name in ("canaries", "checkpoint", "evaluation", "examine", "overlap", "replay")),
     ("checkpoint", "checkpoint_reading"),
     *(("trainer", "steps"), ("trainer", "step_report"), ("step_report", "examine"), ("run_directory", "step_report")),
+    *(("run_directory", "step_lines"), ("step_lines", "step_report")),
     *(("world", name) for name in ("evaluation", "steps", "trainer")),
     *(("run_directory", "trainer"), ("run_directory", "examine"), ("judgings", "examine"), ("judgings", "evaluation")),
     *(("demo", "config"), ("commands", "demo"), ("__main__", "cli")),

@@ -298,7 +298,7 @@ def test_fault_files_that_cannot_be_read_are_named(tmp_path):
     for path in (tmp_path, tmp_path / "none.json"):
         with pytest.raises(ValueError) as error:
             load_faults(path)
-        assert str(error.value) .startswith(f"[load_faults] {path}: expected a JSON file with faults, got none (")
+        assert str(error.value).startswith(f"[load_faults] {path}: expected a JSON file with faults, got none (")
     file.write_bytes(b"[]")
     assert load_faults(file, seed=3).faults == [] and load_faults(str(file), seed=3).seed == 3
 

@@ -1,6 +1,7 @@
 """The ledger: everything a run asked, was told and scored, in one SQLite file, for ever."""
 
-from vlmprobe.ledger.queries import Counts, EventRow, FailureRow, PhaseProgress, RunProgress, StepCounts
+from vlmprobe.ledger.failures import FailureRow, Failures
+from vlmprobe.ledger.queries import Counts, EventRow, PhaseProgress, RunProgress, StepCounts
 from vlmprobe.ledger.recorded_model import RecordedModel, recorded
 from vlmprobe.ledger.records import (
     AnswerRecord,
@@ -22,6 +23,7 @@ __all__ = [
     "Counts",
     "EventRow",
     "FailureRow",
+    "Failures",
     "ImageRecord",
     "JudgeRecord",
     "LabelRecord",

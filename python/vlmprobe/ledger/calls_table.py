@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+from vlmprobe.ledger.file import Damaged
+from vlmprobe.ledger.reading import Kinds, checked_columns
 from vlmprobe.ledger.rows import text
 from vlmprobe.models.model import ModelReply, Status, Usage
 
@@ -15,6 +17,7 @@ _COLUMNS = (
     *("run_id", "phase", "step", "role", "request", "status", "text", "reasoning", "finish_reason", "error"),
     *("attempts", "prompt_tokens", "completion_tokens", "endpoint", "latency_time"),
 )
+_KINDS: Kinds = [str, str, str, str, str, int, int, int, str, (float, int)]  # of the columns from status on
 _ADDED = ("attempts", "prompt_tokens", "completion_tokens")  # a call that is made again has cost twice
 INSERT = f"""
   INSERT INTO calls ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
@@ -28,8 +31,8 @@ def row(run_id: int, phase: str, step: int, role: str, key: str, reply: ModelRep
     words = [text(f"calls.{n}", getattr(reply, n)) for n in ("text", "reasoning", "finish_reason", "error")]
     usage = reply.usage
     return (
-        *(run_id, phase, step, role, key, str(reply.status), *words),
-        *(reply.attempts, usage.prompt_tokens, usage.completion_tokens, reply.endpoint, reply.latency_s),
+        *(run_id, phase, step, role, key, str(reply.status), *words, reply.attempts),
+        *(usage.prompt_tokens, usage.completion_tokens, text("calls.endpoint", reply.endpoint), reply.latency_s),
     )
 
 
@@ -39,8 +42,8 @@ def find(db: sqlite3.Connection, place: tuple[int, str, int, str], keys: Iterabl
       SELECT {", ".join(_COLUMNS[5:])} FROM calls
       WHERE run_id = ? AND phase = ? AND step = ? AND role = ? AND request = ?
     """
-    found = {key: db.execute(query, (*place, key)).fetchone() for key in dict.fromkeys(keys)}
-    replies = {key: _reply(*columns) for key, columns in found.items() if columns is not None}
+    found = {key: checked_columns(db, query, (*place, key), _KINDS) for key in dict.fromkeys(keys)}
+    replies = {key: _reply(*(value for (value,) in columns)) for key, columns in found.items() if columns[0]}
     return {key: reply for key, reply in replies.items() if reply.status not in FAILED}
 
 
@@ -48,6 +51,8 @@ def _reply(
     status: str, said: str, reasoning: str, finish: str, error: str, attempts: int, prompt: int, completion: int,
     endpoint: str, latency: float,
 ) -> ModelReply:  # fmt: skip
+    if status not in {*Status}:
+        raise Damaged(f"calls.status: expected one of {', '.join(Status)}, got {status!r:.60}")
     return ModelReply(
         status=Status(status),
         text=said,
