@@ -18,8 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from vlmprobe.demo.experiment import Settings
 from vlmprobe.ledger import (
     AnswerRecord,
     ImageRecord,
@@ -33,15 +35,35 @@ from vlmprobe.ledger import (
 
 IMAGES, GROUP, K = 8, 8, 2  # per step, all of them new pictures
 STEP = IMAGES * GROUP * K
-RUN = "grown"
-WORDS = "how many red blue green circles squares are there above below left right of the large small star".split()
+RUN = "train paper"
+WORDS = [
+    "how",
+    "many",
+    "red",
+    "blue",
+    "green",
+    "circles",
+    "squares",
+    "are",
+    "there",
+    "above",
+    "below",
+    "left",
+    "right",
+    "of",
+    "the",
+    "large",
+    "small",
+    "star",
+]
 
 
 def step_of(step: int, *, seed: int = 0) -> StepRecord:
     """One step, the same each time: 128 questions about 8 pictures that no step before had; 2 of 5 are failures."""
     draw = random.Random(f"{seed}/{step}")
     images = [
-        ImageRecord(id=i, key=f"folder/{i:08d}.png", sha256=f"{i:064x}") for i in range(IMAGES * step, IMAGES * step + IMAGES)
+        ImageRecord(id=i, key=f"folder/{i:08d}.png", sha256=f"{i:064x}")
+        for i in range(IMAGES * step, IMAGES * step + IMAGES)
     ]
     sequences = [
         SequenceRecord(
@@ -80,17 +102,22 @@ def _words(draw: random.Random, count: int) -> str:
 
 
 def build(path: Path, questions: int) -> None:
-    """Records steps until the ledger has so many questions."""
+    """A finished demo whose training asked so many questions."""
+    roles = {"answerer": "tested@1", "embedder": "hashed"}
+    config = {**vars(Settings(faults=None)), "faults": None}
     with Ledger(path) as ledger:
-        ledger.begin(RunRecord(id=RUN))
-        for step in range(len(ledger.recorded_steps(RUN)), -(-questions // STEP)):
-            ledger.record(step_of(step))
+        for run in ("before", RUN, "after", "zero-shot"):
+            ledger.begin(RunRecord(id=run, config=config, identities=roles))
+            for step in range(-(-questions // STEP) if run == RUN else 2):
+                ledger.record(replace(step_of(step), run=run, phase="train" if run == RUN else run))
+            ledger.finish(run)
 
 
 def recording(path: Path, steps: int = 20) -> float:
     """Median milliseconds of recording one more step; the steps stay."""
     with Ledger(path) as ledger:
-        ledger.begin(RunRecord(id=RUN))
+        if RUN not in {run.id for run in ledger.runs()}:
+            ledger.begin(RunRecord(id=RUN))
         first = len(ledger.recorded_steps(RUN))
         took = []
         for step in range(first, first + steps):
@@ -105,23 +132,18 @@ def _failures(ledger: Ledger) -> int:
     return sum(1 for _ in ledger.failures())
 
 
-def _tally(ledger: Ledger) -> int:
-    from vlmprobe.evaluation import recorded_tally
-
-    return len(recorded_tally(ledger, RUN).rows)
+def _steps(ledger: Ledger) -> int:
+    return sum(len(step.questions) for step in ledger.each_step(RUN))
 
 
-def _summary(ledger: Ledger) -> int:
-    from vlmprobe.evaluation import recorded_tally, summarise
+def _report(ledger: Ledger) -> int:
+    from vlmprobe.demo.command import write_report
+    from vlmprobe.demo.outcome import Outcome
     from vlmprobe.models.embedder import HashedNgramEmbedder
 
-    return int(summarise(recorded_tally(ledger, RUN), HashedNgramEmbedder())["n_questions"])
-
-
-def _curves(ledger: Ledger) -> int:
-    from vlmprobe.demo.outcome import curves
-
-    return sum(1 for _ in curves([ledger.step(RUN, *place) for place in ledger.recorded_steps(RUN)]))
+    with tempfile.TemporaryDirectory() as folder:
+        text, _ = write_report(Outcome(ledger, HashedNgramEmbedder()), Path(folder))
+    return int(json.loads(text)["arms"]["paper"]["n_questions"])
 
 
 def _export(ledger: Ledger) -> int:
@@ -130,7 +152,7 @@ def _export(ledger: Ledger) -> int:
 
 
 def _nothing(ledger: Ledger) -> int:
-    from vlmprobe.demo import outcome  # noqa: F401  what a report loads
+    import vlmprobe.demo.command  # noqa: F401  what a report loads
 
     return 0
 
@@ -138,12 +160,9 @@ def _nothing(ledger: Ledger) -> int:
 READINGS: dict[str, Callable[[Ledger], int]] = {
     "nothing": _nothing,
     "failures": _failures,
-    "tally": _tally,
-    "summary": _summary,
-    "curves": _curves,
+    "steps": _steps,
+    "report": _report,
     "export": _export,
-    "counts": lambda ledger: ledger.counts().n_questions,
-    "steps": lambda ledger: len(ledger.steps("train")),
 }
 
 

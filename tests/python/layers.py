@@ -43,7 +43,7 @@ PYTHON_ROWS = (
     {"models", "data", "ledger"},
     {"questioner", "rollout", "asked", "taxonomy"},
     {"trainer", "steps", "step_report", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings"}
-    | {"step_lines", "checkpoint_reading", "canaries", "labels", "run_directory", "world"},
+    | {"step_lines", "checkpoint_reading", "summary", "canaries", "labels", "run_directory", "world"},
     {"methods"},
     {"studies"},
     {"report", "integrations"},
@@ -62,7 +62,7 @@ PYTHON_SIBLINGS = {
         ("evaluation", "examine"),
         ("evaluation", "steps"),
     ),
-    *(("replay", "examine"), ("replay", "steps"), ("evaluation", "replay")),
+    *(("replay", "examine"), ("replay", "steps"), ("evaluation", "replay"), ("evaluation", "summary")),
     *(("trainer", name) for name in ("canaries", "checkpoint", "evaluation", "examine", "overlap", "replay")),
     ("checkpoint", "checkpoint_reading"),
     *(("trainer", "steps"), ("trainer", "step_report"), ("step_report", "examine"), ("run_directory", "step_report")),

@@ -1,6 +1,7 @@
 """The ledger: everything a run asked, was told and scored, in one SQLite file, for ever."""
 
 from vlmprobe.ledger.failures import FailureRow, Failures
+from vlmprobe.ledger.judged import JudgedQuestions
 from vlmprobe.ledger.queries import Counts, EventRow, PhaseProgress, RunProgress, StepCounts
 from vlmprobe.ledger.recorded_model import RecordedModel, recorded
 from vlmprobe.ledger.records import (
@@ -26,6 +27,7 @@ __all__ = [
     "Failures",
     "ImageRecord",
     "JudgeRecord",
+    "JudgedQuestions",
     "LabelRecord",
     "Ledger",
     "PhaseProgress",

@@ -80,10 +80,8 @@ class Failures(Sequence[FailureRow]):
     def __getitem__(self, index: slice, /) -> list[FailureRow]: ...
     def __getitem__(self, index: int | slice, /) -> FailureRow | list[FailureRow]:
         if isinstance(index, slice):
-            wanted = range(len(self))[index]
-            if wanted.step == 1:
-                return list(itertools.islice(self, wanted.start, wanted.stop))
-            return [list(self)[i] for i in wanted] if wanted else []
+            start, stop, step = index.indices(len(self))
+            return list(itertools.islice(self, start, stop, step)) if step > 0 else list(self)[index]
         place = range(len(self))[index]
         return next(itertools.islice(self, place, None))
 

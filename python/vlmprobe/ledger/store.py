@@ -15,6 +15,7 @@ from vlmprobe._json import encodable
 from vlmprobe.ledger import calls_table, file, judgings, labels, queries, reading, rows
 from vlmprobe.ledger.export import export
 from vlmprobe.ledger.failures import Failures, Query
+from vlmprobe.ledger.judged import JudgedQuestions, each_judged
 from vlmprobe.ledger.records import ImageRecord, LabelRecord, RunRecord, StepRecord
 from vlmprobe.models.chat import Spent
 from vlmprobe.models.model import ModelReply
@@ -226,6 +227,14 @@ class Ledger:
         """The same totals for each step of a phase, in order."""
         return self._read(queries.steps, phase, run)
 
+    def reward_means(self, run: str, phase: str, term: str) -> dict[int, float | None]:
+        """Step -> mean of a reward term over the questions for which it is known; None where it is for none."""
+        return self._read(queries.reward_means, run, phase, term)
+
+    def step_numbers(self, run: str, phase: str) -> dict[int, dict[str, float | None]]:
+        """Step -> what its update did (`StepRecord.numbers`)."""
+        return self._read(queries.step_numbers, run, phase)
+
     def failures(self, phase: str | None = None, *, run: str | None = None, limit: int | None = None) -> Failures:
         """The valid questions answered wrongly, in the order they were recorded, the first `limit` of them.
 
@@ -254,6 +263,11 @@ class Ledger:
                 record = self.step(run, name, number, judging=judging)
                 assert record is not None, "it was listed"
                 yield record
+
+    def each_judged(self, run: str) -> Iterator[JudgedQuestions]:
+        """A run's questions as its verifier judged them, in order, without the rest of their steps; read as one goes
+        through them."""
+        return each_judged(self._read, run)
 
     def labels(self, run: str) -> list[LabelRecord]:
         """What people say about a run's questions, in the order of the questions."""

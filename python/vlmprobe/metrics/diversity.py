@@ -13,6 +13,7 @@ from vlmprobe import _core
 from vlmprobe.metrics._labels import codes
 
 _native = _core.metrics
+_AT_ONCE = 10_000  # texts whose prefixes are in memory
 
 
 def entropy(labels: Sequence[Hashable]) -> float:
@@ -48,7 +49,8 @@ def duplicates(texts: Sequence[str]) -> float:
 def _prefix_codes(texts: Sequence[str], length: int) -> list[int]:
     from vlmprobe import text
 
-    return codes(text.prefixes(texts, length=length))
+    parts = (texts[i : i + _AT_ONCE] for i in range(0, len(texts), _AT_ONCE))
+    return codes(prefix for part in parts for prefix in text.prefixes(part, length=length))
 
 
 def prefix_entropy(texts: Sequence[str], *, length: int = 2) -> float:
