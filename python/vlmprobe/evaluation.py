@@ -88,9 +88,7 @@ def is_correct(question: QuestionRecord) -> bool | None:
 def recorded_tally(ledger: Ledger, run: str, *, judging: str | None = None) -> Tally:
     """A run's questions as the ledger has them, all phases; with `judging`, as that view judged them."""
     found = Tally()
-    for phase, number in ledger.recorded_steps(run):
-        step = ledger.step(run, phase, number, judging=judging)
-        assert step is not None, "it was listed"
+    for step in ledger.each_step(run, judging=judging):
         found.add(step)
     return found
 
@@ -106,8 +104,8 @@ def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
     """The paper's numbers over a tally, as plain values.
 
     Returns:
-        n_questions, n_valid, n_unscored, qvr and fdr with intervals, vendi (over `summary.VENDI_N` valid questions, evenly
-        spaced; `vendi_n` says how many there were), prefix_entropy and its normalised form over the valid
+        n_questions, n_valid, n_unscored, qvr and fdr with intervals, vendi (over `summary.VENDI_N` valid questions,
+        evenly spaced; `vendi_n` says how many there were), prefix_entropy and its normalised form over the valid
         questions, distinct_failure_texts, duplicates (share of valid questions asked before), answerer_calls.
     """
     found = Summary()

@@ -104,12 +104,10 @@ def label_table(ledger: Ledger, run: str, *, judging: str | None = None) -> Labe
 def _questions(
     ledger: Ledger, run: str, judging: str | None
 ) -> Iterator[tuple[tuple[str, int, int, int], int, QuestionRecord]]:
-    for phase, number in ledger.recorded_steps(run):
-        step = ledger.step(run, phase, number, judging=judging)
-        assert step is not None, "it was listed"
+    for step in ledger.each_step(run, judging=judging):
         image_of = {sequence.sequence: sequence.image for sequence in step.sequences}
         for question in step.questions:
-            yield (phase, number, question.sequence, question.slot), image_of[question.sequence], question
+            yield (step.phase, step.step, question.sequence, question.slot), image_of[question.sequence], question
 
 
 def _judged(question: QuestionRecord) -> int:

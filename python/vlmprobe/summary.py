@@ -39,10 +39,10 @@ class Texts(Sequence[str]):
     @overload
     def __getitem__(self, index: slice, /) -> list[str]: ...
     def __getitem__(self, index: int | slice, /) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
-        i = range(len(self))[index]
-        return self._bytes[self._ends[i] : self._ends[i + 1]].decode("utf-8", "surrogatepass")
+        content, ends, places = self._bytes, self._ends, range(len(self))[index]
+        if isinstance(places, int):
+            return content[ends[places] : ends[places + 1]].decode("utf-8", "surrogatepass")
+        return [content[ends[i] : ends[i + 1]].decode("utf-8", "surrogatepass") for i in places]
 
     def __iter__(self) -> Iterator[str]:
         return (self[i] for i in range(len(self)))
@@ -105,8 +105,8 @@ class Summary:
             "fdr_interval": [fdr.low, fdr.high],
             "vendi": metrics.vendi(embedder(spaced)) if spaced else math.nan,
             "vendi_n": len(spaced),
-            "prefix_entropy": metrics.prefix_entropy(texts),
-            "prefix_entropy_normalized": metrics.prefix_entropy_normalized(texts),
+            "prefix_entropy": (entropy := metrics.prefix_entropy(texts)),
+            "prefix_entropy_normalized": entropy / math.log(n) if n > 1 else math.nan,
             "distinct_failure_texts": texts.distinct(wrong == 1 for wrong in self._wrong),
             "duplicates": 1 - texts.distinct() / n if n else math.nan,
             "answerer_calls": self.calls,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import datetime
@@ -12,7 +13,7 @@ from vlmprobe._json import check_fields
 from vlmprobe._native import core
 from vlmprobe.demo.experiment import PAPER, ZERO_SHOT, Settings, reward_name, training
 from vlmprobe.ledger import JudgedQuestions, Ledger, RunRecord
-from vlmprobe.metrics import effective_number
+from vlmprobe.metrics import effective_number_counted
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.summary import Summary
 from vlmprobe.world.discovery import MASS_QUESTIONS, Discovery, text_of
@@ -96,28 +97,27 @@ class Families:
     """The families of a run's valid questions, step by step."""
 
     def __init__(self) -> None:
-        self._valid: dict[int, list[str]] = {}
-        self._failing: dict[int, list[str]] = {}
+        self._valid: dict[int, Counter[str]] = {}
+        self._failing: dict[int, Counter[str]] = {}
 
     def add(self, part: JudgedQuestions) -> None:
         """Adds some questions, in their order."""
         for step, valid, right, known in zip(part.step, part.valid, part.correct, part.annotations, strict=True):
-            families, failing = self._valid.setdefault(step, []), self._failing.setdefault(step, [])
+            if step not in self._valid:
+                self._valid[step], self._failing[step] = Counter(), Counter()
             if valid is True and (family := text_of(known, "family")):
-                families.append(family)
-                if right is False:
-                    failing.append(family)
+                self._valid[step][family] += 1
+                self._failing[step][family] += right is False
 
     def recent(self) -> Iterator[dict[str, float]]:
         """Effective families and failing ones at each step, over it and those before it in the window."""
         steps = sorted(self._valid)
         for i in range(len(steps)):
             window = steps[max(0, i + 1 - WINDOW) : i + 1]
+            valid, failing = (sum((kind[step] for step in window), Counter()) for kind in (self._valid, self._failing))
             yield {
-                "effective_families": effective_number([each for step in window for each in self._valid[step]]),
-                "effective_failure_families": effective_number(
-                    [each for step in window for each in self._failing[step]]
-                ),
+                "effective_families": effective_number_counted(valid),
+                "effective_failure_families": effective_number_counted(failing),
             }
 
 

@@ -12,17 +12,25 @@ from typing import Any
 from vlmprobe._json import plain
 from vlmprobe._optional import require
 from vlmprobe.ledger.failures import Read
-from vlmprobe.ledger.reading import annotations_by_question, rewards_by_question, snapshot
+from vlmprobe.ledger.reading import Kinds, checked_columns, json_values, rewards_by_question, snapshot
 
 ROWS_AT_ONCE = 10_000
+_ENCODER = json.JSONEncoder(allow_nan=False)
+_TRUTH = {0: False, 1: True, None: None}
 Row = dict[str, Any]
 _TEXTS = ("run", "phase", "image_key", "status", "question", "prefix", "reason", "verdict_failure", "judge")
 _MORE_TEXTS = ("answer", "answer_failure", "answerer", "rewards", "annotations")
 _NUMBERS = ("step", "sequence", "slot", "image")
 _TRUTHS = ("valid", "correct", "found", "asked")
 _COLUMNS = (*_TEXTS, *_MORE_TEXTS, *_NUMBERS, *_TRUTHS)
-_SOME = "SELECT * FROM question_rows WHERE question_id > ? ORDER BY question_id LIMIT ?"
-_BETWEEN = "WHERE question_id BETWEEN ? AND ?"
+_READ = tuple(name for name in _COLUMNS if name not in ("rewards", "annotations"))
+_SOME = f"""
+  SELECT question_id, {", ".join(_READ)},
+    (SELECT json_group_object(key, json(value)) FROM annotations WHERE annotations.question_id = q.question_id)
+  FROM question_rows AS q WHERE question_id > ? ORDER BY question_id LIMIT {ROWS_AT_ONCE}
+"""
+_REWARDS = "SELECT question_id, term, value FROM rewards WHERE question_id BETWEEN ? AND ?"
+_KINDS: Kinds = [int, *((int if name in (*_NUMBERS, *_TRUTHS) else str, type(None)) for name in _READ), str]
 
 
 def export(read: Read, path: str | Path) -> int:
@@ -65,30 +73,29 @@ def _rows(read: Read) -> Iterator[Row]:
 def _some(db: sqlite3.Connection, after: int) -> tuple[int, list[Row]]:
     """The rows after a question's number, and the last one's number."""
     with snapshot(db):
-        cursor = db.execute(_SOME, (after, ROWS_AT_ONCE))
-        names = [column[0] for column in cursor.description]
-        found = [dict(zip(names, values, strict=True)) for values in cursor]
-        if not found:
-            return after, []
-        between = (found[0]["question_id"], found[-1]["question_id"])
-        rewards = rewards_by_question(db, f"SELECT question_id, term, value FROM rewards {_BETWEEN}", between)
-        known = annotations_by_question(db, f"SELECT question_id, key, value FROM annotations {_BETWEEN}", between)
-    for row in found:
-        row["rewards"] = plain(rewards.get(row["question_id"], {}))
-        row["annotations"] = plain(known.get(row["question_id"], {}))
-        row |= {name: _truth(row[name]) for name in _TRUTHS}
-    return between[1], [{name: row[name] for name in _COLUMNS} for row in found]
+        ids, *columns, annotations = checked_columns(db, _SOME, (after,), _KINDS)
+        last = ids[-1] if ids else after
+        rewards = rewards_by_question(db, _REWARDS, (after + 1, last))
+    truths = {_READ.index(name) for name in _TRUTHS}
+    columns = [[_TRUTH[value] for value in column] if i in truths else column for i, column in enumerate(columns)]
+    found = [dict(zip(_READ, values, strict=True)) for values in zip(*columns, strict=True)]
+    for row, i, known in zip(found, ids, json_values(annotations), strict=True):
+        row["rewards"], row["annotations"] = rewards.get(i, {}), known
+    return last, found
 
 
-def _truth(value: int | None) -> bool | None:
-    return None if value is None else bool(value)
+def _json(value: Any) -> str:
+    try:
+        return _ENCODER.encode(value)
+    except ValueError:
+        return json.dumps(plain(value))
 
 
 def _write_jsonl(path: Path, rows: Iterator[Row]) -> int:
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
+            file.write(_json({name: row[name] for name in _COLUMNS}) + "\n")
             count += 1
     return count
 
@@ -106,4 +113,4 @@ def _write_parquet(path: Path, rows: Iterator[Row]) -> int:
 
 
 def _flat(row: Row) -> Row:
-    return row | {name: json.dumps(row[name], allow_nan=False) for name in ("rewards", "annotations")}
+    return row | {name: _json(row[name]) for name in ("rewards", "annotations")}

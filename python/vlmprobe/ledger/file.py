@@ -85,13 +85,16 @@ def reading(what: str) -> Iterator[None]:
             raise RuntimeError(f"{what}: is closed; keep what is needed, as by list(...), before") from None
         raise
     except sqlite3.OperationalError as error:
-        if "decode to UTF-8" in str(error) or "no such" in str(error):
+        if any(words in str(error) for words in _OF_DAMAGE):
             raise _damaged(what, error) from error
         raise OSError(f"{what}: cannot be read ({error})") from error
     except (sqlite3.DatabaseError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise _damaged(what, error) from error
     except Damaged as error:
         raise _damaged(what, error) from None
+
+
+_OF_DAMAGE = ("decode to UTF-8", "no such", "malformed JSON")  # SQLite calls these operational
 
 
 class Damaged(Exception):

@@ -11,17 +11,16 @@ from typing import Any
 
 from vlmprobe.ledger.failures import Read
 from vlmprobe.ledger.queries import recorded_steps
-from vlmprobe.ledger.reading import Kinds, annotations_by_question, checked_columns, snapshot
+from vlmprobe.ledger.reading import Kinds, checked_columns, json_values
 
 AT_ONCE = 32  # steps in memory
 _TRUTHS = {0: False, 1: True, None: None}
-_KINDS: Kinds = [int, int, int, str, (int, type(None)), (int, type(None)), int]
+_KINDS: Kinds = [int, int, str, (int, type(None)), (int, type(None)), int, str]
 _QUESTIONS = """
-  SELECT question_id, step, image, question, valid, correct, asked FROM question_rows
+  SELECT step, image, question, valid, correct, asked,
+    (SELECT json_group_object(key, json(value)) FROM annotations WHERE annotations.question_id = q.question_id)
+  FROM question_rows AS q
   WHERE run = ? AND phase = ? AND step IN (SELECT value FROM json_each(?)) ORDER BY question_id
-"""
-_ANNOTATIONS = """
-  SELECT question_id, key, value FROM annotations WHERE question_id IN (SELECT value FROM json_each(?))
 """
 
 
@@ -63,8 +62,6 @@ def each_judged(read: Read, run: str) -> Iterator[JudgedQuestions]:
 
 
 def _of_steps(db: sqlite3.Connection, run: str, phase: str, steps: str) -> JudgedQuestions:
-    with snapshot(db):
-        ids, step, image, text, valid, correct, asked = checked_columns(db, _QUESTIONS, (run, phase, steps), _KINDS)
-        known = annotations_by_question(db, _ANNOTATIONS, (json.dumps(ids),))
+    step, image, text, valid, correct, asked, known = checked_columns(db, _QUESTIONS, (run, phase, steps), _KINDS)
     valid, correct = ([_TRUTHS[value] for value in column] for column in (valid, correct))
-    return JudgedQuestions(step, image, text, valid, correct, [*map(bool, asked)], [known.get(i, {}) for i in ids])
+    return JudgedQuestions(step, image, text, valid, correct, [*map(bool, asked)], json_values(known))

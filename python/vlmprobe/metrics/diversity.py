@@ -5,7 +5,8 @@ Formulas and edge cases: ``include/vlmprobe/metrics/``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 
@@ -34,6 +35,22 @@ def effective_number(labels: Sequence[Hashable]) -> float:
         1.0
     """
     return _native.effective_number(codes(labels))
+
+
+def effective_number_counted(counts: Mapping[str, int]) -> float:
+    """`effective_number` of labels that are counted already.
+
+    Example:
+        >>> effective_number_counted({"count": 3, "colour": 0})
+        1.0
+    """
+    known = sorted((count for count in counts.values() if count > 0), reverse=True)
+    if len(known) < 2:
+        return 1.0 if known else math.nan
+    n, total = sum(known), 0.0
+    for count in known:  # in the order in which `entropy` adds
+        total += count * math.log(count)
+    return math.exp(math.log(n) - total / n)
 
 
 def duplicates(texts: Sequence[str]) -> float:

@@ -7,7 +7,6 @@ when the verifier then said wrong. Effective numbers are exponentials of entropi
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,8 +37,8 @@ class Discovery:
     def __init__(self, faults: core.world.FaultSet | None = None, masses: Sequence[float] = ()) -> None:
         self._faults, self._masses = faults, masses
         self._programs: set[str] = set()
-        self._families: list[str] = []
-        self._failing: list[str] = []
+        self._families: Counter[str] = Counter()
+        self._failing: Counter[str] = Counter()
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in ("reached", "triggered", "detected")}
 
     def add(self, part: JudgedQuestions) -> None:
@@ -49,12 +48,12 @@ class Discovery:
                 continue
             wrong = right is False
             if family := text_of(known, "family"):
-                self._families.append(family)
-                if wrong:
-                    self._failing.append(family)
+                self._families[family] += 1
+                self._failing[family] += wrong
             if wrong and (program := text_of(known, "program")):
                 self._programs.add(program)
-            self._counts["reached"].update(each for each in known.get("reached") or () if isinstance(each, str))
+            if reached := known.get("reached"):
+                self._counts["reached"].update(each for each in reached if isinstance(each, str))
             if fault := text_of(known, "triggered"):
                 self._counts["triggered"][fault] += 1
                 self._counts["detected"][fault] += wrong
@@ -67,8 +66,8 @@ class Discovery:
         """
         return {
             "distinct_failures": len(self._programs),
-            "effective_families": metrics.effective_number(self._families),
-            "effective_failure_families": metrics.effective_number(self._failing),
+            "effective_families": metrics.effective_number_counted(self._families),
+            "effective_failure_families": metrics.effective_number_counted(self._failing),
             "faults": self._by_fault() if self._faults is not None else {},
         }
 
@@ -93,4 +92,4 @@ class Discovery:
 def text_of(annotations: Mapping[str, Any], key: str) -> str | None:
     """What the world wrote beside a question; None when it did not."""
     found = annotations.get(key)
-    return sys.intern(found) if isinstance(found, str) and found else None
+    return found if isinstance(found, str) and found else None
