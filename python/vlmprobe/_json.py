@@ -161,7 +161,7 @@ def _encodable(value: Any) -> Any:
 
 def _check_levels(value: Any) -> None:
     level = [value]
-    for _ in range(MOST_LEVELS + 1):
+    for _ in range(MOST_LEVELS):
         level = [x for each in level if isinstance(each, (dict, list)) for x in _inside(each)]
         if not level:
             return

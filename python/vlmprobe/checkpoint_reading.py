@@ -61,7 +61,7 @@ def verify(folder: Path) -> dict[str, Any]:
 def _listed(file: Path) -> dict[str, tuple[int, str]]:
     """Name -> bytes and sha256, as a manifest has them."""
     manifest = read_object("checkpoint", file)
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") != FORMAT or manifest["format"] is True:
         raise _Broken(
             f"[checkpoint] {file}: expected format {FORMAT}, got {manifest.get('format')!r:.60}; "
             "load it with the vlmprobe that wrote it"
@@ -69,7 +69,8 @@ def _listed(file: Path) -> dict[str, tuple[int, str]]:
     found = {}
     for name, about in member("checkpoint", str(file), manifest, "files", dict).items():
         where, path = f"{file}: files: {name:.100}", PurePosixPath(name)
-        if path.is_absolute() or str(path) != name or {"..", "manifest.json"} & {*path.parts, name} or "\0" in name:
+        inside = str(path) == name and path.parts and not path.is_absolute() and ".." not in path.parts
+        if not inside or "\0" in name or name == "manifest.json":
             raise ValueError(f"[checkpoint] {where}: expected the name of a file inside the folder")
         typed("checkpoint", where, about, dict)
         found[name] = (
@@ -149,7 +150,7 @@ def _joined(folder: Path, plain: Mapping[str, Any]) -> tuple[dict[int, dict[str,
     groups = [
         {
             k: tuple(v) if isinstance(v, list) and k != "params" else v
-            for k, v in typed("checkpoint", where, g, dict).items()
+            for k, v in typed("checkpoint", f"{where}: groups", g, dict).items()
         }
         for g in member("checkpoint", where, plain, "groups", list)
     ]

@@ -192,7 +192,7 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     if not os.path.lexists(file):
         return {}
     known = read_object("RunDirectory", file, what="the settings of a run")
-    if known.get("format") != FORMAT:
+    if known.get("format") != FORMAT or known["format"] is True:
         raise ValueError(
             f"[RunDirectory] {file}: expected format {FORMAT}, got {known.get('format')!r:.60}; "
             "go on with the vlmprobe that began the run"

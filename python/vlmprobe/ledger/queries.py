@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from vlmprobe.ledger.file import Damaged
 from vlmprobe.ledger.reading import json_object
 from vlmprobe.ledger.records import RunRecord
 from vlmprobe.models.chat import Spent
@@ -219,7 +220,11 @@ def dump(db: sqlite3.Connection, times: bool) -> Iterator[str]:
     for table, order in _ORDER.items():
         for row in _dicts(db, f"SELECT * FROM {table} ORDER BY {order}", ()):
             kept = {name: value for name, value in row.items() if times or not name.endswith("_time")}
-            yield json.dumps({"table": table, **kept})
+            yield json.dumps({"table": table, **kept}, default=_of_no_kind)
+
+
+def _of_no_kind(value: object) -> None:
+    raise Damaged(f"expected text and numbers, got {value!r:.60}")
 
 
 def _where(phase: str | None, run: str | None) -> tuple[str, tuple[str, ...]]:

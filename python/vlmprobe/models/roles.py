@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmprobe._checks import check_count
-from vlmprobe._json import read_object
+from vlmprobe._json import read_object, typed
 from vlmprobe.models.chat import ChatClient, Endpoint, Prices, Spent
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.forecast import RoleCost
@@ -35,14 +35,16 @@ from vlmprobe.models.prompt_files import PromptFiles
 
 _FIELDS = ("model", "revision", "endpoints", "sampling", "client", "prices", "budget", "tokens")
 _ENDPOINT = ("url", "key_env", "key_file")
-_SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
-_CLIENT = (
-    *("attempt_timeout_s", "deadline_s", "batch_deadline_s", "max_attempts", "first_pause_s", "first_limit"),
-    *("max_limit", "max_response_bytes", "schema", "extra", "proxy"),
-)
-_BUDGET = ("max_calls", "max_tokens", "max_cost")
+_SAMPLING = {"temperature": float, "top_p": float, "max_tokens": int, "seed": int}
+_CLIENT = {
+    **dict.fromkeys(("attempt_timeout_s", "deadline_s", "batch_deadline_s", "first_pause_s"), float),
+    **dict.fromkeys(("max_attempts", "first_limit", "max_limit", "max_response_bytes"), int),
+    **{"schema": bool, "extra": dict, "proxy": str},
+}
+_BUDGET = {"max_calls": int, "max_tokens": int, "max_cost": float}
 _TOKENS = ("prompt", "completion")
-_JUDGE = ("schema", "votes", "confirm", "again", "more_tokens")
+_JUDGE = {"schema": bool, "votes": int, "confirm": int, "again": int, "more_tokens": int}
+_OPEN = ("seed", "batch_deadline_s")  # null as if they were left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +154,7 @@ def _role(name: str, content: Any) -> Role:
         if not given.get(needed):
             raise ValueError(f"[models] {name}.{needed}: expected one, got none")
     sampling = ANSWERING if name == "answerer" else JUDGING
-    numbers = _fields(f"{name}.sampling", given.get("sampling", {}), _SAMPLING)
+    numbers = _kinds(f"{name}.sampling", given.get("sampling", {}), _SAMPLING)
     prices = _fields(f"{name}.prices", given.get("prices", {}), _TOKENS)
     return Role(
         name=name,
@@ -160,11 +162,11 @@ def _role(name: str, content: Any) -> Role:
         revision=_text(f"{name}.revision", given.get("revision", "")),
         endpoints=tuple(_endpoints(f"{name}.endpoints", given["endpoints"])),
         sampling=Sampling(**{field: numbers.get(field, getattr(sampling, field)) for field in _SAMPLING}),
-        client=_fields(f"{name}.client", given.get("client", {}), _CLIENT),
+        client=_kinds(f"{name}.client", given.get("client", {}), _CLIENT),
         prices=Prices(**_each(f"{name}.prices", prices, _amount, _TOKENS)) if prices else None,
-        budget=_each(f"{name}.budget", _fields(f"{name}.budget", given.get("budget", {}), _BUDGET), _amount),
+        budget=_each(f"{name}.budget", _kinds(f"{name}.budget", given.get("budget", {}), _BUDGET), _amount),
         tokens=_tokens(f"{name}.tokens", given.get("tokens")),
-        judge=_fields(f"{name}.judge", given.get("judge", {}), _JUDGE),
+        judge=_kinds(f"{name}.judge", given.get("judge", {}), _JUDGE),
     )
 
 
@@ -189,6 +191,19 @@ def _tokens(name: str, given: Any) -> dict[str, int]:
     for key, value in tokens.items():
         check_count("models", f"{name}.{key}", value)
     return tokens
+
+
+def _kinds(name: str, content: Any, known: Mapping[str, type]) -> dict[str, Any]:
+    """The fields, each of its kind; whole numbers of a size that every part takes."""
+    given = _fields(name, content, tuple(known))
+    for key, value in given.items():
+        if value is None and key in _OPEN:
+            continue
+        typed("models", f"{name}.{key}", value, known[key])
+        most = 2**62 if known is _BUDGET or key == "max_response_bytes" else 2**31 - 1
+        if known[key] is int and not 0 <= value <= most:
+            raise ValueError(f"[models] {name}.{key}: expected 0 to {most}, got {value}")
+    return given
 
 
 def _fields(name: str, content: Any, known: tuple[str, ...]) -> dict[str, Any]:
