@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         model came through, 130 after an interrupt.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file may be no UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = _parse(words)
     try:
         return args.handler(args) or 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from pathlib import Path
 
 from vlmprobe._visible import say
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes both files; the last line printed is the page's path."""
+    gc.freeze()  # what was imported is not gone through again with every million of rows that are read
     with Ledger(ledger_of(args.run), read_only=True) as ledger:
         hashed = head(ledger).identities["embedder"] == HashedNgramEmbedder().identity
         _, page = write_report(Outcome(ledger, pick_embedder("hashed" if hashed else "minilm")), Path(args.run))
