@@ -36,26 +36,10 @@ from vlmprobe.ledger import (
 IMAGES, GROUP, K = 8, 8, 2  # per step, all of them new pictures
 STEP = IMAGES * GROUP * K
 RUN = "train paper"
-WORDS = [
-    "how",
-    "many",
-    "red",
-    "blue",
-    "green",
-    "circles",
-    "squares",
-    "are",
-    "there",
-    "above",
-    "below",
-    "left",
-    "right",
-    "of",
-    "the",
-    "large",
-    "small",
-    "star",
-]
+WORDS = (
+    *("how", "many", "red", "blue", "green", "circles", "squares", "are", "there", "above", "below", "left", "right"),
+    *("of", "the", "large", "small", "star"),
+)
 
 
 def step_of(step: int, *, seed: int = 0) -> StepRecord:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from vlmprobe import __version__
 from vlmprobe._optional import installed
+from vlmprobe._stops import StepNotMade
 from vlmprobe._visible import say
-from vlmprobe.models.service import StepNotMade
 
 # name -> (module, one line of help)
 COMMANDS = {

@@ -38,7 +38,7 @@ SLOW_HEADERS = {"ATen/ATen.h", "torch/torch.h", "torch/extension.h", "torch/all.
 
 # Each row sees the rows above it.
 PYTHON_ROWS = (
-    {"_core", "_native", "_optional", "_build_info", "_checks", "_files", "_json", "_pixels", "_visible"},
+    {"_core", "_native", "_optional", "_build_info", "_checks", "_files", "_json", "_pixels", "_stops"} | {"_visible"},
     {"text", "verdict", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "asked", "taxonomy"},

@@ -115,7 +115,10 @@ def test_other_files_are_one_sentence_that_names_them(content, text, tmp_path):
 @pytest.mark.parametrize("bad", [b"run,phase\nr\x00,\n", b"run,phase\n\xe9,\n"])
 def test_a_table_of_labels_that_is_no_text_is_named(bad, tmp_path):
     (tmp_path / "labels.csv").write_bytes(bad)
-    with Ledger(tmp_path / "ledger.sqlite") as ledger, pytest.raises(ValueError, match=r"^\[import_labels\] .*labels\.csv"):
+    with (
+        Ledger(tmp_path / "ledger.sqlite") as ledger,
+        pytest.raises(ValueError, match=r"^\[import_labels\] .*labels\.csv"),
+    ):
         import_labels(ledger, tmp_path / "labels.csv")
 
 

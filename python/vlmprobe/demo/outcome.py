@@ -9,7 +9,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from vlmprobe._json import check_fields
+from vlmprobe._json import check_fields, member, typed
 from vlmprobe._native import core
 from vlmprobe.demo.experiment import PAPER, ZERO_SHOT, Settings, reward_name, training
 from vlmprobe.ledger import JudgedQuestions, Ledger, RunRecord
@@ -37,6 +37,8 @@ class Outcome:
         self.run = head(ledger)
         self.settings = settings_of(self.run)
         planted = self.run.config.get("faults")
+        if planted is not None:
+            typed("demo", f"{ledger.path}: run 'after': config: faults", planted, str)
         self.faults = None if planted is None else core.world.FaultSet.parse(planted, 0)
         self.masses = self.faults.masses(MASS_QUESTIONS, seed=1) if self.faults is not None else []
         self._families: dict[str, Families] = {}
@@ -132,6 +134,9 @@ def head(ledger: Ledger) -> RunRecord:
         raise ValueError(
             f"[demo] {ledger.path}: expected the ledger of a finished demo, got {', '.join(runs) or 'an empty one'}"
         )
+    where = f"{ledger.path}: run 'after': identities"
+    for role in ("answerer", "embedder"):
+        member("demo", where, runs["after"].identities, role, str)
     return runs["after"]
 
 
@@ -146,7 +151,10 @@ def seconds(ledger: Ledger) -> float:
     """From the first beginning to the last end."""
     times = ledger.times()
     began, ended = (min(begin for begin, _ in times), max(end for _, end in times if end is not None))
-    return round((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds(), 1)
+    try:
+        return round((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds(), 1)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"[demo] {ledger.path}: runs: expected times ({error})") from None
 
 
 def _number(value: float | None) -> float:

@@ -45,7 +45,8 @@ def export(read: Read, path: str | Path) -> int:
     Returns:
         The number of rows.
     Raises:
-        ValueError: another ending.
+        ValueError: another ending, or a damaged ledger.
+        OSError: it cannot be written.
         ModuleNotFoundError: Parquet without pyarrow; names the extra.
     """
     path = Path(path)
@@ -56,6 +57,10 @@ def export(read: Read, path: str | Path) -> int:
     try:
         count = writers[path.suffix](draft, _rows(read))
         draft.replace(path)
+    except OSError as error:
+        if error.strerror is None:  # of the ledger, which says it itself
+            raise
+        raise OSError(f"[Ledger.export] {path}: cannot be written ({error.strerror}); name another place") from error
     finally:
         draft.unlink(missing_ok=True)
     return count

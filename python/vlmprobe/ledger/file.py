@@ -159,21 +159,31 @@ def _readable(path: Path) -> sqlite3.Connection:
     away again when it is closed; where it may not, nobody who may is taken to write in the meantime.
     """
     log = Path(f"{path}-wal")
-    if not _holds_something(log):
-        if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-            return _sqlite(f"{path.as_uri()}?mode=ro&immutable=1")
-        db = _sqlite(f"{path.as_uri()}?mode=rw")  # mode=ro would leave its files behind
-        db.execute("PRAGMA query_only = ON")
-        return db
-    db = _sqlite(f"{path.as_uri()}?mode=ro")
+    if _holds_something(log):
+        return _opened(f"{path.as_uri()}?mode=ro") or _copy_of(path, log)
+    if _may_write(path) and _may_write(path.parent):
+        db = _opened(f"{path.as_uri()}?mode=rw")  # mode=ro would leave its files behind
+        if db is not None:
+            db.execute("PRAGMA query_only = ON")
+            return db
+    return _sqlite(f"{path.as_uri()}?mode=ro&immutable=1")
+
+
+def _opened(where: str) -> sqlite3.Connection | None:
+    """None where SQLite may not make the files that it needs."""
+    db = _sqlite(where)
     try:
         db.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.OperationalError:
         db.close()
-        return _copy_of(path, log)
+        return None
     except sqlite3.DatabaseError:
         pass  # is said where the schema is read
     return db
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _holds_something(log: Path) -> bool:

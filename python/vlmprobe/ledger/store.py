@@ -255,6 +255,7 @@ class Ledger:
         """
         if limit is not None and limit < 0:
             raise ValueError(f"[Ledger.failures] limit must be at least 0 or None, got {limit}")
+        phase, run = (None if name is None else encodable(name) for name in (phase, run))
         return Failures(self._read, phase, run, limit)
 
     def recorded_steps(self, run: str) -> list[tuple[str, int]]:
