@@ -83,8 +83,9 @@ def test_settings_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"run\.json: expected the settings of a run"),
-        ("[]", r"run\.json: expected the settings of a run"),
+        ("{", r"^\[RunDirectory\] .*run\.json: expected JSON \("),
+        ("[]", r"^\[RunDirectory\] .*run\.json: expected an object, got list$"),
+        ('{"format": 1, "settings": []}', r"^\[RunDirectory\] .*run\.json: settings: expected an object, got list$"),
         ('{"format": 2, "settings": {}}', r"run\.json: expected format 1, got 2; go on with the vlmprobe that began"),
     ],
 )

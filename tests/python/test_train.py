@@ -98,7 +98,7 @@ def test_other_settings_than_the_runs_are_named_and_change_nothing(copy, capsys,
         (["--k", "9"], "[train] k: expected at most 8, got 9"),
         (["--seed", "-1"], "[train] seed: expected 0 to 2**32 - 1, got -1"),
         (["--learning-rate", "0"], "[train] learning_rate: expected a finite number above 0, got 0"),
-        (["--faults", "nowhere.json"], "[load_faults] path: expected a file, got 'nowhere.json'"),
+        (["--faults", "nowhere.json"], "[load_faults] nowhere.json: expected a JSON file with faults, got none"),
     ],
 )
 def test_wrong_input_makes_no_folder(tmp_path, capsys, words, text):

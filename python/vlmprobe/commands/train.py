@@ -16,6 +16,7 @@ from typing import Any
 
 from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
+from vlmprobe._json import check_fields
 from vlmprobe._native import core
 from vlmprobe._visible import say
 from vlmprobe.demo.command import pick_embedder, terminated
@@ -234,6 +235,7 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any], *, begun: Callabl
     if "models" in given:
         given["models"] = read_roles(given["models"])
     if known:
+        check_fields("train", "run.json", Settings, known)
         for name, value in given.items():
             if name not in FREE and known.get(name) != value and begun():
                 raise ValueError(
