@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from PIL import Image as PILImage
@@ -137,7 +138,7 @@ def test_pictures_whose_names_are_no_utf8_go_through_a_whole_run(tmp_path, capsy
     out = os.fsdecode(os.fsencode(tmp_path) + b"/all \xe9.jsonl")
     assert cli.main(["export", "--run", str(tmp_path), out]) == 0
     assert capsys.readouterr().out.startswith("12 questions: ")
-    lines = [strict(line) for line in open(out, encoding="utf-8")]
+    lines = [strict(line) for line in Path(out).read_text(encoding="utf-8").splitlines()]
     assert {line["image_key"] for line in lines} == {r"caf\udce9.png", r"\udcff\udcfe.png", "fine ✓.png"}
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines if line["status"] == "ok"))
     rows = read_rows(tmp_path / "rows.jsonl", images, k=1)

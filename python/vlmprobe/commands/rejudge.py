@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import argparse
 
-from vlmprobe.commands.train import RUN, Settings, clients_of
+from vlmprobe.commands.train import RUN, clients_of, recorded_settings
 from vlmprobe.evaluation import is_correct, is_valid, rates, recorded_tally
 from vlmprobe.judgings import rejudge
 from vlmprobe.ledger import Ledger
 from vlmprobe.metrics import Rate
 from vlmprobe.models.protocols import Verifier
 from vlmprobe.models.roles import read_roles
-from vlmprobe.run_directory import RunDirectory, ledger_of, read_settings
+from vlmprobe.run_directory import RunDirectory, ledger_of
 from vlmprobe.world.source import POOL_SEED, WorldImages
 from vlmprobe.world.verifiers import OracleVerifier
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judges what is not judged yet, and prints the rates under both verifiers."""
     ledger_of(args.run)
-    settings = Settings(**read_settings(args.run))
+    settings = recorded_settings(args.run)
     with RunDirectory(args.run, resume=True) as folder:
         verifier = verifier_of(args.models, args.prompts, folder.ledger)
         images = WorldImages(settings.pool, seed=POOL_SEED)

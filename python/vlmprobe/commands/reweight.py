@@ -7,11 +7,11 @@ import math
 from statistics import fmean
 
 from vlmprobe import reward
-from vlmprobe.commands.train import RUN, Settings
+from vlmprobe.commands.train import RUN, recorded_settings
 from vlmprobe.demo.command import pick_embedder
 from vlmprobe.judgings import reweight
 from vlmprobe.ledger import Ledger
-from vlmprobe.run_directory import RunDirectory, ledger_of, read_settings
+from vlmprobe.run_directory import RunDirectory, ledger_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Computes the rewards, and prints the mean of the first and of the new ones."""
     ledger_of(args.run)
-    settings, expression = Settings(**read_settings(args.run)), reward.parse(args.reward)
+    settings, expression = recorded_settings(args.run), reward.parse(args.reward)
     with RunDirectory(args.run, resume=True) as folder:
         embedder = pick_embedder(settings.embedder)
         reweight(folder.ledger, RUN, expression, embedder, name=args.name, base=args.base)

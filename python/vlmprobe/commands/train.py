@@ -216,6 +216,18 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
     return Settings(**given)
 
 
+def recorded_settings(path: str) -> Settings:
+    """The settings of the run in a folder.
+
+    Raises:
+        ValueError: there are none, or they are not those of `vlmprobe train`.
+    """
+    known = read_settings(path)
+    if not known:
+        raise ValueError(f"[train] {Path(path) / 'run.json'}: expected the settings of a run, got none")
+    return settle(known, {})
+
+
 def make_trainer(settings: Settings, folder: RunDirectory) -> Trainer:
     """The models and pictures of a run, and its head in the ledger."""
     inner, verifier = judges(settings, folder.ledger)
