@@ -26,6 +26,8 @@ class Machine:
     """Bytes per second of reading and writing back in place, both counted."""
     flops: dict[torch.dtype, float]
     """Per second, of a matrix product with float32 or bfloat16 operands."""
+    left_out: tuple[str, ...] = ()
+    """Ways to multiply that this processor does not have, each with the words in which it was refused."""
 
     def as_json(self) -> dict:
         return {
@@ -35,13 +37,17 @@ class Machine:
             "update_gb_s": round(self.update / 1e9, 1),
             "gemm_float32_gflop_s": round(self.flops[torch.float32] / 1e9, 1),
             "gemm_bfloat16_gflop_s": round(self.flops[torch.bfloat16] / 1e9, 1),
+            **({"left_out": list(self.left_out)} if self.left_out else {}),
         }
 
 
 def measure(threads: int, numbers: int = NUMBERS) -> Machine:
     torch.set_num_threads(threads)
+    hold_to_torch()
     read, update = bandwidth(numbers)
-    return Machine(threads, read, update, {dtype: product(dtype) for dtype in (torch.float32, torch.bfloat16)})
+    left_out: list[str] = []
+    flops = {dtype: product(dtype, left_out) for dtype in (torch.float32, torch.bfloat16)}
+    return Machine(threads, read, update, flops, tuple(left_out))
 
 
 def bandwidth(numbers: int) -> tuple[float, float]:
@@ -54,17 +60,29 @@ def bandwidth(numbers: int) -> tuple[float, float]:
     return size / min(map(shortest, readers)), 2 * size / min(map(shortest, writers))
 
 
+def blocked(left: torch.Tensor, right: torch.Tensor) -> Callable[[], object]:
+    """A product in oneDNN's own layout."""
+    left, right = left.to_mkldnn(), right.to_mkldnn()
+    return lambda: torch.nn.functional.linear(left, right)
+
+
+WAYS = {"torch.mm": lambda left, right: lambda: torch.mm(left, right.T), "oneDNN": blocked}
+
+
 @torch.no_grad()
-def product(dtype: torch.dtype) -> float:
-    """The fastest of torch.mm and oneDNN: on some processors the first is far from the peak."""
+def product(dtype: torch.dtype, left_out: list[str]) -> float:
+    """The fastest of the ways to multiply: on some processors torch.mm is far from the peak, on some oneDNN refuses.
+
+    What is refused is found out by trying, and its words are added to `left_out`.
+    """
     fastest = 0.0
-    for m, k, n in PRODUCTS:
-        left, right = torch.randn(m, k).to(dtype), torch.randn(n, k).to(dtype)
-        calls = [lambda left=left, right=right: torch.mm(left, right.T)]
-        if torch.backends.mkldnn.is_available():
-            blocked = (left.to_mkldnn(), right.to_mkldnn())
-            calls.append(lambda blocked=blocked: torch.nn.functional.linear(*blocked))
-        fastest = max(fastest, 2 * m * k * n / min(map(shortest, calls)))
+    for way, prepared in WAYS.items():
+        try:
+            for m, k, n in PRODUCTS:
+                call = prepared(torch.randn(m, k).to(dtype), torch.randn(n, k).to(dtype))
+                fastest = max(fastest, 2 * m * k * n / shortest(call))
+        except RuntimeError as refused:
+            left_out.append(f"{way} in {str(dtype).removeprefix('torch.')}: {str(refused).splitlines()[0]}")
     return fastest
 
 
@@ -83,6 +101,14 @@ def cpu_name() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def hold_to_torch() -> None:
+    """Where torch is held to AVX2 (ATEN_CPU_CAPABILITY), so are vlmprobe's kernels: both sides run on one processor."""
+    from vlmprobe import grpo
+
+    if torch.backends.cpu.get_cpu_capability() == "AVX2" and "avx2" in grpo.simd_targets():
+        grpo.limit_simd("avx2")
 
 
 def isa() -> str:

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "python"))
 from simulated import RUNS, difference_cell, judge_cell, rate_cell, sample_cell
 
 RATES, CORRELATIONS, PER_IMAGE = (0.05, 0.1, 0.3, 0.5, 0.7, 0.95), (0.0, 0.1, 0.2, 0.3), (2, 8, 20, None)
+DIFFERENCES = (50, 6), (20, 6), (20, 1), (10, 6), (10, 1), (5, 6), (5, 1)  # images, and questions about each
 
 
 def cells(runs: int) -> list[dict]:
@@ -32,8 +33,8 @@ def cells(runs: int) -> list[dict]:
         add(judge_cell(way=way, correlation=correlation, runs=runs))
     for correlation in CORRELATIONS:
         add(sample_cell(correlation=correlation, runs=runs))
-    for gap in (0.0, 0.1):
-        add(difference_cell(gap=gap, runs=runs))
+    for (images, per), gap in product(DIFFERENCES, (0.0, 0.1)):
+        add(difference_cell(gap=gap, images=images, per=per, runs=runs))
     return found
 
 
@@ -43,6 +44,9 @@ def claims(found: list[dict]) -> list[dict]:
     corrected = [cell[f"coverage_{name}"] for cell in of["judge noise"] for name in ("qvr", "fdr")]
     bias = [abs(cell[f"bias_{name}"]) for cell in of["known probabilities"] for name in ("qvr", "fdr")]
     lowest = min(cell["coverage"] for cell in of["rate"])
+    paired = of["paired difference"]
+    differences = [min(cell["coverage"] for cell in paired)]
+    false = [max(cell["share_p_below_0.05"] for cell in paired if cell["difference"] == 0)]
     return [
         {"claim": "clustered rates: coverage >= 0.93 in every cell", "figures": [lowest], "met": lowest >= 0.93},
         {
@@ -54,6 +58,16 @@ def claims(found: list[dict]) -> list[dict]:
             "claim": "known probabilities: |bias| < 0.005 in every cell",
             "figures": [max(bias)],
             "met": max(bias) < 0.005,
+        },
+        {
+            "claim": "paired differences, 5 to 50 images: coverage >= 0.93 in every cell",
+            "figures": differences,
+            "met": differences[0] >= 0.93,
+        },
+        {
+            "claim": "no difference, 5 to 50 images: p < 0.05 in at most 0.06 of the runs in every cell",
+            "figures": false,
+            "met": false[0] <= 0.06,
         },
     ]
 

@@ -60,6 +60,12 @@ void bind_metrics(pybind11::module_& parent) {
   };
   def_difference("paired_difference", &paired_difference);
   def_difference("ratio_difference", &ratio_difference);
+  module.def(
+      "exact_p_higher",
+      [](const Sums& successes_a, const Sums& totals_a, const Sums& successes_b, const Sums& totals_b) {
+        return exact_p_higher({successes_a, totals_a}, {successes_b, totals_b});
+      },
+      release(), py::arg("successes_a"), py::arg("totals_a"), py::arg("successes_b"), py::arg("totals_b"));
   module.def("t_quantile", &t_quantile, py::arg("p"), py::arg("df"));
   module.def("normal_quantile", &normal_quantile, py::arg("p"));
 

@@ -3,6 +3,7 @@
 
 #include "bindings.h"
 #include "vlmprobe/models/chat_client.h"
+#include "vlmprobe/models/finish.h"
 #include "vlmprobe/models/scripted_model.h"
 
 namespace vlmprobe::python {
@@ -16,8 +17,9 @@ using Image = std::shared_ptr<EncodedImage>;
 using MessageRow = std::tuple<std::string, std::string, std::vector<Image>>;
 using RequestRow = std::tuple<std::vector<MessageRow>, double, double, std::int64_t, std::optional<std::int64_t>,
                               std::string, std::string, std::int64_t>;
+using ChargeRow = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
 using ReplyRow = std::tuple<std::string, std::string, std::string, std::string, std::int64_t, std::int64_t, double,
-                            std::int64_t, std::string, std::string>;
+                            std::int64_t, std::string, std::string, ChargeRow>;
 
 Request request_of(const RequestRow& row) {
   const auto& [messages, temperature, top_p, max_tokens, seed, schema, id, vote] = row;
@@ -46,9 +48,18 @@ RequestRow row_of(const Request& request) {
 }
 
 ReplyRow row_of(const Reply& reply) {
-  return {
-      std::string(name(reply.status)), reply.text,      reply.reasoning, reply.finish_reason, reply.usage.prompt_tokens,
-      reply.usage.completion_tokens,   reply.latency_s, reply.attempts,  reply.endpoint,      reply.error};
+  const Charge& charged = reply.charged;
+  return {std::string(name(reply.status)),
+          reply.text,
+          reply.reasoning,
+          reply.finish_reason,
+          reply.usage.prompt_tokens,
+          reply.usage.completion_tokens,
+          reply.latency_s,
+          reply.attempts,
+          reply.endpoint,
+          reply.error,
+          {charged.calls, charged.prompt_tokens, charged.completion_tokens}};
 }
 
 std::vector<ReplyRow> rows_of(const std::vector<Reply>& replies) {
@@ -58,8 +69,10 @@ std::vector<ReplyRow> rows_of(const std::vector<Reply>& replies) {
 }
 
 Reply reply_of(const ReplyRow& row) {
-  const auto& [status, text, reasoning, finish_reason, prompt, completion, latency, attempts, endpoint, error] = row;
-  return {status_of(status), text, reasoning, finish_reason, {prompt, completion}, latency, attempts, endpoint, error};
+  const auto& [status, text, reasoning, finish, prompt, completion, latency, attempts, endpoint, error, charge] = row;
+  const auto& [calls, prompt_charged, completion_charged] = charge;
+  return {status_of(status), text,     reasoning, finish, {prompt, completion},
+          latency,           attempts, endpoint,  error,  {calls, prompt_charged, completion_charged}};
 }
 
 // A Python function as a model: any C++ code can ask it, and what it raises comes out with its traceback.
@@ -109,13 +122,14 @@ void bind_models(py::module_& parent) {
   py::module_ module = parent.def_submodule("models");
 
   py::class_<EncodedImage, Image>(module, "EncodedImage")
-      .def(py::init([](const std::string& data, const std::string& media_type, const std::string& sha256) {
-             return std::make_shared<EncodedImage>(EncodedImage{data, media_type, sha256});
-           }),
-           py::arg("data"), py::arg("media_type"), py::arg("sha256"))
+      .def(py::init<std::string, std::string>(), py::arg("data"), py::arg("media_type"))
       .def_property_readonly("data", [](const EncodedImage& image) { return py::bytes(image.data); })
       .def_readonly("media_type", &EncodedImage::media_type)
       .def_readonly("sha256", &EncodedImage::sha256);
+
+  module.def(
+      "is_whole", [](const std::string& finish_reason) { return finish_of(finish_reason) == Finish::whole; },
+      py::arg("finish_reason"));
 
   py::class_<Model, std::shared_ptr<Model>>(module, "Model")
       .def_property_readonly("identity", &Model::identity)
@@ -131,15 +145,17 @@ void bind_models(py::module_& parent) {
 
   py::class_<ChatOptions>(module, "ChatOptions")
       .def(py::init([](const std::string& model, const std::string& revision, double attempt_timeout_s,
-                       double deadline_s, double batch_deadline_s, std::int64_t max_attempts, double first_pause_s,
-                       std::int64_t first_limit, std::int64_t max_limit, std::int64_t max_response_bytes,
-                       std::int64_t max_calls, std::int64_t max_tokens, double max_cost, double prompt_price,
-                       double completion_price, bool schema, const std::string& extra, const std::string& proxy) {
+                       double deadline_s, double unreachable_s, double batch_deadline_s, std::int64_t max_attempts,
+                       double first_pause_s, std::int64_t first_limit, std::int64_t max_limit,
+                       std::int64_t max_response_bytes, std::int64_t max_calls, std::int64_t max_tokens,
+                       double max_cost, double prompt_price, double completion_price, bool schema,
+                       const std::string& extra, const std::string& proxy) {
              ChatOptions options;
              options.model = model;
              options.revision = revision;
              options.attempt_timeout_s = attempt_timeout_s;
              options.deadline_s = deadline_s;
+             options.unreachable_s = unreachable_s;
              options.batch_deadline_s = batch_deadline_s;
              options.max_attempts = max_attempts;
              options.first_pause_s = first_pause_s;
@@ -157,11 +173,14 @@ void bind_models(py::module_& parent) {
              return options;
            }),
            py::kw_only(), py::arg("model"), py::arg("revision"), py::arg("attempt_timeout_s"), py::arg("deadline_s"),
-           py::arg("batch_deadline_s"), py::arg("max_attempts"), py::arg("first_pause_s"), py::arg("first_limit"),
-           py::arg("max_limit"), py::arg("max_response_bytes"), py::arg("max_calls"), py::arg("max_tokens"),
-           py::arg("max_cost"), py::arg("prompt_price"), py::arg("completion_price"), py::arg("schema"),
-           py::arg("extra"), py::arg("proxy"));
+           py::arg("unreachable_s"), py::arg("batch_deadline_s"), py::arg("max_attempts"), py::arg("first_pause_s"),
+           py::arg("first_limit"), py::arg("max_limit"), py::arg("max_response_bytes"), py::arg("max_calls"),
+           py::arg("max_tokens"), py::arg("max_cost"), py::arg("prompt_price"), py::arg("completion_price"),
+           py::arg("schema"), py::arg("extra"), py::arg("proxy"));
   module.def("has_chat_client", &has_chat_client);
+  module.def(
+      "check_endpoint", [](const std::string& url, const std::string& key) { check_endpoint({url, key}); },
+      py::arg("url"), py::arg("key"));
   py::class_<ChatClient, Model, std::shared_ptr<ChatClient>>(module, "ChatClient")
       .def(py::init([](const std::vector<std::pair<std::string, std::string>>& endpoints, const ChatOptions& options) {
              std::vector<Endpoint> made;

@@ -2,14 +2,17 @@
 
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "bindings.h"
 #include "columns.h"
 #include "texts.h"
 #include "vlmprobe/text/delimiters.h"
+#include "vlmprobe/text/invisible.h"
 #include "vlmprobe/text/prefix.h"
 #include "vlmprobe/text/responses.h"
+#include "vlmprobe/text/thinking.h"
 #include "vlmprobe/text/verdict.h"
 
 namespace vlmprobe::python {
@@ -26,6 +29,12 @@ std::vector<const char*> names_of(const std::vector<text::Cause>& causes) {
   std::vector<const char*> names;
   for (const text::Cause cause : causes) names.push_back(text::name(cause));
   return names;
+}
+
+std::vector<std::pair<std::uint32_t, std::uint32_t>> invisible() {
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> ranges;
+  for (const auto& [first, last] : text::kInvisible) ranges.emplace_back(first, last);
+  return ranges;
 }
 
 }  // namespace
@@ -46,6 +55,7 @@ void bind_text(pybind11::module_& module) {
   module.def("status_name", [](int status) { return name(static_cast<SlotStatus>(status)); }, py::arg("status"));
   module.attr("DEFAULT_MAX_BYTES") = text::ResponseOptions{}.max_bytes;
   module.attr("DEFAULT_PREFIX_LENGTH") = text::kPrefixLength;
+  module.attr("INVISIBLE") = invisible();
   module.def(
       "parse_responses",
       [](const Texts& completions, std::int64_t k, const std::vector<std::vector<std::int64_t>>& token_ends,
@@ -62,14 +72,19 @@ void bind_text(pybind11::module_& module) {
       },
       py::arg("questions"), py::arg("length"), py::call_guard<py::gil_scoped_release>());
   module.def("neutralise", &text::neutralise, py::arg("quoted"));
+  module.def("said", &text::said, py::arg("text"));
   py::class_<text::Verdict>(module, "VerdictText")
       .def_property_readonly("reading", [](const text::Verdict& verdict) { return text::name(verdict.reading); })
       .def_property_readonly("truths", [](const text::Verdict& verdict) { return truths_of(verdict); })
       .def_property_readonly("causes", [](const text::Verdict& verdict) { return names_of(verdict.causes); })
       .def_readonly("reason", &text::Verdict::reason);
+  py::enum_<text::Asked>(module, "Asked").value("tags", text::Asked::tags).value("object", text::Asked::object);
   module.def(
-      "read_verdict", [](std::string_view text, const Texts& keys) { return text::read_verdict(text, keys.views); },
-      py::arg("text"), py::arg("keys"), py::call_guard<py::gil_scoped_release>());
+      "read_verdict",
+      [](std::string_view text, const Texts& keys, text::Asked asked) {
+        return text::read_verdict(text, keys.views, asked);
+      },
+      py::arg("text"), py::arg("keys"), py::arg("asked"), py::call_guard<py::gil_scoped_release>());
 }
 
 }  // namespace vlmprobe::python

@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings.h"
+#include "vlmprobe/world/answer.h"
 #include "vlmprobe/world/faults.h"
 #include "vlmprobe/world/grammar.h"
 #include "vlmprobe/world/judge.h"
@@ -79,7 +80,10 @@ void bind_questions(py::module_& module) {
     families.value(std::string(kFamilies[i]).c_str(), static_cast<Family>(i));
 
   module.def("judge", py::overload_cast<const Scene&, std::string_view>(&judge), py::arg("scene"), py::arg("question"));
-  module.def("same_answer", &same_answer, py::arg("answer"), py::arg("truth"));
+  module.def(
+      "same_answer",
+      [](std::string_view answer, std::string_view truth) { return static_cast<int>(same_answer(answer, truth)); },
+      py::arg("answer"), py::arg("truth"));
   module.def("grammar_words", &grammar_words);
   module.def("all_skills", &all_skills);
   module.def(

@@ -2,22 +2,32 @@
 
     [models] judges.json: verifier.endpoints: expected a list, got 3
 
-A file is read whole, so it has a size limit; a byte order mark at its beginning is passed over. What JSON allows and
-nobody means is refused: brackets in more than `MOST_LEVELS` levels, a name given twice, numbers that are not finite or
-need more than 64 bits. A lone surrogate, which UTF-8 cannot hold, becomes its escape, as everywhere in the ledger.
+A file is read whole, so it has a size limit. It is UTF-8, or what a byte order mark at its beginning says, as editors
+write them. What JSON allows and nobody means is refused: brackets in more than `MOST_LEVELS` levels, a name given
+twice, numbers that are not finite or need more than 64 bits. A lone surrogate, which UTF-8 cannot hold, becomes its
+escape, as everywhere in the ledger.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from types import UnionType
-from typing import Any, BinaryIO, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 MOST_BYTES = 256 << 20
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 MOST_LEVELS = 64
 _KINDS: dict[type, str] = {
     int: "a whole number",
@@ -30,7 +40,7 @@ _KINDS: dict[type, str] = {
 
 
 def read_text(op: str, path: str | Path, *, what: str = "a file that can be read") -> str:
-    """A file's text.
+    """A file's text, with line breaks as on this system.
 
     Args:
         op: who reads, for the message.
@@ -41,7 +51,8 @@ def read_text(op: str, path: str | Path, *, what: str = "a file that can be read
         ValueError: no such file, a folder, more than `MOST_BYTES`, or no UTF-8; names the file.
     """
     with _opened(op, path, what) as file:
-        return _decoded(op, str(path), file.read(MOST_BYTES + 1))
+        text = _decoded(op, str(path), file.read(MOST_BYTES + 1))
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(op: str, path: str | Path, *, what: str = "a JSON file") -> Any:
@@ -57,11 +68,11 @@ def read_object(op: str, path: str | Path, *, what: str = "a JSON file") -> dict
 
 def read_lines(op: str, path: str | Path) -> Iterator[tuple[str, Any]]:
     """(`file, line n`, value) of the lines of a file that are not blank, read one at a time; see `read_json`."""
-    with _opened(op, path, "a file that can be read") as file:
-        for number, line in enumerate(iter(lambda: file.readline(MOST_BYTES + 1), b""), 1):
-            where = f"{Path(path).name}, line {number}"
-            if text := _decoded(op, where, line).strip():
-                yield where, parse(op, where, text)
+    for number, line in enumerate(_lines(op, path), 1):
+        where = f"{Path(path).name}, line {number}"
+        decoded = _decoded(op, where, line, "utf-8-sig") if isinstance(line, bytes) else line
+        if text := decoded.strip().lstrip("\ufeff"):  # files put end to end keep their marks
+            yield where, parse(op, where, text)
 
 
 def parse(op: str, where: str, text: str) -> Any:
@@ -132,7 +143,7 @@ def plain(value: Any) -> Any:
 
 
 @contextmanager
-def _opened(op: str, path: str | Path, what: str) -> Iterator[BinaryIO]:
+def _opened(op: str, path: str | Path, what: str) -> Iterator[BufferedReader]:
     if "\0" in str(path):
         raise ValueError(f"[{op}] {str(path)!r}: expected {what}, got none (a name with NUL)")
     try:
@@ -142,11 +153,24 @@ def _opened(op: str, path: str | Path, what: str) -> Iterator[BinaryIO]:
         raise ValueError(f"[{op}] {path}: expected {what}, got none ({error.strerror})") from None
 
 
-def _decoded(op: str, where: str, content: bytes) -> str:
+def _lines(op: str, path: str | Path) -> Iterator[bytes | str]:
+    """Lines as they are read, of a file whose line breaks are bytes; of another one as text."""
+    with _opened(op, path, "a file that can be read") as file:
+        if _encoding(file.peek(4)[:4]) == "utf-8-sig":
+            yield from iter(lambda: file.readline(MOST_BYTES + 1), b"")
+        else:
+            yield from _decoded(op, str(path), file.read(MOST_BYTES + 1)).splitlines()
+
+
+def _encoding(head: bytes) -> str:
+    return next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8-sig")
+
+
+def _decoded(op: str, where: str, content: bytes, encoding: str = "") -> str:
     if len(content) > MOST_BYTES:
         raise ValueError(f"[{op}] {where}: expected at most {MOST_BYTES} bytes, got more")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(encoding or _encoding(content[:4]))
     except UnicodeDecodeError as error:
         raise ValueError(f"[{op}] {where}: expected UTF-8, got other bytes at {error.start}") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -59,6 +59,12 @@ class AsksAnswerer(Protocol):
 
     def calls_at_most(self, *, k: int, group_size: int) -> int:
         """Answerer calls that asking about one image may take."""
+
+
+def refusing(asker: object) -> Callable[[Picture], str]:
+    """Why an asker cannot ask about a picture, in words that name it, empty where it can: its `cannot_ask`;
+    without one it takes all."""
+    return getattr(asker, "cannot_ask", lambda image: "")
 
 
 def affordable(asker: Asker, images: Sequence[Picture], left: int, *, k: int, group_size: int) -> Sequence[Picture]:

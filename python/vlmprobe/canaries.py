@@ -259,12 +259,13 @@ class CanaryWatch:
 
 
 def less_likely(successes: int, n: int, successes_before: int, n_before: int) -> float:
-    """One-sided p of the hypothesis that the share is no lower than before: two proportions, pooled variance."""
-    pooled = (successes + successes_before) / (n + n_before)
-    spread = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / n_before))
-    if spread == 0:
-        return 1.0
-    return 0.5 * math.erfc((successes_before / n_before - successes / n) / spread / math.sqrt(2))
+    """One-sided p of the hypothesis that the share is no lower than before: Fisher's exact test."""
+    total, caught = n + n_before, successes + successes_before
+    ways = sum(
+        math.comb(caught, k) * math.comb(total - caught, n - k)
+        for k in range(max(0, n - total + caught), successes + 1)
+    )
+    return ways / math.comb(total, n)
 
 
 def _sums(steps: Sequence[_Step]) -> tuple[int, int]:

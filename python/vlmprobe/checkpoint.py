@@ -3,7 +3,8 @@
     step-00000010/
       manifest.json            format, and bytes and sha256 of every other file
       state.json               step, place in the images, seed, the optimiser's and the scheduler's plain values
-      questioner/              the policy as a Hugging Face folder: its weights, or its adapters alone
+      questioner/              the policy as a Hugging Face folder: its weights, or its adapters alone with base.json,
+                               the name and fingerprint of the weights that they belong to
       adapters.safetensors     the adapters under the parameters' names, where the policy has some
       optimizer.safetensors    the optimiser's tensors
       memory/                  docs/formats/memory.md
@@ -41,6 +42,7 @@ from vlmprobe.checkpoint_reading import (
     with_way_out,
 )
 from vlmprobe.memory import QuestionMemory
+from vlmprobe.models.lora import write_base
 from vlmprobe.questioner import Questioner
 
 __all__ = [
@@ -139,6 +141,7 @@ def _write_weights(folder: Path, questioner: Questioner) -> None:
     model.model.save_pretrained(folder / "questioner", save_original_format=False)  # by the parameters' own names
     model.processor.save_pretrained(folder / "questioner")
     if model.adapted:
+        write_base(model, folder / "questioner")
         adapters = {name: weight.detach().contiguous() for name, weight in trained(questioner)}
         save_file(adapters, folder / "adapters.safetensors")
 

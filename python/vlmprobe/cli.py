@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 from vlmprobe import __version__
 from vlmprobe._optional import installed
+from vlmprobe._stops import StepNotMade
+from vlmprobe._visible import say
 
 # name -> (module, one line of help)
 COMMANDS = {
@@ -37,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after the program's name; None for those of the process.
 
     Returns:
-        The exit code: 0, 1 when the command says so, 2 for wrong input, 130 after an interrupt.
+        The exit code: 0, 1 when the command says so, 2 for wrong input, 3 where a budget is spent, 4 where no call of a
+        model came through, 130 after an interrupt.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file may be no UTF-8
@@ -51,10 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):  # the reader left: `vlmprobe doctor | head -1`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
-        print(f"vlmprobe {args.command}: {error}", file=sys.stderr)
+        say(f"vlmprobe {args.command}: {error}", to=sys.stderr)
         return 2
+    except StepNotMade as error:
+        if args.debug:
+            raise
+        say(f"vlmprobe {args.command}: {error}", to=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
-        print(f"vlmprobe {args.command}: interrupted", file=sys.stderr)
+        say(f"vlmprobe {args.command}: interrupted", to=sys.stderr)
         return 130
 
 

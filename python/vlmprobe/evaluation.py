@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vlmprobe import metrics
-from vlmprobe.asked import Asker, affordable
+from vlmprobe.asked import Asker, affordable, refusing
 from vlmprobe.examine import examine
-from vlmprobe.ledger import JudgedQuestions, Ledger, recorded
+from vlmprobe.ledger import JudgedQuestions, Ledger, made_or_not, recorded
 from vlmprobe.ledger.records import QuestionRecord, StepRecord
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
-from vlmprobe.replay import annotator_of, examined_again
+from vlmprobe.models.service import Service
+from vlmprobe.pictures import images_of_step
+from vlmprobe.replay import annotator_of, examined_again, recall
 from vlmprobe.steps import Annotator, judges_of, pictures_of, step_record
 from vlmprobe.summary import Summary
 from vlmprobe.text import parse_responses
@@ -32,6 +34,8 @@ class Tally:
     """Answerer calls for these questions."""
     asking: int = 0
     """Answerer calls that asking took on the way (`Asked.calls`)."""
+    left_out: int = 0
+    """Pictures that could not be read, counted once a step."""
 
     def add(self, record: StepRecord) -> None:
         """Adds a step's questions."""
@@ -39,6 +43,7 @@ class Tally:
         for question in record.questions:
             self.append(image_of[question.sequence], question)
         self.asking += int(record.numbers.get("asking_calls") or 0)
+        self.left_out += int(record.numbers.get("left_out") or 0)
 
     @property
     def spent(self) -> int:
@@ -47,8 +52,8 @@ class Tally:
 
     def first(self, calls: int) -> Tally:
         """The questions up to the given number of answered ones; those after the last answered one are left out.
-        `asking` stays that of all of them."""
-        short = Tally(asking=self.asking)
+        `asking` and `left_out` stay those of all of them."""
+        short = Tally(asking=self.asking, left_out=self.left_out)
         for row in self.rows:
             if short.calls >= calls:
                 break
@@ -62,7 +67,8 @@ class Tally:
 
     def __repr__(self) -> str:
         more = f" and {self.asking} to ask" if self.asking else ""
-        return f"Tally({len(self.rows)} questions, {self.calls} answerer calls{more})"
+        without = f", {self.left_out} pictures left out" if self.left_out else ""
+        return f"Tally({len(self.rows)} questions, {self.calls} answerer calls{more}{without})"
 
     def valid(self) -> list[tuple[int, QuestionRecord]]:
         """The rows judged valid."""
@@ -106,11 +112,13 @@ def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
     Returns:
         n_questions, n_valid, n_unscored, qvr and fdr with intervals, vendi (over `summary.VENDI_N` valid questions,
         evenly spaced; `vendi_n` says how many there were), prefix_entropy and its normalised form over the valid
-        questions, distinct_failure_texts, duplicates (share of valid questions asked before), answerer_calls.
+        questions, distinct_failure_texts, duplicates (share of valid questions asked before), answerer_calls; and where
+        pictures could not be read, images_left_out.
     """
     found = Summary()
     found.add(judged_of(tally.rows))
-    return found.numbers(embedder)
+    left_out = {"images_left_out": tally.left_out} if tally.left_out else {}
+    return {**found.numbers(embedder), **left_out}
 
 
 def judged_of(rows: Sequence[tuple[int, QuestionRecord]]) -> JudgedQuestions:
@@ -150,7 +158,8 @@ def probe(
 
     Args:
         questioner, answerer, verifier: the models; none of them is changed.
-        images_of: step -> its images.
+        images_of: step -> its images, such as `vlmprobe.data.in_order` of a source that `vlmprobe.pictures.of_run`
+            numbered; those that cannot be read are left out, and said.
         calls: answerer calls to spend, at least 1.
         k, group_size: questions per sequence, sequences per image.
         seed: of sampling; the same seed and images give paired runs.
@@ -162,6 +171,10 @@ def probe(
 
     Returns:
         The tally; fewer than `calls` answered questions only when `max_slots` was reached.
+
+    Raises:
+        BudgetSpent: a model's budget did not last; the steps before are in the ledger.
+        Unserved: no call of a model came through; likewise.
     """
     if calls < 1:
         raise ValueError(f"[probe] calls: expected at least 1, got {calls}")
@@ -169,9 +182,14 @@ def probe(
     questioner = recorded(questioner, ledger, role="questioner")
     answerer = recorded(answerer, ledger, role="answerer")
     verifier = recorded(verifier, ledger, role="verifier")
-    tally = Tally()
+    tally, service, slots = Tally(), Service(), 0
     for step in itertools.count(first_step):
-        images = images_of(step)
+        known = None if ledger is None else ledger.step(run, phase, step)
+        if known is not None and not resumed:
+            raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
+        images, left_out = images_of_step(
+            images_of, step, run=run, phase=phase, ledger=ledger, known=known, refuses=refusing(questioner)
+        )
         left = calls - (tally.spent if asking_counts else tally.calls)
         if asking_counts:
             images = affordable(questioner, images, left, k=k, group_size=group_size)
@@ -179,17 +197,18 @@ def probe(
             break
         if ledger is not None:
             ledger.at(run, phase, step)
-        rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
-        questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
-        pictures = pictures_of(images, rollouts, questions)
-        known = None if ledger is None else ledger.step(run, phase, step)
-        if known is not None and not resumed:
-            raise RuntimeError(f"[probe] step {step} of run {run!r} is in the ledger already: use another run or phase")
-        left -= rollouts.calls if asking_counts else 0
-        if known is None:
-            examined = examine(pictures, questions, answerer=answerer, verifier=verifier, max_calls=left)
-        else:
-            examined = examined_again(known, questions)
+        with made_or_not(ledger):
+            rollouts = questioner.ask(images, k=k, group_size=group_size, seed=seed, step=step)
+            questions = parse_responses(rollouts.texts, k=k, token_ends=rollouts.token_ends)
+            pictures = pictures_of(images, rollouts, questions)
+            left -= rollouts.calls if asking_counts else 0
+            if known is None:
+                examined = examine(
+                    pictures, questions, answerer=answerer, verifier=verifier, max_calls=left, service=service
+                )
+            else:
+                examined = examined_again(known, questions)
+                recall(service, known)
         record = step_record(
             run,
             phase,
@@ -203,10 +222,12 @@ def probe(
             judge=verifier.identity,
             annotate=annotate if known is None else annotator_of(known),
             judges=judges_of(answerer, verifier),
+            left_out=left_out,
         )
         if ledger is not None:
             ledger.record(record)
         tally.add(record)
-        if (tally.spent if asking_counts else tally.calls) >= calls or len(tally.rows) >= limit:
+        slots += len(images) * group_size * k  # also of completions that were left out
+        if (tally.spent if asking_counts else tally.calls) >= calls or max(len(tally.rows), slots) >= limit:
             break
     return tally.first(calls)

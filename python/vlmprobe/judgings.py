@@ -13,13 +13,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vlmprobe.data.order import StepImages
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import is_correct, is_valid
 from vlmprobe.examine import check_budget
-from vlmprobe.ledger import JudgeRecord, Ledger, QuestionRecord, StepRecord, VerdictRecord, recorded
+from vlmprobe.ledger import (
+    ImageRecord,
+    JudgeRecord,
+    Ledger,
+    QuestionRecord,
+    StepRecord,
+    VerdictRecord,
+    made_or_not,
+    recorded,
+)
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.protocols import Embedder, Picture, Verifier
-from vlmprobe.models.replies import Verdict
+from vlmprobe.models.replies import Criteria, Failure, Verdict
+from vlmprobe.models.service import Call, Service
+from vlmprobe.pictures import recalled
 from vlmprobe.reward import Batch, Expression, Rewards
 from vlmprobe.text import DEFAULT_PREFIX_LENGTH
 
@@ -33,7 +45,8 @@ def rejudge(ledger: Ledger, run: str, verifier: Verifier, images: ImageSource, *
         ledger: of the run, open for writing.
         run: its name.
         verifier: the judge.
-        images: the run's own; the ledger has their hashes only.
+        images: the run's own; the ledger has their hashes only. What was asked about one that cannot be read any more
+            is not judged: its verdicts are unknown, with a failure and a reason that names the picture.
         name: of the result.
 
     Returns:
@@ -42,16 +55,19 @@ def rejudge(ledger: Ledger, run: str, verifier: Verifier, images: ImageSource, *
     Raises:
         ValueError: an image that is not the one that was asked about.
         BudgetSpent: the verifier's budget did not last; what was judged is kept.
+        Unserved: no call of the verifier about a step came through; likewise.
     """
     ledger.begin_judging(run, name)
-    verifier, judged = recorded(verifier, ledger, role="verifier"), 0
+    verifier, service, judged = recorded(verifier, ledger, role="verifier"), Service(), 0
+    images = recalled(images, ledger, run)
     for step in ledger.each_step(run):
         seen = ledger.step(run, step.phase, step.step, judging=name)
         if seen is not None and any(question.verdict is not None for question in seen.questions):
             continue
-        pictures = {image.id: _picture(images, image.id, image.sha256) for image in step.images}
+        pictures = _read(images, step.images)
         ledger.at(run, f"{step.phase} judged as {name}", step.step)
-        verdicts = _judge(verifier, step, pictures)
+        with made_or_not(ledger):
+            verdicts = _judge(verifier, step, pictures, service)
         questions = [
             replace(question, verdict=verdict) for question, verdict in zip(step.questions, verdicts, strict=True)
         ]
@@ -90,28 +106,40 @@ def reweight(
         ledger.record_judging(name, _rewarded(step, reward(batch)))
 
 
-def _picture(images: ImageSource, number: int, sha256: str) -> Picture:
-    picture: Picture = images[number]
-    if picture.sha256 != sha256:
-        raise ValueError(f"[rejudge] images[{number}]: expected {sha256:.12} as recorded, got {picture.sha256:.12}")
-    return picture
+def _read(images: ImageSource, asked: Sequence[ImageRecord]) -> StepImages:
+    """The pictures of a step, checked to be those that were asked about."""
+    known = {image.id: image.sha256 for image in asked}
+    read = StepImages(images, known)
+    for picture in read:
+        if picture.sha256 != (sha256 := known[picture.id]):
+            expected = f"{sha256:.12} as recorded, got {picture.sha256:.12}"
+            raise ValueError(f"[rejudge] images[{picture.id}]: expected {expected}")
+    return read
 
 
-def _judge(verifier: Verifier, step: StepRecord, pictures: dict[int, Picture]) -> list[VerdictRecord | None]:
+def _judge(verifier: Verifier, step: StepRecord, images: StepImages, service: Service) -> list[VerdictRecord | None]:
     image_of = {sequence.sequence: sequence.image for sequence in step.sequences}
+    pictures: dict[int, Picture] = {image.id: image for image in images}
+    reason_of = {one.id: one.reason for one in images.left_out}
 
     def shown(rows: Sequence[QuestionRecord]) -> tuple[list[Picture], list[str]]:
         return [pictures[image_of[row.sequence]] for row in rows], [row.text for row in rows]
 
-    posed = [question for question in step.questions if question.status == "ok"]
+    asked = [question for question in step.questions if question.status == "ok"]
+    posed = [question for question in asked if image_of[question.sequence] in pictures]
     criteria = verifier.validity(*shown(posed)) if posed else []
     check_budget(verifier, criteria)
+    calls = [Call(c.failure, c.reason, image_of[q.sequence]) for q, c in zip(posed, criteria, strict=True)]
+    service.check("verifier", verifier, calls)
     pairs = list(zip(posed, criteria, strict=True))
     answers = [(q, q.answer.text) for q, c in pairs if c.valid and q.answer is not None and q.answer.text is not None]
     scored = verifier.correctness(*shown([q for q, _ in answers]), [text for _, text in answers]) if answers else []
     check_budget(verifier, scored)
     judgements = {(q.sequence, q.slot): j for (q, _), j in zip(answers, scored, strict=True)}
     verdicts = {(q.sequence, q.slot): Verdict.join(c, judgements.get((q.sequence, q.slot))) for q, c in pairs}
+    for q in asked:
+        if (reason := reason_of.get(image_of[q.sequence])) is not None:
+            verdicts[q.sequence, q.slot] = Verdict.join(Criteria(reason=reason, failure=Failure.REJECTED))
     return [
         VerdictRecord.of(verdict, judge=verifier.identity) if verdict is not None else None
         for verdict in (verdicts.get((question.sequence, question.slot)) for question in step.questions)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import torch
 
 from vlmprobe._checks import check_count
-from vlmprobe.examine import Examined, examine
+from vlmprobe.examine import Examined, check_served, examined_part
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
+from vlmprobe.models.service import Service
 from vlmprobe.text import parse_responses
 
 
@@ -27,6 +28,7 @@ class Overlap:
         answerer, verifier: the models; called from several threads.
         workers: groups examined at a time.
         waiting: groups that may wait; a questioner that is further ahead waits itself.
+        service: as in `examine`.
 
     Example:
         >>> with Overlap(images, k=2, answerer=answerer, verifier=verifier) as overlap:  # doctest: +SKIP
@@ -43,10 +45,12 @@ class Overlap:
         verifier: Verifier,
         workers: int = 4,
         waiting: int = 8,
+        service: Service | None = None,
     ):
         check_count("Overlap", "workers", workers)
         check_count("Overlap", "waiting", waiting)
         self._images, self._k, self._answerer, self._verifier = list(images), k, answerer, verifier
+        self._service = service or Service()
         self._queue: queue.Queue[tuple[int, list[str]] | None] = queue.Queue(waiting)
         self._found: dict[int, Examined] = {}
         self._error: BaseException | None = None
@@ -64,6 +68,7 @@ class Overlap:
 
         Raises:
             ValueError: a group is missing.
+            Unserved: no call of a model came through.
             Whatever a model raised.
         """
         self._finish()
@@ -71,7 +76,11 @@ class Overlap:
         missing = sorted(set(range(len(self._images))) - self._found.keys())
         if missing:
             raise ValueError(f"[Overlap] groups: expected {len(self._images)}, got none for {missing[0]}")
-        return joined([self._found[group] for group in range(len(self._images))])
+        parts = [self._found[group] for group in range(len(self._images))]
+        whole = joined(parts)
+        images = [image for image, part in zip(self._images, parts, strict=True) for _ in part.verdicts]
+        check_served(images, whole, answerer=self._answerer, verifier=self._verifier, service=self._service)
+        return whole
 
     def __enter__(self) -> Overlap:
         return self
@@ -88,7 +97,7 @@ class Overlap:
             try:
                 questions = parse_responses(texts, k=self._k)
                 images = [self._images[group]] * len(questions)
-                self._found[group] = examine(images, questions, answerer=self._answerer, verifier=self._verifier)
+                self._found[group] = examined_part(images, questions, answerer=self._answerer, verifier=self._verifier)
             except BaseException as error:  # raised again by the thread that waits
                 self._error = error
 

@@ -131,6 +131,15 @@ class Questioner:
             return sharing_pays_in_sampling(prompt, group_size, self.model.device.type)
         return sharing_pays_in_loss(prompt, completion, group_size)
 
+    def cannot_ask(self, image: Picture) -> str:
+        """Why it cannot ask about a picture, in words that name it; empty where it can."""
+        return self.model.refuses(image)
+
+    def can_say(self, text: str) -> bool:
+        """Whether `say` takes a completion."""
+        [row] = self._given([text])
+        return self._fits(row)
+
     @property
     def identity(self) -> str:
         return self.model.identity + (f" [{self.preface.identity}]" if self.preface is not None else "")
@@ -206,16 +215,15 @@ class Questioner:
         Raises:
             ValueError: unequal lengths; a completion of more than `max_new_tokens` tokens with its end, or with a token
                 that completions may not hold.
+            UnusablePrompts: see `VisionLanguageModel.prompts`.
         """
         check_count("say", "k", k)
         check_rows("say", "texts", len(images), texts)
-        encode, end = self.model.processor.tokenizer.encode, self.model.eos_ids[0]
-        rows = [[*encode(text, add_special_tokens=False), end] for text in texts]
-        tokens = torch.full((len(rows), max(map(len, rows))), end)
+        rows = self._given(texts)
+        tokens = torch.full((len(rows), max(map(len, rows))), self.model.special.end)
         mask = torch.zeros_like(tokens, dtype=torch.bool)
-        banned = set(self.model.banned_tokens.tolist())
         for i, row in enumerate(rows):
-            if len(row) > self.max_new_tokens or banned & set(row):
+            if not self._fits(row):
                 expected = f"at most {self.max_new_tokens} tokens, none of them special"
                 raise ValueError(f"[say] texts[{i}]: expected {expected}, got {len(row)}")
             tokens[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), True
@@ -225,6 +233,15 @@ class Questioner:
         empty = torch.zeros(tokens.shape)
         rollouts = Rollouts(tokens.to(self.model.device), empty, mask.to(self.model.device), group, said, ends, prompts)
         return replace(rollouts, logp=self._logp(self.model, rollouts))
+
+    def _given(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of completions, each with the end of a turn."""
+        special = self.model.special
+        return [[*ids, special.end] for ids in special.encode(special.as_said(texts))]
+
+    def _fits(self, row: Sequence[int]) -> bool:
+        forbidden = {*self.model.banned_ids, *self.model.eos_ids}
+        return len(row) <= self.max_new_tokens and forbidden.isdisjoint(row[:-1])
 
     def loss(self, rollouts: Rollouts, advantages: Tensor, *, options: grpo.LossOptions) -> grpo.Loss:
         """The GRPO loss of the rollouts under the present weights; `loss.backward()` fills the gradients.
@@ -320,4 +337,4 @@ def sharing_pays_in_loss(prompt: int, completion: int, group_size: int) -> bool:
 
 def _frozen(model: VisionLanguageModel) -> VisionLanguageModel:
     frozen = copy.deepcopy(model.model).requires_grad_(False).eval()
-    return VisionLanguageModel(frozen, model.processor, identity=model.identity)
+    return VisionLanguageModel(frozen, model.processor, identity=model.identity, source=model.source)

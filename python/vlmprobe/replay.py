@@ -7,6 +7,7 @@ import torch
 from vlmprobe.examine import UNKNOWN, Examined
 from vlmprobe.ledger.records import AnswerRecord, StepRecord, VerdictRecord
 from vlmprobe.models.replies import Failure, Reply, Verdict
+from vlmprobe.models.service import UNSERVED, Service
 from vlmprobe.steps import Annotator
 from vlmprobe.text import Questions
 
@@ -37,6 +38,16 @@ def annotator_of(record: StepRecord) -> Annotator:
     """Gives what was known about each question, in the order in which `step_record` asks."""
     known = iter([question.annotations for question in record.questions if question.text])
     return lambda picture, question, reply: next(known)
+
+
+def recall(service: Service, record: StepRecord) -> None:
+    """Says which roles were served in a recorded step."""
+    for question in record.questions:
+        if question.answer is not None and question.answer.failure not in UNSERVED:
+            service.saw("answerer")
+        verdict = question.verdict
+        if verdict is not None and (verdict.failure not in UNSERVED or verdict.valid is not None):
+            service.saw("verifier")
 
 
 def _verdict(record: VerdictRecord) -> Verdict:

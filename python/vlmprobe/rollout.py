@@ -186,14 +186,14 @@ def decode(model: VisionLanguageModel, tokens: Tensor, mask: Tensor) -> tuple[li
     """Completions as text, and the byte at which each token ends.
 
     A token's end is the length of the text of the tokens so far; tokens that complete a character later (bytes of one
-    character) end where it does. Special tokens add nothing.
+    character) end where it does. Special tokens and ends of text add nothing.
     """
     tokenizer = model.processor.tokenizer
     texts, ends = [], []
     for row, kept in zip(tokens.tolist(), mask.sum(1).tolist(), strict=True):
-        row = row[:kept]
-        text = tokenizer.decode(row, skip_special_tokens=True)
-        lengths = [len(tokenizer.decode(row[: i + 1], skip_special_tokens=True).encode()) for i in range(kept)]
+        words = model.special.until_end(row[:kept])
+        text = tokenizer.decode(words, skip_special_tokens=True)
+        lengths = [len(tokenizer.decode(words[: i + 1], skip_special_tokens=True).encode()) for i in range(kept)]
         whole = len(text.encode())
         texts.append(text)
         ends.append(np.minimum.accumulate(np.array([*lengths, whole], dtype=np.int64)[::-1])[::-1][:-1].copy())

@@ -17,10 +17,13 @@ from vlmprobe._checks import check_count
 from vlmprobe._files import write_text
 from vlmprobe._json import member, read_object
 from vlmprobe._json import plain as plain
-from vlmprobe.examine import BudgetSpent
+from vlmprobe._visible import say
+from vlmprobe.data.source import Recalled
 from vlmprobe.ledger import Ledger
+from vlmprobe.models.service import StepNotMade
+from vlmprobe.pictures import left_out
 from vlmprobe.step_lines import recorded_report, split_lines, step_line
-from vlmprobe.step_report import StepReport
+from vlmprobe.step_report import StepReport, warnings_of
 from vlmprobe.trainer import Trainer
 
 FORMAT = 1  # of run.json
@@ -35,7 +38,8 @@ class RunDirectory:
         resume: go on with the run that the folder holds.
 
     Raises:
-        ValueError: the folder holds something else, is a file, or another process has it.
+        ValueError: the folder holds something else, is a file, or another process has it; or it holds a run whose
+            ledger is gone.
         OSError: it cannot be written.
 
     Example:
@@ -66,6 +70,8 @@ class RunDirectory:
         self.stage = "run"
         """What is going on: named in metrics.jsonl, and when the run is interrupted."""
         self._done = 0
+        self._failing: set[str] = set()
+        self._warned: set[str] = set()
         self._quiet, self._began = quiet, time.monotonic()
 
     def __enter__(self) -> RunDirectory:
@@ -88,37 +94,57 @@ class RunDirectory:
             self._print(line)
 
     def on_step(self, report: StepReport) -> None:
-        """Appends the step to metrics.jsonl; every tenth step and the last are printed."""
+        """Appends the step to metrics.jsonl. Every tenth step and the last are printed, and those at which something
+        begins to fail; what a step could hardly teach anything for is said when it begins, with what to change."""
         with self._writing(self.path / "metrics.jsonl"):
             self._metrics.write(step_line(self.stage, report))
             self._metrics.flush()
         done = self._done = report.step + 1
-        if done % 10 == 0 or done == self.steps:
-            rate = 100 * report.wrong / max(1, report.valid)
-            of = f"/{self.steps}" if self.steps else ""
-            self.say(
-                f"step {done}{of}  valid {report.valid}/{report.questions}  wrong {report.wrong} ({rate:.0f} %)  "
-                f"reward {report.reward:+.3f}  KL {report.kl:.3f}"
-            )
+        if done % 10 == 0 or done == self.steps or not report.why.keys() <= self._failing:
+            self.say(self._line(report))
+        self._failing |= report.why.keys()
+        warned = warnings_of(report)
+        if warned and warned.keys() != self._warned:
+            self._warned = set(warned)
+            for sentence in warned.values():
+                self._print(f"step {done}: warning: {sentence}")  # also when quiet
+
+    def _line(self, report: StepReport) -> str:
+        of = f"/{self.steps}" if self.steps else ""
+        rate = 100 * report.wrong / max(1, report.valid)
+        why = ", ".join(f"{name} {count}" for name, count in report.why.items())
+        unscored = f"  unscored {report.unscored}" + (f" ({why})" if why else "") if report.unscored or why else ""
+        return (
+            f"step {report.step + 1}{of}  valid {report.valid}/{report.questions}  wrong {report.wrong} ({rate:.0f} %)"
+            f"{unscored}  reward {report.reward:+.3f}  KL {report.kl:.3f}"
+        )
+
+    def say_left_out(self, run: str, phase: str, step: int, count: int) -> None:
+        """A line for each picture that a step could not read."""
+        for one in left_out(self.ledger, run, phase, step)[-count:] if count else ():
+            self.say(f"step {step + 1}: left out: {one.reason}")
 
     def _print(self, line: str) -> None:
-        print(f"[{time.monotonic() - self._began:5.0f} s] {line}", file=sys.stderr, flush=True)
+        say(f"[{time.monotonic() - self._began:5.0f} s] {line}", to=sys.stderr, flush=True)
 
     def train(self, trainer: Trainer, steps: int, *, checkpoint_every: int = 10) -> None:
         """Makes the steps that are missing up to `steps`, with a checkpoint every so many and one at the end.
 
         Raises:
-            BudgetSpent: a model's budget did not last; a checkpoint of the steps so far is there.
+            BudgetSpent, Unserved: a model's budget did not last, or no call of one came through; a checkpoint of the
+                steps so far is there.
         """
         check_count("RunDirectory.train", "checkpoint_every", checkpoint_every)
         self.steps, saved = steps, trainer.next_step
         try:
             while trainer.next_step < steps:
-                self.on_step(trainer.step())
+                report = trainer.step()
+                self.say_left_out(trainer.run, "train", report.step, report.left_out)
+                self.on_step(report)
                 if trainer.next_step % checkpoint_every == 0:
                     self.save(trainer)
                     saved = trainer.next_step
-        except BudgetSpent:
+        except StepNotMade:
             if saved != trainer.next_step:
                 self.save(trainer)
             raise
@@ -136,6 +162,8 @@ class RunDirectory:
         other stages, and of steps that the ledger has not, as they are. What is no line of numbers is left out.
         """
         trainer.load(self.path / "checkpoints", step=step, missing_ok=True)
+        if isinstance(trainer.images, Recalled):
+            self.say(f"pictures are others than when the run began: {trainer.images.changes}")
         self._done = trainer.next_step
         file = self.path / "metrics.jsonl"
         with self._writing(file):
@@ -176,6 +204,7 @@ def ledger_of(path: str | Path) -> Path:
     Raises:
         ValueError: there is none.
     """
+    _check_whole(Path(path))
     file = Path(path) / "ledger.sqlite"
     if not file.is_file():
         raise ValueError(f"[RunDirectory] path: expected the folder of a run, got {str(path)!r}")
@@ -201,12 +230,27 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     return settings
 
 
+def _check_whole(path: Path) -> None:
+    """What an earlier process left has its ledger."""
+    metrics = path / "metrics.jsonl"
+    left = [path / "run.json", *sorted((path / "checkpoints").glob("**/step-*"))[-1:]]
+    left += [metrics] if metrics.is_file() and metrics.stat().st_size else []
+    there = next((each for each in left if each.exists()), None)
+    if there is not None and not (path / "ledger.sqlite").exists():
+        raise ValueError(
+            f"[RunDirectory] {path / 'ledger.sqlite'}: expected the ledger of this run beside {there.name}, got none: "
+            "put it back to go on, or name another folder to begin anew"
+        )
+
+
 def _check_folder(path: Path, resume: bool) -> None:
     if not path.exists():
         return
     expected = "a new or empty folder" + (", or that of a run" if resume else "")
     if not path.is_dir():
         raise ValueError(f"[RunDirectory] path: expected {expected}, got a file, {str(path)!r}")
+    if resume:
+        _check_whole(path)
     names = {inside.name for inside in path.iterdir()}
     if names and not (resume and names & {"lock", "ledger.sqlite"}):
         raise ValueError(f"[RunDirectory] path: expected {expected}, got {str(path)!r}")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vlmprobe._json import check_fields, parse, plain, typed
+from vlmprobe.examine import failures_of
 from vlmprobe.ledger.records import StepRecord
 from vlmprobe.step_report import StepReport
 
@@ -29,6 +30,7 @@ def step_line(stage: str, report: StepReport) -> str:
 def recorded_report(record: StepRecord) -> StepReport:
     """The numbers of a step as the ledger has it: those that `step_report` gave when the step was made, bit for bit."""
     verdicts = [question.verdict for question in record.questions]
+    answers = [question.answer for question in record.questions]
     valid = [verdict for verdict in verdicts if verdict is not None and verdict.valid]
     rewards = [question.rewards for question in record.questions]
     asking = int(record.numbers.get("asking_calls") or 0)
@@ -38,13 +40,16 @@ def recorded_report(record: StepRecord) -> StepReport:
         valid=len(valid),
         wrong=sum(verdict.correct is False for verdict in valid),
         unscored=int(_known([terms.get("total") for terms in rewards]).isnan().sum()),
-        calls=sum(question.answer is not None for question in record.questions) + asking,
+        calls=sum(answer is not None for answer in answers) + asking,
         reward=_mean([sequence.reward for sequence in record.sequences]),
         terms={
             term: _mean([terms.get(term) for terms in rewards])
             for term in sorted({term for terms in rewards for term in terms} - {"total"})
         },
         tokens=sum(sequence.tokens for sequence in record.sequences),
+        posed=sum(verdict is not None for verdict in verdicts),
+        asked=sum(answer is not None for answer in answers),
+        failures=failures_of(verdicts, answers),
         **_numbers(record.numbers),
     )
 

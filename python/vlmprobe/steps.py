@@ -168,11 +168,13 @@ def step_record(
     annotate: Annotator | None = None,
     judges: Sequence[JudgeRecord] = (),
     numbers: Mapping[str, float] | None = None,
+    left_out: int = 0,
 ) -> StepRecord:
     """Everything about the step, as rows for the ledger.
 
     Args:
         advantages: [B], or [B, T] of `Rollouts`.
+        left_out: images that it was to be about and that could not be read.
     """
     per_sequence = None if advantages is None else _of_sequence(advantages, cast(Rollouts, rollouts))
 
@@ -204,6 +206,7 @@ def step_record(
             annotations=annotate(pictures[i], text, reply) if annotate and text else {},
         )
 
+    counts = {"asking_calls": rollouts.calls, "left_out": left_out}
     return StepRecord(
         run=run,
         phase=phase,
@@ -212,7 +215,7 @@ def step_record(
         sequences=[sequence(i) for i in range(len(rollouts))],
         questions=[question(i) for i in range(len(questions))],
         judges=judges,
-        numbers={**(numbers or {}), **({"asking_calls": rollouts.calls} if rollouts.calls else {})},
+        numbers={**(numbers or {}), **{name: count for name, count in counts.items() if count}},
     )
 
 

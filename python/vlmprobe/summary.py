@@ -12,6 +12,7 @@ from typing import Any, overload
 import torch
 
 from vlmprobe import metrics
+from vlmprobe._visible import bare
 from vlmprobe.ledger import JudgedQuestions
 from vlmprobe.models.protocols import Embedder
 
@@ -84,7 +85,7 @@ class Summary:
         self._valid.extend(_TRI[valid] for valid in part.valid)
         self._valid_image.extend(compress(part.image, kept))
         self._wrong.extend(_TRI[None if right is None else not right] for right in compress(part.correct, kept))
-        self._texts.extend(compress(part.text, kept))
+        self._texts.extend(bare(text) for text in compress(part.text, kept))
 
     def rates(self) -> tuple[metrics.Rate, metrics.Rate]:
         """QVR over all questions, FDR over the valid ones; clustered by image."""

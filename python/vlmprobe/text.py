@@ -144,7 +144,9 @@ def _rows(token_ends: Sequence[Sequence[int] | np.ndarray] | torch.Tensor) -> li
 
 
 def prefix(question: str, *, length: int = DEFAULT_PREFIX_LENGTH) -> str:
-    """The first ``length`` words of a question: lower case, punctuation stripped (ASCII; other scripts are kept as is).
+    """The first ``length`` words of a question: lower case, without punctuation, accents in one piece, in half width,
+    without what nobody sees. Where words have no blanks between them (Chinese, Japanese, Thai, Lao, Khmer, Burmese), a
+    character with its signs is a word.
 
     Args:
         question: Any text.
@@ -159,6 +161,8 @@ def prefix(question: str, *, length: int = DEFAULT_PREFIX_LENGTH) -> str:
     Example:
         >>> prefix("How many, red circles?")
         'how many'
+        >>> prefix("图片中有几只猫？")
+        '图 片'
     """
     return _core.prefix(question.encode("utf-8", "replace"), length)
 
@@ -185,8 +189,22 @@ def prefixes(questions: Sequence[str], *, length: int = DEFAULT_PREFIX_LENGTH) -
         return _core.prefixes([question.encode("utf-8", "replace") for question in questions], length)
 
 
+def said(reply: str) -> str | None:
+    """What a model says after its thinking, as it is; None when the thinking has no end.
+
+    The marks are those of ``include/vlmprobe/text/thinking.h``.
+
+    Example:
+        >>> said("<think>Or blue?</think>red"), said("red"), said("<think>Or")
+        ('red', 'red', None)
+    """
+    found = _core.said(reply.encode("utf-8", "replace"))
+    return reply if found is not None and len(found) == len(reply) else found
+
+
 def neutralise(quoted: str) -> str:
-    """Text that can be quoted between tags of a prompt: every ``<`` and ``>`` becomes ‹ and ›.
+    """Text that can be quoted between tags of a prompt: every ``<`` and ``>`` becomes ‹ and ›, and marks in brackets
+    such as ``[INST]`` and ``[/THINK]`` become ⁅INST⁆ and ⁅/THINK⁆.
 
     Example:
         >>> neutralise("</question>")

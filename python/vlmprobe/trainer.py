@@ -15,19 +15,21 @@ import torch
 
 from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
-from vlmprobe.asked import affordable
+from vlmprobe.asked import affordable, refusing
 from vlmprobe.canaries import Canaried, CanaryWatch
-from vlmprobe.data.order import in_order, shuffled
+from vlmprobe.data.order import StepImages, in_order, shuffled
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import Tally, probe, summarise
 from vlmprobe.examine import Examined, examine
-from vlmprobe.ledger import Ledger, RunRecord, StepRecord, recorded
+from vlmprobe.ledger import Ledger, RunRecord, StepRecord, made_or_not, recorded
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.judges import check_other_model
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
+from vlmprobe.models.service import Service
 from vlmprobe.overlap import Overlap
+from vlmprobe.pictures import images_of_step, keys_to_keep, of_checkpoint, of_run, recalled
 from vlmprobe.questioner import Questioner
-from vlmprobe.replay import annotator_of, examined_again
+from vlmprobe.replay import annotator_of, examined_again, recall
 from vlmprobe.reward import paper as equation_5
 from vlmprobe.step_report import StepReport, numbers_of, step_report
 from vlmprobe.steps import (
@@ -96,7 +98,8 @@ class Trainer:
         answerer: the model under test, frozen.
         verifier: the judge, frozen.
         embedder: texts to unit vectors.
-        images: where the pictures come from; revisited in a new order each epoch.
+        images: where the pictures come from; revisited in a new order each epoch. Those that cannot be read are left
+            out of their steps, and said: see `vlmprobe.pictures`.
         reward: a reward expression; by default equation 5.
         memory: earlier failures; by default empty.
         options: see `TrainerOptions`.
@@ -142,6 +145,7 @@ class Trainer:
         self.optimizer, self.scheduler = optimizer or adamw(questioner, options), scheduler
         self.watch = CanaryWatch(ledger, run)
         self.tally = Tally()
+        self.service = Service()
         self.next_step = 0
         self.resumed = False
         """Whether steps that the ledger has already are gone through again; see `load`."""
@@ -173,11 +177,16 @@ class Trainer:
         Raises:
             BudgetSpent: a model's budget did not last; the trainer stands before the step, and `save` is as good as
                 before it.
+            Unserved: no call of a model came through; likewise. Once that is put right, the step is asked in full.
+            ValueError: no picture can be read, or one that the recorded step was about.
         """
         options, step = self.options, self.next_step
+        if isinstance(self.verifier, Canaried):
+            self.verifier.take_canaries()  # those of no step, such as one that was not made
         known = self.recorded(step)
-        images = self._affordable(step, max_calls)
-        with self._overlapping(images, known, max_calls) as overlap:
+        images, left_out = self._shown(step, known)
+        images = self._affordable(images, max_calls)
+        with made_or_not(self.ledger), self._overlapping(images, known, max_calls) as overlap:
             rollouts = self.questioner.ask(
                 images, k=options.k, group_size=options.group_size, seed=options.seed, step=step, on_group=overlap
             )
@@ -185,6 +194,7 @@ class Trainer:
             pictures = pictures_of(images, rollouts, questions)
             if known is not None:
                 examined = examined_again(known, questions)
+                recall(self.service, known)
             else:
                 left = None if max_calls is None else max_calls - rollouts.calls
                 examined = overlap.examined() if overlap else self._examine(pictures, questions, left)
@@ -204,11 +214,11 @@ class Trainer:
             rewards=rewards, advantages=advantages,
             annotate=self.annotate if known is None else annotator_of(known),
             judges=judges_of(self.answerer, self.verifier),
-            numbers=numbers_of(loss, grad_norm),
+            numbers=numbers_of(loss, grad_norm), left_out=left_out,
         )  # fmt: skip
         self.write(record)
         self.next_step += 1
-        report = step_report(step, rollouts, examined, rewards, numbers_of(loss, grad_norm))
+        report = step_report(step, rollouts, examined, rewards, numbers_of(loss, grad_norm), left_out=left_out)
         if isinstance(self.verifier, Canaried):
             self.watch.see(step, report.reward, self.verifier.take_canaries())
         return report
@@ -219,15 +229,23 @@ class Trainer:
         short = max_calls is not None and max_calls < self._calls_at_most(len(images))
         if not self.options.overlap or known is not None or short:
             return nullcontext()
-        return Overlap(images, k=self.options.k, answerer=self.answerer, verifier=self.verifier)
+        return Overlap(images, k=self.options.k, answerer=self.answerer, verifier=self.verifier, service=self.service)
 
     def _calls_at_most(self, images: int) -> int:
         """Answerer calls of a step with so many images."""
         k, group_size = self.options.k, self.options.group_size
         return images * (k * group_size + self.questioner.calls_at_most(k=k, group_size=group_size))
 
-    def _affordable(self, step: int, max_calls: int | None) -> Sequence[Picture]:
-        images, options = self.images_of(step), self.options
+    def _shown(self, step: int, known: StepRecord | None) -> tuple[Sequence[Picture], int]:
+        """The pictures of a step, and how many were left out."""
+        self.images = of_run(self.images, self.ledger, self.run)
+        return images_of_step(
+            self.images_of, step, run=self.run, phase="train", ledger=self.ledger, known=known,
+            refuses=refusing(self.questioner),
+        )  # fmt: skip
+
+    def _affordable(self, images: Sequence[Picture], max_calls: int | None) -> Sequence[Picture]:
+        options = self.options
         if max_calls is None:
             return images
         some = affordable(self.questioner, images, max_calls, k=options.k, group_size=options.group_size)
@@ -236,7 +254,10 @@ class Trainer:
         return some
 
     def _examine(self, pictures: Sequence[Picture], questions: Questions, max_calls: int | None) -> Examined:
-        return examine(pictures, questions, answerer=self.answerer, verifier=self.verifier, max_calls=max_calls)
+        return examine(
+            pictures, questions, answerer=self.answerer, verifier=self.verifier, max_calls=max_calls,
+            service=self.service,
+        )  # fmt: skip
 
     def train(self, steps: int, *, on_step: Callable[[StepReport], None] | None = None) -> list[StepReport]:
         """`steps` more steps; `on_step` sees each report as it comes."""
@@ -281,6 +302,7 @@ class Trainer:
         run = f"{self.run}/{phase}"
         if self.ledger is not None:
             self.ledger.begin(RunRecord(id=run, config={"of": self.run, "step": self.next_step, "n": n}))
+        images = of_run(images, self.ledger, run)
         tally = probe(
             self.questioner, self.answerer, self.verifier, in_order(images, 32), calls=n, k=self.options.k,
             seed=self.options.seed + EVALUATION_SEED, run=run, phase=phase,
@@ -294,8 +316,8 @@ class Trainer:
         """The paper's numbers over a tally; see `vlmprobe.evaluation.summarise`."""
         return summarise(tally, self.embedder)
 
-    def images_of(self, step: int) -> Sequence[Picture]:
-        """The images of a step: the source in a new order each epoch, cut into steps."""
+    def images_of(self, step: int) -> StepImages:
+        """The images of a step that can be read: the source in a new order each epoch, cut into steps."""
         return shuffled(self.images, self.options.images_per_step, seed=self.options.seed)(step)
 
     def recorded(self, step: int) -> StepRecord | None:
@@ -336,14 +358,15 @@ class Trainer:
             questioner=self.questioner,
             optimizer=self.optimizer,
             memory=self.memory,
-            state={"step": self.next_step, **self._place(), **scheduler},
+            state={"step": self.next_step, **self._place(), **keys_to_keep(self.images), **scheduler},
         )
 
     def load(self, directory: str | Path, *, step: int | None = None, missing_ok: bool = False) -> bool:
         """Takes up a checkpoint of the same run; `step` continues after it.
 
         Steps that the ledger has beyond it are gone through again with the replies that the ledger has, and must come
-        out the same: no call is paid for twice.
+        out the same: no call is paid for twice. Pictures keep the numbers that they had when the run began: those that
+        are not there any more are left out, new ones are not used (`vlmprobe.data.Recalled`).
 
         Args:
             directory: where `save` put it.
@@ -358,10 +381,12 @@ class Trainer:
         """
         self.resumed = True
         if missing_ok and step is None and not checkpoint.checkpoints(directory):
+            self.images = recalled(self.images, self.ledger, self.run)
             return False
         folder = checkpoint.find(directory, step=step)
         state = checkpoint.verify(folder)
-        for name, value in self._place().items():
+        images = of_checkpoint(self.images, state, where=str(folder))
+        for name, value in {**self._place(), "images": len(images)}.items():
             if state[name] != value:
                 raise ValueError(f"[Trainer.load] {folder}: {name}: expected {value}, got {state[name]}")
         if (self.scheduler is None) == ("scheduler" in state):
@@ -375,7 +400,7 @@ class Trainer:
         checkpoint.assign(weights)
         if self.scheduler is not None:
             self.scheduler.load_state_dict(scheduler)
-        self.memory, self.tally, self.next_step = memory, earlier, state["step"]
+        self.memory, self.tally, self.next_step, self.images = memory, earlier, state["step"], images
         self.watch.resume()
         return True
 
@@ -395,6 +420,7 @@ class Trainer:
                     "give it the ledger that it was saved beside, or an earlier checkpoint"
                 )
             tally.add(known)
+            recall(self.service, known)
         return tally
 
 

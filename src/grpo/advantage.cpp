@@ -65,6 +65,7 @@ Two meta::group_advantages(const at::Tensor& rewards, const at::Tensor&, Numbers
 }
 
 Advantages group_advantages(const at::Tensor& rewards, const at::Tensor& group, const AdvantageOptions& options) {
+  expect_defined("grpo::group_advantages", {{"rewards", rewards}, {"group", group}});
   const PackedAdvantageOptions packed = pack(options);
   const auto [values, degenerate] =
       call<GroupAdvantagesOp>("vlmprobe::group_advantages", rewards, group, Numbers(packed));
@@ -74,6 +75,7 @@ Advantages group_advantages(const at::Tensor& rewards, const at::Tensor& group, 
 Advantages gdpo_advantages(const at::Tensor& rewards, const at::Tensor& group, const std::optional<at::Tensor>& weights,
                            const AdvantageOptions& options) {
   constexpr std::string_view kOp = "grpo::gdpo_advantages";
+  expect_defined(kOp, {{"rewards", rewards}, {"group", group}, {"weights", weights}});
   Shapes shapes(kOp);
   shapes.require("rewards", rewards.sizes(), {"B", "K"});
   shapes.require("group", group.sizes(), {"B"});
@@ -97,6 +99,11 @@ Advantages question_advantages(const at::Tensor& question_rewards, const at::Ten
                                const at::Tensor& token_begin, const at::Tensor& token_end, const at::Tensor& group,
                                std::int64_t length, const AdvantageOptions& options) {
   constexpr std::string_view kOp = "grpo::question_advantages";
+  expect_defined(kOp, {{"question_rewards", question_rewards},
+                       {"sequence", sequence},
+                       {"token_begin", token_begin},
+                       {"token_end", token_end},
+                       {"group", group}});
   Shapes shapes(kOp);
   shapes.require("question_rewards", question_rewards.sizes(), {"Q"});
   shapes.require("sequence", sequence.sizes(), {"Q"});

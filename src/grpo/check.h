@@ -9,9 +9,21 @@
 #include <optional>
 #include <string_view>
 
+#include "../core/defined.h"
+
 #include "vlmprobe/core/error.h"
+#include "vlmprobe/grpo/loss.h"
 
 namespace vlmprobe::grpo {
+
+// What every loss takes.
+inline void expect_inputs(std::string_view op, const LossInputs& inputs, const at::Tensor& normalizer) {
+  expect_defined(op, {{"advantages", inputs.advantages},
+                      {"mask", inputs.mask},
+                      {"old_logp", inputs.old_logp},
+                      {"ref_logp", inputs.ref_logp},
+                      {"normalizer", normalizer}});
+}
 
 inline void expect_dtype(const at::Tensor& tensor, at::ScalarType dtype, std::string_view op, std::string_view name) {
   expect(tensor.scalar_type() == dtype, op, "{}: expected {}, got {}", name,

@@ -99,6 +99,7 @@ at::Tensor draw_composed(const at::Tensor& logits, const at::Tensor& uniform, do
 }  // namespace
 
 Drawn draw_tokens(const at::Tensor& logits, const at::Tensor& uniform, double temperature) {
+  expect_defined(kOp, {{"logits", logits}, {"uniform", uniform}});
   expect(logits.dim() == 2 && logits.size(1) >= 1, kOp, "logits: expected shape [N, V] with V >= 1, got [{}]",
          fmt::join(logits.sizes(), ", "));
   const std::int64_t count = logits.size(0);

@@ -28,6 +28,7 @@ void run(const at::Tensor& old_logp, const at::Tensor& sampling_logp, const at::
 
 at::Tensor importance_weights(const at::Tensor& old_logp, const at::Tensor& sampling_logp, const at::Tensor& mask,
                               const ImportanceOptions& options) {
+  expect_defined(kOp, {{"old_logp", old_logp}, {"sampling_logp", sampling_logp}, {"mask", mask}});
   Shapes shapes(kOp);
   shapes.require("old_logp", old_logp.sizes(), {"B", "T"});
   shapes.require("sampling_logp", sampling_logp.sizes(), {"B", "T"});

@@ -26,6 +26,7 @@ void check_arguments(const at::Tensor& hidden, const at::Tensor& weight, double 
 
 Drawn linear_draw(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& uniform, double temperature,
                   const std::optional<at::Tensor>& banned) {
+  expect_defined(kOp, {{"hidden", hidden}, {"weight", weight}, {"uniform", uniform}, {"banned", banned}});
   check_arguments(hidden, weight, temperature);
   const std::int64_t count = hidden.size(0);
   const at::Tensor numbers = uniform.detach().contiguous();

@@ -262,6 +262,8 @@ Four autograd::linear_loss(const at::Tensor& hidden, const at::Tensor& weight, c
 TokenLoss linear_loss(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& tokens,
                       const LossInputs& inputs, const at::Tensor& normalizer, const LossOptions& options,
                       const LinearOptions& how) {
+  expect_defined(kOp, {{"hidden", hidden}, {"weight", weight}, {"tokens", tokens}, {"banned", how.banned}});
+  expect_inputs(kOp, inputs, normalizer);
   const PackedOptions packed = pack(options);
   const auto [loss, monitors, logp, entropy] = call<LinearLossOp>(
       "vlmprobe::linear_loss", hidden, weight, tokens, inputs.advantages, inputs.mask, inputs.old_logp, inputs.ref_logp,

@@ -127,6 +127,8 @@ std::int64_t Loss::tokens() const {
 
 Loss loss(const at::Tensor& logp, const LossInputs& inputs, const std::optional<at::Tensor>& entropy,
           const at::Tensor& normalizer, const LossOptions& options) {
+  expect_defined(kOp, {{"logp", logp}, {"entropy", entropy}});
+  expect_inputs(kOp, inputs, normalizer);
   const PackedOptions packed = pack(options);
   const auto [value, monitors] = call<LossOp>("vlmprobe::loss", logp, inputs.advantages, inputs.mask, inputs.old_logp,
                                               inputs.ref_logp, entropy, normalizer, Numbers(packed));
@@ -135,6 +137,7 @@ Loss loss(const at::Tensor& logp, const LossInputs& inputs, const std::optional<
 
 double normalizer(const at::Tensor& mask, Reduction reduction, std::optional<std::int64_t> max_length) {
   constexpr std::string_view kNormalizer = "grpo::normalizer";
+  expect_defined(kNormalizer, {{"mask", mask}});
   Shapes shapes(kNormalizer);
   shapes.require("mask", mask.sizes(), {"B", "T"});
   expect_dtype(mask, at::kBool, kNormalizer, "mask");

@@ -173,6 +173,8 @@ Four autograd::loss_from_logits(const at::Tensor& logits, const at::Tensor& toke
 
 TokenLoss loss_from_logits(const at::Tensor& logits, const at::Tensor& tokens, const LossInputs& inputs,
                            const at::Tensor& normalizer, const LossOptions& options, const LogitsOptions& how) {
+  expect_defined(kOp, {{"logits", logits}, {"tokens", tokens}});
+  expect_inputs(kOp, inputs, normalizer);
   const PackedOptions packed = pack(options);
   if (how.in_place) {
     expect_device(tokens, logits, kOp, "tokens", "logits");

@@ -105,6 +105,7 @@ Four autograd::token_logp(const at::Tensor& logits, const at::Tensor& tokens, co
 
 TokenLogp token_logp(const at::Tensor& logits, const at::Tensor& tokens, const std::optional<at::Tensor>& mask,
                      const TokenLogpOptions& options) {
+  expect_defined(kOp, {{"logits", logits}, {"tokens", tokens}, {"mask", mask}});
   if (options.in_place) {
     check_devices(logits, tokens, mask);
     expect_writable_rows(logits, kOp);

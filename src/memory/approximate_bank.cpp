@@ -15,6 +15,8 @@
 #include "row_store.h"
 #include "shortlist.h"
 
+#include "../core/defined.h"
+
 #include "vlmprobe/core/error.h"
 
 #ifdef VLMPROBE_WITH_FAISS
@@ -142,9 +144,9 @@ void ApproximateBank::State::search(Matrix queries, std::int64_t k, const std::i
 
 ApproximateBank::ApproximateBank(const at::Tensor& rows, const ApproximateOptions& options) {
   expect_faiss(kOp, "a build with FAISS");
-  expect(rows.defined() && rows.dim() == 2 && rows.size(1) >= 1 && rows.size(1) <= kMaxDim, kOp,
-         "rows: expected shape [N, D] with D from 1 to {}, got [{}]", kMaxDim,
-         rows.defined() ? fmt::format("{}", fmt::join(rows.sizes(), ", ")) : "nothing");
+  expect_defined(kOp, {{"rows", rows}});
+  expect(rows.dim() == 2 && rows.size(1) >= 1 && rows.size(1) <= kMaxDim, kOp,
+         "rows: expected shape [N, D] with D from 1 to {}, got [{}]", kMaxDim, fmt::join(rows.sizes(), ", "));
   const std::int64_t dim = rows.size(1);
   const at::Tensor flat = unit_rows(kOp, "rows", rows, dim);
   const std::int64_t count = flat.size(0);

@@ -12,6 +12,8 @@
 #include "parallel.h"
 #include "shortlist.h"
 
+#include "../core/defined.h"
+
 #include "vlmprobe/core/error.h"
 
 #ifdef VLMPROBE_WITH_FAISS
@@ -134,8 +136,8 @@ std::vector<const float*> row_pointers(Matrix matrix) {
 }
 
 at::Tensor unit_rows(std::string_view op, std::string_view name, const at::Tensor& rows, std::int64_t dim) {
-  expect(rows.defined() && rows.scalar_type() == at::kFloat, op, "{}: expected float32, got {}", name,
-         rows.defined() ? c10::toString(rows.scalar_type()) : "nothing");
+  expect_defined(op, {{name, rows}});
+  expect(rows.scalar_type() == at::kFloat, op, "{}: expected float32, got {}", name, c10::toString(rows.scalar_type()));
   expect(rows.is_cpu(), op, "{}: expected a tensor on the CPU, got {}", name, rows.device().str());
   expect(rows.dim() == 2 && rows.size(1) == dim, op, "{}: expected shape [N, {}], got [{}]", name, dim,
          fmt::join(rows.sizes(), ", "));

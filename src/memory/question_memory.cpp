@@ -12,6 +12,8 @@
 #include "parallel.h"
 #include "question_state.h"
 
+#include "../core/defined.h"
+
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/memory/lexical.h"
 
@@ -22,8 +24,9 @@ using RowList = std::vector<std::size_t>;
 using Order = StepKeys::Order;
 
 const std::int64_t* integers(std::string_view op, std::string_view name, const at::Tensor& column, std::int64_t size) {
-  expect(column.defined() && column.scalar_type() == at::kLong, op, "{}: expected int64, got {}", name,
-         column.defined() ? c10::toString(column.scalar_type()) : "nothing");
+  expect_defined(op, {{name, column}});
+  expect(column.scalar_type() == at::kLong, op, "{}: expected int64, got {}", name,
+         c10::toString(column.scalar_type()));
   expect(column.is_cpu() && column.dim() == 1 && column.size(0) == size && column.is_contiguous(), op,
          "{}: expected shape [{}], contiguous on the CPU, got [{}] on {}", name, size, fmt::join(column.sizes(), ", "),
          column.device().str());

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "sign_flip.h"
 
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/random.h"
@@ -71,13 +75,20 @@ double whole(Statistic statistic, std::size_t clusters) {
   return statistic.value();
 }
 
-// The expanded draws in order; none where nothing is known.
+// Clusters with a row.
+std::size_t seen(const ClusterSums& sums) {
+  return static_cast<std::size_t>(std::ranges::count_if(sums.totals, [](double total) { return total > 0; }));
+}
+
+// The expanded draws in order, as wide as `images` of the clusters know; none where nothing is known.
 template <class Statistic>
-std::vector<double> expanded(const Statistic& empty, double value, std::size_t clusters, const Settings& settings) {
+std::vector<double> expanded(const Statistic& empty, double value, std::size_t clusters, std::size_t images,
+                             const Settings& settings) {
   std::vector<double> drawn;
-  if (clusters < 2 || std::isnan(value)) return drawn;
-  const double m = static_cast<double>(clusters), upper = (1 + settings.confidence) / 2;
-  const double wider = std::sqrt(m / (m - 1)) * t_quantile(upper, m - 1) / normal_quantile(upper);
+  if (images < 2) return drawn;
+  const double m = static_cast<double>(clusters), known = static_cast<double>(images);
+  const double upper = (1 + settings.confidence) / 2;
+  const double wider = std::sqrt(known / (known - 1)) * t_quantile(upper, known - 1) / normal_quantile(upper);
   drawn.reserve(static_cast<std::size_t>(settings.draws));
   for (std::int64_t draw = 0; draw < settings.draws; ++draw) {
     random::Sequence sequence(settings.seed, random::Stream::kBootstrap, static_cast<std::uint32_t>(draw));
@@ -104,16 +115,67 @@ double two_sided(const std::vector<double>& sorted) {
   return std::min(1.0, 2 * (tail + 1) / (static_cast<double>(sorted.size()) + 1));
 }
 
-Difference difference(const ClusterSums& a, const ClusterSums& b, double bound, const Settings& settings) {
-  const std::size_t clusters = a.totals.size();
-  const double value = whole(Two{a, b}, clusters);
-  const std::vector<double> drawn = expanded(Two{a, b}, value, clusters, settings);
+// t^2/(n + t^2): Wilson's upper bound of a rate that was 0 in n rows of so many images.
+double unseen(double n, std::size_t images, double confidence) {
+  const double t = t_quantile((1 + confidence) / 2, static_cast<double>(images) - 1);
+  return t * t / (n + t * t);
+}
+
+// How much a ratio may be off where its images do not differ at all: by one in as many images as could have been unlike
+// the others unseen, as long as it is of whole numbers; else nobody knows.
+double reach_of_equals(std::initializer_list<ClusterSums> sums, std::size_t images, double confidence) {
+  for (const ClusterSums& each : sums)
+    for (const double sum : each.successes)
+      if (sum != std::round(sum)) return kInfinity;
+  return unseen(static_cast<double>(images), images, confidence);
+}
+
+// Whether no choice of images gives another value: their influences (s_c - r n_c) / n, or the differences of those of
+// two methods, are all 0.
+bool all_equal(std::initializer_list<ClusterSums> sums) {
+  std::vector<double> influences(sums.begin()->totals.size());
+  double sign = 1, most = 0, largest = 0;
+  for (const ClusterSums& each : sums) {
+    Sum all;
+    for (std::size_t c = 0; c < influences.size(); ++c) all.add(each, c);
+    for (std::size_t c = 0; c < influences.size(); ++c) {
+      influences[c] += sign * (each.successes[c] - all.ratio() * each.totals[c]) / all.totals;
+      largest = std::max(largest, std::abs(each.successes[c]) / all.totals);
+    }
+    sign = -1;
+  }
+  for (const double each : influences) most = std::max(most, std::abs(each));
+  return most <= 1e-12 * largest;
+}
+
+// How far two rates' difference may be off at least, below and above: as if each rate were at its bound, or, where it
+// is not, as little as that (Newcombe's square and add). No spread that was seen among few rows makes it less.
+std::pair<double, double> least_reach(const ClusterSums& a, const ClusterSums& b, double confidence) {
+  Sum sum_a, sum_b;
+  for (std::size_t c = 0; c < a.totals.size(); ++c) sum_a.add(a, c), sum_b.add(b, c);
+  const double gap_a = unseen(sum_a.totals, seen(a), confidence), gap_b = unseen(sum_b.totals, seen(b), confidence);
+  const auto down = [](const Sum& sum, double gap) { return sum.ratio() > 0 ? gap : 0.0; };
+  const auto up = [](const Sum& sum, double gap) { return sum.ratio() < 1 ? gap : 0.0; };
+  return {std::hypot(down(sum_a, gap_a), up(sum_b, gap_b)), std::hypot(up(sum_a, gap_a), down(sum_b, gap_b))};
+}
+
+Difference difference(const ClusterSums& a, const ClusterSums& b, bool rates, const Settings& settings) {
+  const std::size_t clusters = a.totals.size(), images = std::min(seen(a), seen(b));
+  const double bound = rates ? 1 : kInfinity, value = whole(Two{a, b}, clusters);
+  const std::vector<double> drawn = expanded(Two{a, b}, value, clusters, images, settings);
   Difference result{
       value, -bound, bound, 1, static_cast<std::int64_t>(clusters), static_cast<std::int64_t>(drawn.size())};
   if (drawn.empty()) return result;
-  result.low = std::clamp(quantile(drawn, (1 - settings.confidence) / 2), -bound, bound);
-  result.high = std::clamp(quantile(drawn, (1 + settings.confidence) / 2), -bound, bound);
-  result.p = two_sided(drawn);
+
+  const double equals = all_equal({a, b}) ? reach_of_equals({a, b}, images, settings.confidence) : 0;
+  const auto [below, above] = rates ? least_reach(a, b, settings.confidence) : std::pair(equals, equals);
+  result.low = std::clamp(std::min(quantile(drawn, (1 - settings.confidence) / 2), value - below), -bound, bound);
+  result.high = std::clamp(std::max(quantile(drawn, (1 + settings.confidence) / 2), value + above), -bound, bound);
+  result.p = std::max(two_sided(drawn), sign_flip_p(a, b, {settings.seed, settings.draws}));
+
+  const double level = 1 - settings.confidence;  // p and the interval say the same of 0
+  if (result.p >= level) result.low = std::min(result.low, 0.0), result.high = std::max(result.high, 0.0);
+  if (result.low <= 0 && result.high >= 0) result.p = std::max(result.p, level);
   return result;
 }
 
@@ -125,11 +187,14 @@ Ratio ratio(const ClusterSums& sums, std::uint64_t seed, std::int64_t draws, dou
   check(settings), check(settings.op, "sums", sums, clusters);
 
   const double value = whole(One{sums}, clusters);
-  const std::vector<double> drawn = expanded(One{sums}, value, clusters, settings);
+  const std::size_t images = seen(sums);
+  const std::vector<double> drawn = expanded(One{sums}, value, clusters, images, settings);
   Ratio result{value, -kInfinity, kInfinity, static_cast<std::int64_t>(clusters),
                static_cast<std::int64_t>(drawn.size())};
   if (drawn.empty()) return result;
-  result.low = quantile(drawn, (1 - confidence) / 2), result.high = quantile(drawn, (1 + confidence) / 2);
+  const double equals = all_equal({sums}) ? reach_of_equals({sums}, images, confidence) : 0;
+  result.low = std::min(quantile(drawn, (1 - confidence) / 2), value - equals);
+  result.high = std::max(quantile(drawn, (1 + confidence) / 2), value + equals);
   return result;
 }
 
@@ -138,14 +203,21 @@ Difference paired_difference(const ClusterSums& a, const ClusterSums& b, std::ui
   const Settings settings{"metrics::paired_difference", seed, draws, confidence};
   check(settings.op, "a", a, a.totals.size()), check(settings.op, "b", b, a.totals.size()), check(settings);
   check_rates(settings.op, "a", a), check_rates(settings.op, "b", b);
-  return difference(a, b, 1, settings);
+  return difference(a, b, /*rates=*/true, settings);
 }
 
 Difference ratio_difference(const ClusterSums& a, const ClusterSums& b, std::uint64_t seed, std::int64_t draws,
                             double confidence) {
   const Settings settings{"metrics::ratio_difference", seed, draws, confidence};
   check(settings.op, "a", a, a.totals.size()), check(settings.op, "b", b, a.totals.size()), check(settings);
-  return difference(a, b, kInfinity, settings);
+  return difference(a, b, /*rates=*/false, settings);
+}
+
+double exact_p_higher(const ClusterSums& a, const ClusterSums& b) {
+  constexpr std::string_view kOp = "metrics::exact_p_higher";
+  check(kOp, "a", a, a.totals.size()), check(kOp, "b", b, a.totals.size());
+  check_rates(kOp, "a", a), check_rates(kOp, "b", b);
+  return std::min(seen(a), seen(b)) < 2 ? 1 : sign_flip_p_higher(a, b);
 }
 
 }  // namespace vlmprobe::metrics

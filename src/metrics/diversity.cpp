@@ -9,6 +9,8 @@
 #include <cmath>
 #include <limits>
 
+#include "../core/defined.h"
+
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/shape.h"
 
@@ -65,6 +67,7 @@ double vendi_of(const Matrix& product, std::int64_t n) {
 
 double vendi(const at::Tensor& embeddings) {
   constexpr std::string_view kOp = "metrics::vendi";
+  expect_defined(kOp, {{"embeddings", embeddings}});
   Shapes shapes(kOp);
   shapes.require("embeddings", embeddings.sizes(), {"N", "D"});
   expect(shapes["D"] >= 1, kOp, "embeddings: expected at least 1 column, got 0");
@@ -81,6 +84,7 @@ VendiAccumulator::VendiAccumulator(std::int64_t dimension) {
 
 void VendiAccumulator::add(const at::Tensor& rows) {
   constexpr std::string_view kOp = "metrics::VendiAccumulator::add";
+  expect_defined(kOp, {{"rows", rows}});
   Shapes shapes(kOp);
   shapes.require("accumulator", moment_.sizes(), {"D", "D"});
   shapes.require("rows", rows.sizes(), {"N", "D"});
@@ -95,6 +99,7 @@ void VendiAccumulator::merge(const VendiAccumulator& other) {
 
 void VendiAccumulator::merge(const at::Tensor& moment, std::int64_t count) {
   constexpr std::string_view kOp = "metrics::VendiAccumulator::merge";
+  expect_defined(kOp, {{"moment", moment}});
   Shapes shapes(kOp);
   shapes.require("accumulator", moment_.sizes(), {"D", "D"});
   shapes.require("moment", moment.sizes(), {"D", "D"});

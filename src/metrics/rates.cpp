@@ -5,6 +5,8 @@
 #include <limits>
 #include <map>
 
+#include "../core/defined.h"
+
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/shape.h"
 
@@ -96,6 +98,7 @@ Rate rate(std::span<const std::int8_t> successes, std::span<const std::int64_t> 
 }
 
 Rate rate(const at::Tensor& successes, const at::Tensor& cluster, double confidence) {
+  expect_defined(kOp, {{"successes", successes}, {"cluster", cluster}});
   Shapes shapes(kOp);
   shapes.require("successes", successes.sizes(), {"N"});
   shapes.require("cluster", cluster.sizes(), {"N"});

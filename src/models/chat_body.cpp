@@ -1,23 +1,21 @@
 #include "chat_body.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "json.h"
 #include "vlmprobe/core/error.h"
+#include "vlmprobe/models/finish.h"
+#include "vlmprobe/text/ascii.h"
+#include "vlmprobe/text/thinking.h"
 #include "vlmprobe/text/utf8.h"
 
 namespace vlmprobe::models {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr auto kOp = "models::reply";
-constexpr std::string_view kThinking = "<think>", kAnswer = "</think>";
-
-Json parsed(std::string_view text) {
-  return Json::parse(text, nullptr, /*allow_exceptions=*/false);
-}
+constexpr std::int64_t kMostBytesPerToken = 32;  // of prose in any script; runs of blanks may be longer
 
 std::string quoted(const std::string& text) {
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -58,48 +56,18 @@ std::string text_at(const Json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-// A string, or the text parts of a list; anything else is no text.
-std::string content_of(const Json& message) {
-  const auto content = message.find("content");
-  if (content == message.end() || !content->is_array()) return text_at(message, "content");
-  std::string text;
-  for (const Json& part : *content)
-    if (part.is_object()) text += text_at(part, "text");
-  return text;
+// Null, false and what is empty say nothing, as servers write that there is no error, no refusal and no call of a tool.
+bool says_nothing(const Json& value) {
+  return value.is_null() || value == false || value == "" || (value.is_structured() && value.empty());
 }
 
-std::int64_t count_at(const Json& object, const char* name) {
+bool says(const Json& object, const char* name) {
   const auto found = object.find(name);
-  if (found == object.end() || !found->is_number()) return 0;
-  const double count = found->get<double>();
-  return count >= 0 && count < 1e15 ? static_cast<std::int64_t>(count) : 0;
+  return found != object.end() && !says_nothing(*found);
 }
 
 bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n\f\v") == text.npos;
-}
-
-// Moves the thinking out of `text`; false when it has no end.
-bool split_thinking(Reply& reply) {
-  if (const auto end = reply.text.rfind(kAnswer); end != std::string::npos) {
-    const std::string thinking = reply.text.substr(0, end);
-    const std::size_t begin = thinking.find(kThinking);
-    reply.reasoning += begin == std::string::npos ? thinking : thinking.substr(begin + kThinking.size());
-    reply.text.erase(0, end + kAnswer.size());
-    reply.text.erase(0, std::min(reply.text.find_first_not_of(" \t\r\n"), reply.text.size()));
-    return true;
-  }
-  const std::size_t begin = reply.text.find_first_not_of(" \t\r\n");
-  if (begin == std::string::npos || reply.text.compare(begin, kThinking.size(), kThinking) != 0) return true;
-  reply.reasoning += reply.text.substr(begin + kThinking.size());
-  reply.text.clear();
-  return false;
-}
-
-Reply unreadable(std::string error) {
-  Reply reply;
-  reply.error = std::move(error);
-  return reply;
+  return text::clean(text, 1).empty();
 }
 
 std::string shortened(const std::string& text) {
@@ -114,6 +82,119 @@ std::string said(const Json& error) {
   return shortened(text);
 }
 
+// A message as what it is made of.
+struct Words {
+  std::string text, reasoning, refusal;
+  bool tool = false;    // it calls one
+  std::string foreign;  // what is in it that is not known
+};
+
+void add_part(const Json& part, Words& words) {
+  const std::string type = part.is_object() ? text_at(part, "type") : "";
+  const auto is = [&](std::string_view name) { return type == name; };
+  if ((is("text") || is("output_text")) && part.contains("text") && part["text"].is_string()) {
+    words.text += text_at(part, "text");
+  } else if (is("thinking") || is("reasoning") || is("redacted_thinking")) {
+    words.reasoning += text_at(part, "thinking") + text_at(part, "text");
+  } else if (is("refusal")) {
+    words.refusal +=
+        is_blank(text_at(part, "refusal")) ? "a part of the message is a refusal" : text_at(part, "refusal");
+  } else if (is("tool_use") || is("tool_call") || is("function_call")) {
+    words.tool = true;
+  } else {
+    words.foreign = "a part of the type '" + shortened(type) + "'";
+  }
+}
+
+Words words_of(const Json& message) {
+  Words words;
+  const auto content = message.find("content");
+  if (content == message.end() || content->is_null()) {
+  } else if (content->is_string()) {
+    words.text = content->get<std::string>();
+  } else if (content->is_array()) {
+    for (const Json& part : *content) add_part(part, words);
+  } else {
+    words.foreign = "content that is neither a text nor parts";
+  }
+  for (const char* const name : {"reasoning", "reasoning_content"})
+    if (const std::string thought = text_at(message, name); words.reasoning.empty()) words.reasoning = thought;
+  if (says(message, "refusal")) words.refusal = text_at(message, "refusal") + words.refusal;
+  if (says(message, "refusal") && is_blank(words.refusal)) words.refusal = "the message has a refusal";
+  words.tool = words.tool || says(message, "tool_calls") || says(message, "function_call");
+  const auto role = message.find("role");
+  if (role != message.end() && !role->is_null() && *role != "assistant")
+    words.foreign = "the role '" + shortened(text_at(message, "role")) + "'";
+  return words;
+}
+
+// A whole number; 0 for anything else.
+std::int64_t count_at(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_number()) return 0;
+  const double count = found->get<double>();
+  return count >= 0 && count <= 1e12 && count == std::floor(count) ? static_cast<std::int64_t>(count) : 0;
+}
+
+// Some servers count the thinking in the total alone.
+Usage usage_of(const Json& body, std::size_t said_bytes) {
+  const auto found = body.find("usage");
+  if (found == body.end() || !found->is_object()) return {};
+  Usage usage{count_at(*found, "prompt_tokens"), count_at(*found, "completion_tokens")};
+  if (usage.prompt_tokens > 0)
+    usage.completion_tokens = std::max(usage.completion_tokens, count_at(*found, "total_tokens") - usage.prompt_tokens);
+  if (usage.completion_tokens * kMostBytesPerToken < static_cast<std::int64_t>(said_bytes)) usage.completion_tokens = 0;
+  return usage;
+}
+
+// Without the marks around it.
+std::string_view unmarked(std::string_view thought) {
+  for (const auto& [opening, closing] : text::detail::kThinkingMarks) {
+    const std::size_t end = thought.size() - std::min(thought.size(), closing.size());
+    if (text::same_letters(thought.substr(end), closing)) thought = thought.substr(0, end);
+    const std::size_t begin = std::min(thought.find_first_not_of(" \t\r\n"), thought.size());
+    if (text::same_letters(thought.substr(begin, opening.size()), opening))
+      thought.remove_prefix(begin + opening.size());
+  }
+  return thought;
+}
+
+// Moves the thinking out of `text`; false when it has no end.
+bool split_thinking(Reply& reply) {
+  const text::Thinking found = text::thinking(reply.text);
+  const bool ended = found.open == std::string::npos;
+  const std::size_t end = ended ? found.end : reply.text.size();
+  reply.reasoning += unmarked(std::string_view(reply.text).substr(0, end));
+  reply.text.erase(0, end);
+  if (end > 0) reply.text.erase(0, std::min(reply.text.find_first_not_of(" \t\r\n"), reply.text.size()));
+  return ended;
+}
+
+Reply unreadable(std::string error) {
+  Reply reply;
+  reply.error = std::move(error);
+  return reply;
+}
+
+// An error inside or beside the choices outlives any text: a gateway that lost its server half-way says both.
+std::string outage_in(const Json& body) {
+  const auto error_of = [](const Json& object) {
+    const auto error = object.is_object() ? object.find("error") : object.end();
+    if (error == object.end() || says_nothing(*error)) return std::string();
+    const std::string words = said(*error);
+    return "the body says: " + (words.empty() ? "an error without a message" : words);
+  };
+  std::string error = error_of(body);
+  const auto choices = body.find("choices");
+  if (!error.empty()) return error;
+  if (choices == body.end() || !choices->is_array() || choices->empty() || !(*choices)[0].is_object())
+    return "the body has no choices";
+  const Json& choice = (*choices)[0];
+  const auto message = choice.find("message");
+  if (error = error_of(choice); !error.empty()) return error;
+  return message == choice.end() || !message->is_object() ? "the body has no message" : error_of(*message);
+}
+
 }  // namespace
 
 void check_request(const Request& request, std::size_t place) {
@@ -124,8 +205,6 @@ void check_request(const Request& request, std::size_t place) {
            "requests[{}].role: expected system, user or assistant, got '{}'", place, message.role);
     for (const auto& image : message.images) {
       expect(image && !image->data.empty(), kOp, "requests[{}].images: expected an image's bytes, got none", place);
-      expect(image->sha256.size() == 64, kOp, "requests[{}].images: expected a sha256 of 64 digits, got {}", place,
-             image->sha256.size());
       expect(image->media_type.find_first_of("\"\\;, \r\n") == std::string::npos, kOp,
              "requests[{}].images: expected a media type such as image/png, got '{}'", place, image->media_type);
     }
@@ -136,15 +215,9 @@ void check_request(const Request& request, std::size_t place) {
          sampling.top_p);
   expect(sampling.max_tokens >= 1, kOp, "requests[{}].max_tokens: expected at least 1, got {}", place,
          sampling.max_tokens);
+  expect(!is_deep(request.schema), kOp, "requests[{}].schema: expected at most {} levels, got more", place, kDeepest);
   expect(request.schema.empty() || parsed(request.schema).is_object(), kOp,
          "requests[{}].schema: expected a JSON object, got '{}'", place, request.schema.substr(0, 60));
-}
-
-void check_extra(const std::string& extra) {
-  const Json fields = extra.empty() ? Json::object() : parsed(extra);
-  expect(fields.is_object(), "models::ChatClient", "extra: expected a JSON object, got '{}'", extra.substr(0, 60));
-  expect(!fields.contains("messages") && !fields.value("stream", false), "models::ChatClient",
-         "extra: expected neither messages nor stream, got '{}'", extra.substr(0, 60));
 }
 
 std::string body_of(const Request& request, const ChatOptions& options, const ImageText& image) {
@@ -171,35 +244,46 @@ std::string complaint(std::string_view body) {
   return shortened(text::well_formed(body.substr(0, 300)));
 }
 
+bool credit_is_spent(std::string_view body) {
+  const Json json = parsed(body);
+  const auto error = json.is_object() ? json.find("error") : json.end();
+  if (error == json.end() || !error->is_object()) return false;
+  for (const char* const field : {"code", "type"})
+    for (const char* const spent :
+         {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "exceeded_current_quota_error"})
+      if (text_at(*error, field) == spent) return true;
+  return false;
+}
+
 Reply read_reply(std::string_view body) {
   Json json = parsed(body);
   if (json.is_discarded()) json = parsed(text::well_formed(body));
   if (!json.is_object()) return unreadable("the body is no JSON object");
-  const auto choices = json.find("choices");
-  const bool has_choice = choices != json.end() && choices->is_array() && !choices->empty();
-  const auto error = json.find("error");
-  if (!has_choice && error != json.end() && !error->is_null()) return unreadable("the body says: " + said(*error));
-  if (!has_choice || !(*choices)[0].is_object()) return unreadable("the body has no choices");
-  const Json& choice = (*choices)[0];
-  const auto message = choice.find("message");
-  if (message == choice.end() || !message->is_object()) return unreadable("the body has no message");
+  if (std::string error = outage_in(json); !error.empty()) {
+    Reply reply = unreadable(std::move(error));
+    reply.usage = usage_of(json, 0);
+    return reply;
+  }
+  const Json& choice = json["choices"][0];
+  Words words = words_of(choice["message"]);
 
   Reply reply;
-  reply.text = content_of(*message);
-  reply.reasoning = text_at(*message, message->contains("reasoning") ? "reasoning" : "reasoning_content");
+  reply.usage = usage_of(json, words.text.size() + words.reasoning.size());
+  reply.text = std::move(words.text), reply.reasoning = std::move(words.reasoning);
   reply.finish_reason = text_at(choice, "finish_reason");
-  if (const auto usage = json.find("usage"); usage != json.end() && usage->is_object())
-    reply.usage = {count_at(*usage, "prompt_tokens"), count_at(*usage, "completion_tokens")};
-
   const bool thought = split_thinking(reply);
-  const bool cut = reply.finish_reason == "length";
-  reply.error = shortened(text_at(*message, "refusal"));
-  if (!reply.error.empty() || reply.finish_reason == "content_filter") {
-    reply.status = Status::refusal;
-  } else if (cut) {
+  const Finish finish = finish_of(reply.finish_reason);
+  if (!words.refusal.empty() || finish == Finish::filtered) {
+    reply.status = Status::refusal, reply.error = shortened(words.refusal);
+  } else if (!words.foreign.empty()) {
+    reply.error = "the message has " + words.foreign;
+  } else if (finish == Finish::broken) {
+    reply.error = "the reply ended with finish_reason '" + shortened(reply.finish_reason) + "', which is no answer's";
+  } else if (finish == Finish::cut) {
     reply.status = Status::truncated;
   } else {
-    reply.status = !thought || is_blank(reply.text) ? Status::empty : Status::ok;
+    const bool answers = finish == Finish::whole && !words.tool && thought && !is_blank(reply.text);
+    reply.status = answers ? Status::ok : Status::empty;
   }
   if (reply.status != Status::ok && reply.status != Status::truncated) reply.text.clear();
   return reply;

@@ -1,8 +1,11 @@
 #include "vlmprobe/models/chat_client.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "chat_body.h"
+#include "extra.h"
+#include "transfers.h"
 #include "vlmprobe/core/error.h"
 #include "worker.h"
 
@@ -11,13 +14,29 @@ namespace {
 
 constexpr auto kOp = "models::ChatClient";
 
-void check_endpoint(const Endpoint& endpoint) {
-  const std::string& url = endpoint.url;
-  expect(url.starts_with("http://") || url.starts_with("https://"), kOp, "url: expected http:// or https://, got '{}'",
-         url);
-  expect(url.find('@') == url.npos && url.find_first_of(" \r\n?#") == url.npos, kOp,
-         "url: expected no password, query or blank in it; keys have a field of their own");
-  expect(endpoint.key.find_first_of("\r\n") == endpoint.key.npos, kOp, "key: expected one line");
+bool is_visible(char character) {
+  return character > ' ' && character <= '~';
+}
+
+// The place of the first character that is not visible ASCII; npos: none.
+std::size_t invisible(std::string_view text) {
+  const auto found = std::find_if_not(text.begin(), text.end(), is_visible);
+  return found == text.end() ? text.npos : static_cast<std::size_t>(found - text.begin());
+}
+
+// A scheme and a host may be shown, more of a URL may not.
+std::string shown(const std::string& url) {
+  const std::size_t scheme = url.find("://");
+  const bool plain = scheme != url.npos && url.find_first_of("@?#%/", scheme + 3) == url.npos;
+  return plain && invisible(url) == url.npos ? "'" + url + "'" : "another";
+}
+
+void check_proxy(const std::string& proxy) {
+  const bool has_scheme = proxy.find("://") != proxy.npos;
+  const std::string trouble = trouble_with_url((has_scheme ? "" : "http://") + proxy);
+  expect(proxy.empty() || (invisible(proxy) == proxy.npos && trouble.empty()), kOp,
+         "proxy: expected a URL such as http://host:port, got one that is none{}",
+         trouble.empty() ? "" : ": " + trouble);
 }
 
 void check(const std::vector<Endpoint>& endpoints, const ChatOptions& options) {
@@ -44,17 +63,44 @@ void check(const std::vector<Endpoint>& endpoints, const ChatOptions& options) {
   at_least("prompt_price", options.prompt_price, 0), at_least("completion_price", options.completion_price, 0);
   expect(options.max_cost == 0 || options.prompt_price + options.completion_price > 0, kOp,
          "max_cost: expected prices with it, got none");
-  check_extra(options.extra);
+  at_least("unreachable_s", options.unreachable_s, 0);
+  check_proxy(options.proxy);
+  check_extra(options);
 }
 
 }  // namespace
+
+// Nothing of the URL or the key is repeated: what should have been in the other may be in either.
+void check_endpoint(const Endpoint& endpoint) {
+  const std::string& url = endpoint.url;
+  expect(url.starts_with("http://") || url.starts_with("https://"), kOp, "url: expected http:// or https://, got {}",
+         shown(url));
+  expect(url.find_first_of("@?#") == url.npos, kOp,
+         "url: expected no password, query or fragment in it; keys have a field of their own");
+  expect(invisible(url) == url.npos && url.find('\\') == url.npos, kOp,
+         "url: expected visible ASCII without backslashes, got another character at place {}",
+         std::min(invisible(url), url.find('\\')));
+  expect(url.find('/', url.find("://") + 3) != url.find("://") + 3, kOp, "url: expected a host, got none");
+  const std::string trouble = trouble_with_url(url);
+  expect(trouble.empty(), kOp, "url: expected http://host:port/path, got one that is malformed: {}", trouble);
+  expect(invisible(endpoint.key) == endpoint.key.npos, kOp,
+         "key: expected visible ASCII, got another character at place {}", invisible(endpoint.key));
+}
 
 ChatClient::ChatClient(std::vector<Endpoint> endpoints, ChatOptions options) {
   check(endpoints, options);
   worker_ = std::make_unique<Worker>(std::move(endpoints), std::move(options));
 }
 
-ChatClient::~ChatClient() = default;
+// A forked child has neither the thread nor connections of its own: what the parent has there is left alone.
+ChatClient::~ChatClient() {
+  if (!worker_->is_here()) static_cast<void>(worker_.release());
+}
+
+ChatClient::Worker& ChatClient::here() const {
+  expect_state(worker_->is_here(), kOp, "it was made in another process: a forked process makes a client of its own");
+  return *worker_;
+}
 
 std::string ChatClient::identity() const {
   const ChatOptions& options = worker_->options();
@@ -67,15 +113,15 @@ std::vector<Reply> ChatClient::reply(std::span<const Request> requests) {
 
 std::vector<Reply> ChatClient::reply(std::span<const Request> requests, const Waiting& waiting) {
   for (std::size_t i = 0; i < requests.size(); ++i) check_request(requests[i], i);
-  return worker_->reply(requests, waiting);
+  return here().reply(requests, waiting);
 }
 
 Spent ChatClient::spent() const {
-  return worker_->spent();
+  return here().spent();
 }
 
 std::vector<ClientEvent> ChatClient::take_events() {
-  return worker_->take_events();
+  return here().take_events();
 }
 
 }  // namespace vlmprobe::models

@@ -2,17 +2,43 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <string_view>
+#include <system_error>
 
 namespace vlmprobe::models {
 
 enum class Outcome : std::uint8_t { reply, again, throttled, rejected };
 
+// A reply comes with 200 or 201. The other 2xx hold none yet (202), none at all (204) or a part of one (206), 499 is a
+// gateway's word for a broken connection, and what is no status of HTTP is no server's: all of them are outages.
 inline Outcome outcome_of(long http) {
-  if (http >= 200 && http < 300) return Outcome::reply;
+  if (http == 200 || http == 201) return Outcome::reply;
   if (http == 429) return Outcome::throttled;
-  return http == 408 || http == 409 || http == 425 || http >= 500 ? Outcome::again : Outcome::rejected;
+  const bool passes = http == 408 || http == 409 || http == 425 || http == 499;
+  return http < 300 || http >= 500 || passes ? Outcome::again : Outcome::rejected;
+}
+
+// Whether tokens may have been spent behind a failure: unless the server says itself that it made nothing.
+inline bool may_have_worked(long http) {
+  for (const long idle : {408L, 409L, 425L, 500L, 501L, 503L, 529L})
+    if (http == idle) return false;
+  return true;
+}
+
+inline constexpr double kMostPauseS = 60;  // that a server can ask for
+
+// Seconds to wait as the value of Retry-After says: a number, or else a date that is `until_date` seconds away. What is
+// neither says nothing: 0.
+inline double retry_after_s(std::string_view value, double until_date) {
+  value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+  double seconds = 0;
+  const auto read = std::from_chars(value.data(), value.data() + value.size(), seconds);
+  if (read.ec == std::errc::invalid_argument) seconds = until_date;
+  if (read.ec == std::errc::result_out_of_range) seconds = kMostPauseS;  // or next to nothing: nobody sends that
+  return seconds > 0 ? std::min(seconds, kMostPauseS) : 0;               // no number is not above 0
 }
 
 // Seconds before attempt number `attempts` + 1: doubles from `first` up to 30, and differs by a quarter either way

@@ -30,9 +30,12 @@ std::vector<Reply> ScriptedModel::reply(std::span<const Request> requests) {
       out.status = Status::rejected, out.error = "not in the script";
       continue;
     }
-    out.status = found->second.empty() ? Status::empty : Status::ok;
-    out.text = found->second, out.finish_reason = "stop";
-    out.usage.completion_tokens = words(found->second);
+    out.usage.completion_tokens = words(found->second), out.finish_reason = "stop";
+    if (out.usage.completion_tokens == 0) {
+      out.status = Status::empty;
+      continue;
+    }
+    out.status = Status::ok, out.text = found->second;
   }
   return replies;
 }

@@ -1,18 +1,19 @@
 #include "transfers.h"
 
 #ifdef VLMPROBE_WITH_CURL
-#include <curl/curl.h>
+#include "connections.h"
 #endif
 
 #include <algorithm>
 #include <cctype>
 #include <cmath>
-#include <cstdlib>
 #include <ctime>
 #include <list>
 #include <map>
 #include <string_view>
+#include <utility>
 
+#include "retry.h"
 #include "vlmprobe/core/error.h"
 
 namespace vlmprobe::models {
@@ -23,7 +24,10 @@ bool has_transfers() {
   return false;
 }
 struct Transfers::Curl {};
-Transfers::Transfers(std::string, std::int64_t) {
+std::string trouble_with_url(const std::string&) {
+  return {};
+}
+Transfers::Transfers(std::string) {
   expect_state(
       false, "models::ChatClient",
       "this build has no libcurl: install it (Debian, Ubuntu: apt-get install libcurl4-openssl-dev) and build again");
@@ -47,9 +51,26 @@ struct Transfer {
   Post post;
   Posted posted = {};
   CURL* easy = nullptr;
+  std::unique_ptr<Connection> connection = {};
+  int heads = 0;       // status lines so far, those of 1xx included
+  bool ready = false;  // connected: the request is being sent
   bool oversized = false;
+  const char* fault = nullptr;  // of the server, for which the transfer is ended
+  bool stale = false;           // and which may be about an earlier request on the connection
   std::list<std::unique_ptr<Transfer>>::iterator place = {};
   char error[CURL_ERROR_SIZE] = {};
+
+  // libcurl may have replaced a connection that was closed meanwhile.
+  bool used() const {
+    long made = 0;
+    curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &made);
+    return connection->used() && made == 0;
+  }
+  bool sent() const {
+    curl_off_t bytes = 0;
+    curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &bytes);
+    return static_cast<std::size_t>(bytes) >= post.body.size() && (!used() || connection->delivered());
+  }
 };
 
 std::size_t on_body(char* bytes, std::size_t, std::size_t count, void* transfer) {
@@ -60,35 +81,62 @@ std::size_t on_body(char* bytes, std::size_t, std::size_t count, void* transfer)
   return count;
 }
 
-// Seconds, or a date.
-double seconds_of_retry_after(const std::string& value) {
-  char* end = nullptr;
-  const double seconds = std::strtod(value.c_str(), &end);
-  const std::time_t date = end == value.c_str() ? curl_getdate(value.c_str(), nullptr) : -1;
-  const double wait = date >= 0 ? static_cast<double>(date - std::time(nullptr)) : seconds;
-  return std::isfinite(wait) ? std::max(0.0, wait) : 0;
+// The last moment before the request is sent. A second time: a connection that had served before was closed, and
+// libcurl would send on another one what the server may have had already.
+int on_ready(void* transfer, char*, char*, int, int) {
+  auto& self = *static_cast<Transfer*>(transfer);
+  if (std::exchange(self.ready, true)) self.fault = "the connection was closed before a reply";
+  if (self.used() && !self.connection->silent()) self.fault = "the server sent what nobody had asked for";
+  self.stale = self.fault != nullptr;
+  return self.stale ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
-std::size_t on_header(char* bytes, std::size_t, std::size_t count, void* transfer) {
-  constexpr std::string_view kName = "retry-after:";
-  const std::string_view line(bytes, count);
+bool starts_with(std::string_view line, std::string_view lower) {
   const auto same = [](char known, char c) { return std::tolower(static_cast<unsigned char>(c)) == known; };
-  if (line.size() > kName.size() && std::equal(kName.begin(), kName.end(), line.begin(), same))
-    static_cast<Transfer*>(transfer)->posted.retry_after =
-        seconds_of_retry_after(std::string(line.substr(kName.size())));
+  return line.size() >= lower.size() && std::equal(lower.begin(), lower.end(), line.begin(), same);
+}
+
+// A line of the head. 0 ends the transfer.
+std::size_t on_header(char* bytes, std::size_t, std::size_t count, void* transfer) {
+  constexpr std::string_view kRetryAfter = "retry-after:";
+  auto& self = *static_cast<Transfer*>(transfer);
+  const std::string_view line(bytes, count);
+  if (line.starts_with("HTTP/")) {
+    ++self.heads, self.posted.retry_after = 0;
+    const std::size_t blank = std::min(line.find(' '), line.size() - 1);
+    self.stale = self.used() && !self.sent();
+    if (self.stale || (line[blank + 1] == '2' && !self.sent()))
+      return self.fault = "the server answered before it had the request", 0;
+  } else if (starts_with(line, kRetryAfter)) {
+    const std::string value(line.substr(kRetryAfter.size()));
+    const std::time_t date = curl_getdate(value.c_str(), nullptr);
+    self.posted.retry_after = retry_after_s(value, date < 0 ? 0 : std::difftime(date, std::time(nullptr)));
+  }
   return count;
 }
 
-Posted::End end_of(CURLcode code, bool oversized) {
+Posted::End end_of(const Transfer& transfer, CURLcode code) {
   using End = Posted::End;
-  if (oversized) return End::oversized;
-  if (code == CURLE_OK) return End::answered;
-  if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY)
-    return End::unreachable;
-  return code == CURLE_OPERATION_TIMEDOUT ? End::timed_out : End::broken;
+  if (transfer.fault != nullptr) return transfer.stale ? End::stale : End::broken;
+  if (transfer.oversized) return End::oversized;
+  switch (code) {
+    case CURLE_OK:
+      return End::answered;
+    case CURLE_BAD_CONTENT_ENCODING:  // the status says enough where it is an error's
+      return transfer.posted.http >= 300 ? End::answered : End::encoded;
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      return End::unreachable;
+    case CURLE_OPERATION_TIMEDOUT:
+      return transfer.ready ? End::timed_out : End::unreachable;
+    default:
+      return End::broken;
+  }
 }
 
 std::string error_of(const Transfer& transfer, CURLcode code) {
+  if (transfer.fault != nullptr) return transfer.fault;
   if (transfer.oversized) return "the body has more than " + std::to_string(transfer.post.most_bytes) + " bytes";
   if (code == CURLE_OK) return {};
   return transfer.error[0] != 0 ? transfer.error : curl_easy_strerror(code);
@@ -100,10 +148,21 @@ bool has_transfers() {
   return true;
 }
 
+std::string trouble_with_url(const std::string& url) {
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), &curl_url_cleanup);
+  const CURLUcode code = curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0);
+  if (code != CURLUE_OK) return curl_url_strerror(code);
+  char* port = nullptr;
+  curl_url_get(parsed.get(), CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+  const std::unique_ptr<char, decltype(&curl_free)> held(port, &curl_free);
+  return port != nullptr && std::string_view(port) == "0" ? "Port number 0" : "";
+}
+
 struct Transfers::Curl {
   std::string proxy;
   CURLM* multi = nullptr;
-  std::vector<CURL*> idle;  // handles that can be used again; connections are the multi handle's
+  Connections connections;
+  std::vector<CURL*> idle;                                  // handles that can be used again
   std::map<std::string, curl_slist*, std::less<>> headers;  // by key
   std::list<std::unique_ptr<Transfer>> transfers;
   std::uint64_t started = 0;
@@ -119,10 +178,19 @@ struct Transfers::Curl {
     curl_easy_reset(easy);
     return easy;
   }
+  // `well`: whatever the server says next on its connection, it belongs to no request so far.
+  void end(Transfer& transfer, bool well) {
+    const bool kept = well && transfer.connection->rest(transfer.easy);
+    curl_multi_remove_handle(multi, transfer.easy);
+    curl_easy_setopt(transfer.easy, CURLOPT_SHARE, nullptr);
+    idle.push_back(transfer.easy);
+    if (kept) connections.keep(transfer.post.url, std::move(transfer.connection));
+  }
   curl_slist* headers_for(const std::string& key) {
     curl_slist*& list = headers[key];
     if (list == nullptr) {
       list = curl_slist_append(list, "Content-Type: application/json");
+      list = curl_slist_append(list, "Accept-Encoding: identity");  // what comes encoded all the same is decoded
       list = curl_slist_append(list, "Expect:");
       if (!key.empty()) list = curl_slist_append(list, ("Authorization: Bearer " + key).c_str());
     }
@@ -130,20 +198,17 @@ struct Transfers::Curl {
   }
 };
 
-Transfers::Transfers(std::string proxy, std::int64_t connections) : curl_(std::make_unique<Curl>()) {
+Transfers::Transfers(std::string proxy) : curl_(std::make_unique<Curl>()) {
   static const CURLcode kReady = curl_global_init(CURL_GLOBAL_DEFAULT);
   curl_->proxy = std::move(proxy);
   curl_->multi = kReady == CURLE_OK ? curl_multi_init() : nullptr;
   expect_state(curl_->multi != nullptr, "models::ChatClient", "libcurl cannot be started");
-  curl_multi_setopt(curl_->multi, CURLMOPT_MAXCONNECTS, static_cast<long>(connections));
   curl_multi_setopt(curl_->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
 }
 
 Transfers::~Transfers() {
-  for (const auto& transfer : curl_->transfers) {
-    curl_multi_remove_handle(curl_->multi, transfer->easy);
-    curl_easy_cleanup(transfer->easy);
-  }
+  for (const auto& transfer : curl_->transfers) curl_->end(*transfer, false);
+  curl_->transfers.clear();
   for (CURL* easy : curl_->idle) curl_easy_cleanup(easy);
   for (const auto& [key, list] : curl_->headers) curl_slist_free_all(list);
   curl_multi_cleanup(curl_->multi);
@@ -155,6 +220,8 @@ std::uint64_t Transfers::start(Post post) {
   transfer->post = std::move(post);
   CURL* const easy = transfer->easy = curl_->handle();
   const Post& sent = transfer->post;
+  transfer->connection = curl_->connections.take(sent.url, transfer->posted.unasked);
+  curl_easy_setopt(easy, CURLOPT_SHARE, transfer->connection->pool());
   curl_easy_setopt(easy, CURLOPT_URL, sent.url.c_str());
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, curl_->headers_for(sent.key));
   curl_easy_setopt(easy, CURLOPT_POSTFIELDS, sent.body.data());
@@ -167,6 +234,10 @@ std::uint64_t Transfers::start(Post post) {
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(std::ceil(sent.timeout_s * 1000)));
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 10000L);
   curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 131072L);
+  curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");  // all that this libcurl can decode
+  curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, &on_ready);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer.get());
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &on_body);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer.get());
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &on_header);
@@ -186,16 +257,14 @@ std::vector<std::pair<std::uint64_t, Posted>> Transfers::perform() {
   curl_multi_perform(curl_->multi, &count);
   while (const CURLMsg* message = curl_multi_info_read(curl_->multi, &count)) {
     if (message->msg != CURLMSG_DONE) continue;
-    CURL* const easy = message->easy_handle;
     const CURLcode code = message->data.result;
     Transfer* transfer = nullptr;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &transfer->posted.http);
-    transfer->posted.end = end_of(code, transfer->oversized);
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &transfer->posted.http);
+    transfer->posted.end = end_of(*transfer, code);
     transfer->posted.error = error_of(*transfer, code);
     ended.emplace_back(transfer->number, std::move(transfer->posted));
-    curl_multi_remove_handle(curl_->multi, easy);
-    curl_->idle.push_back(easy);
+    curl_->end(*transfer, code == CURLE_OK && ended.back().second.http == 200 && transfer->heads == 1);
     curl_->transfers.erase(transfer->place);
   }
   return ended;

@@ -1,12 +1,13 @@
 #include "worker.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <limits>
 #include <utility>
 
 #include "chat_body.h"
+#include "reply_body.h"
 #include "retry.h"
 #include "vlmprobe/core/error.h"
 
@@ -15,7 +16,18 @@ namespace {
 
 constexpr auto kPatience = std::chrono::milliseconds(50);
 constexpr std::size_t kMostEvents = 100000;
-constexpr double kForever = std::numeric_limits<double>::infinity();
+
+bool is_throttled(const Posted& posted) {
+  if (posted.end != Posted::End::answered) return false;
+  return posted.http == 429 ? !credit_is_spent(posted.body) : posted.http == 503 && posted.retry_after > 0;
+}
+
+// What becomes of the request: of a server that did not answer, another attempt.
+Outcome outcome_for(const Posted& posted) {
+  if (posted.end != Posted::End::answered) return Outcome::again;
+  const Outcome outcome = outcome_of(posted.http);
+  return outcome == Outcome::throttled && !is_throttled(posted) ? Outcome::rejected : outcome;
+}
 
 }  // namespace
 
@@ -25,11 +37,13 @@ bool has_chat_client() {
 
 ChatClient::Worker::Worker(std::vector<Endpoint> endpoints, ChatOptions options)
     : options_(std::move(options)),
-      transfers_(options_.proxy, options_.max_limit * static_cast<std::int64_t>(endpoints.size())),
+      lengths_(lengths_of(options_.extra)),
+      secrets_(endpoints, options_.proxy),
+      servers_(std::move(endpoints), options_),
+      transfers_(options_.proxy),
       images_(options_.max_image_bytes),
-      budget_(options_) {
-  for (Endpoint& endpoint : endpoints)
-    servers_.push_back({std::move(endpoint), {options_.first_limit, options_.max_limit}});
+      budget_(options_),
+      process_(getpid()) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -37,6 +51,10 @@ ChatClient::Worker::~Worker() {
   stop_ = true;
   transfers_.wake();
   thread_.join();
+}
+
+bool ChatClient::Worker::is_here() const {
+  return process_ == getpid();
 }
 
 double ChatClient::Worker::now() const {
@@ -57,7 +75,8 @@ std::vector<Reply> ChatClient::Worker::reply(std::span<const Request> requests, 
       if (!job) {
         job = std::make_shared<Job>();
         job->request = requests[i], job->key = keys[i], job->number = jobs_++;
-        job->expires = options_.batch_deadline_s > 0 ? now() + options_.batch_deadline_s : kForever;
+        job->came = now();
+        job->expires = options_.batch_deadline_s > 0 ? job->came + options_.batch_deadline_s : kNever;
         incoming_.push_back(job);
       }
       job->askers.emplace_back(batch, i);
@@ -141,21 +160,32 @@ void ChatClient::Worker::take_incoming() {
 }
 
 // When something may be done that no transfer announces.
-double ChatClient::Worker::next_due() const {
-  double room = kForever;
-  for (const Server& server : servers_)
-    if (server.in_flight < server.limit.limit()) room = std::min(room, server.paused_until);
-  double due = fresh_.empty() ? kForever : std::min(room, fresh_.front()->expires);
-  for (const JobPtr& job : delayed_) due = std::min({due, job->expires, std::max(job->not_before, room)});
+double ChatClient::Worker::next_due() {
+  const auto due_of = [&](const Job& job) {
+    return std::min(expiry(job), held_back_ ? kNever : servers_.room(now(), job.pauses));
+  };
+  double due = fresh_.empty() ? kNever : due_of(*fresh_.front());
+  for (const JobPtr& job : delayed_) due = std::min(due, due_of(*job));
   return due;
+}
+
+// A job that no server has had yet is not on the clock while it queues, but it is while no server takes anything.
+double ChatClient::Worker::expiry(const Job& job) {
+  if (job.started) return job.expires;
+  return std::min(job.expires, std::max(job.came, servers_.stalled_since(now())) + options_.deadline_s);
 }
 
 // Whether a job that waits for an attempt gets none: it would come too late, or nobody waits for it any more.
 bool ChatClient::Worker::ends(const JobPtr& job) {
-  if (job->expires <= now() || job->not_before >= job->expires) {
+  const double time = now(), expires = expiry(*job);
+  const auto in_time = [&](const Server& server) { return job->pauses.of(server) < expires; };
+  const bool lost = servers_.lost(options_.unreachable_s, job->came, time);
+  if (lost || expires <= time || std::none_of(servers_.begin(), servers_.end(), in_time)) {
     Reply reply;
-    reply.status = job->ends_as, reply.attempts = job->attempts;
-    reply.error = "no reply before the deadline; last: " + (job->last_error.empty() ? "not sent" : job->last_error);
+    reply.status = lost ? Status::transport : job->ends_as, reply.attempts = job->attempts;
+    const std::string& last = job->last_error.empty() ? last_error_ : job->last_error;
+    reply.error = (lost ? "no endpoint can be reached; last: " : "no reply before the deadline; last: ") +
+                  (last.empty() ? "not sent" : last);
     deliver(job, std::move(reply));
     return true;
   }
@@ -171,43 +201,22 @@ void ChatClient::Worker::expire() {
   delayed_.remove_if([&](const JobPtr& job) { return ends(job); });
 }
 
-// A healthy one before a failing one, then the least loaded for its limit; null when none has room.
-Server* ChatClient::Worker::best_server() {
-  const double time = now();
-  const auto badness = [&](const Server& server) {
-    return std::pair(server.failing_until > time,
-                     static_cast<double>(server.in_flight) / static_cast<double>(server.limit.limit()));
-  };
-  Server* best = nullptr;
-  for (Server& server : servers_) {
-    if (server.in_flight >= server.limit.limit() || server.paused_until > time) continue;
-    if (best == nullptr || badness(server) < badness(*best)) best = &server;
-  }
-  return best;
-}
-
 // Those that had an attempt come first.
 void ChatClient::Worker::start_what_fits() {
-  for (auto at = delayed_.begin(); at != delayed_.end();) {
-    if ((*at)->not_before > now()) {
-      ++at;
-    } else if (start_or_drop(*at)) {
-      at = delayed_.erase(at);
-    } else {
-      return;
-    }
-  }
-  while (!fresh_.empty() && start_or_drop(fresh_.front())) fresh_.pop_front();
+  held_back_ = false;
+  for (auto at = delayed_.begin(); at != delayed_.end() && !held_back_;)
+    at = start_or_drop(*at) ? delayed_.erase(at) : std::next(at);
+  while (!held_back_ && !fresh_.empty() && start_or_drop(fresh_.front())) fresh_.pop_front();
 }
 
-// False when there is no room for it now: no server takes more, or what is in flight may spend the budget.
+// False when there is no room for it now: no server takes it, or what is in flight may spend the budget.
 bool ChatClient::Worker::start_or_drop(const JobPtr& job) {
-  Server* const server = best_server();
+  Server* const server = servers_.best(now(), job->pauses);
   if (server == nullptr) return false;
   bool allowed = false, hopeless = false;
   {
     const std::lock_guard lock(mutex_);
-    allowed = budget_.allows(budget_.needed(job->request));
+    allowed = budget_.allows(budget_.needed(job->request, lengths_.of(job->request.sampling.max_tokens)));
     hopeless = !allowed && budget_.idle();
   }
   if (allowed) {
@@ -217,7 +226,8 @@ bool ChatClient::Worker::start_or_drop(const JobPtr& job) {
     reply.status = Status::budget, reply.attempts = job->attempts, reply.error = "the budget is spent";
     deliver(job, std::move(reply));
   }
-  return allowed || hopeless;
+  held_back_ = !allowed && !hopeless;
+  return !held_back_;
 }
 
 void ChatClient::Worker::start(JobPtr job, Server& server) {
@@ -233,7 +243,7 @@ void ChatClient::Worker::start(JobPtr job, Server& server) {
   Budget::Held held;
   {
     const std::lock_guard lock(mutex_);
-    held = budget_.needed(request);
+    held = budget_.needed(request, lengths_.of(request.sampling.max_tokens));
     budget_.hold(held);
   }
   ++server.in_flight;
@@ -242,82 +252,110 @@ void ChatClient::Worker::start(JobPtr job, Server& server) {
 
 void ChatClient::Worker::finished(const Attempt& attempt, Posted& posted) {
   using End = Posted::End;
+  --attempt.server->in_flight;
+  const Outcome outcome = outcome_for(posted);
+  const std::string words = outcome == Outcome::reply ? "" : said(posted);
+  note_health(attempt, posted, words);
+
+  if (is_throttled(posted)) return again(attempt, {words, Status::timeout, 0, /*counts=*/false, Served::no});
+  if (posted.end == End::unreachable)
+    return again(attempt, {words, Status::transport, 0, /*counts=*/false, Served::no});
+  if (posted.end == End::stale) return again(attempt, {words, Status::transport, 0, /*counts=*/false});
+  if (posted.end == End::timed_out) return again(attempt, {words, Status::timeout});
+  if (outcome == Outcome::reply) return answered(attempt, posted);
+  if (outcome != Outcome::rejected && posted.end != End::encoded)
+    return again(attempt,
+                 {words, Status::transport, posted.retry_after, /*counts=*/true,
+                  posted.end != End::answered || may_have_worked(posted.http) ? Served::worked : Served::failed});
+  Reply reply;
+  reply.status = Status::rejected, reply.error = words;
+  over(attempt, std::move(reply), posted.end == End::encoded ? Served::worked : Served::no);
+}
+
+// What the attempt has shown of its server.
+void ChatClient::Worker::note_health(const Attempt& attempt, const Posted& posted, const std::string& said) {
   Server& server = *attempt.server;
   const double time = now();
-  --server.in_flight;
-  const long http = posted.http;
-  const bool throttled = http == 429 || (http == 503 && posted.retry_after > 0);
-
-  if (!throttled && (posted.end != End::answered || outcome_of(http) == Outcome::again)) {
-    server.limit.failed(time);
-    if (++server.failures == 3) event(server, "failing", posted.error);
-    if (server.failures >= 3) server.failing_until = time + std::min(30.0, std::exp2(server.failures - 3));
-  } else if (server.failures > 0) {
-    if (server.failures >= 3) event(server, "healthy", "");
-    server.failures = 0, server.failing_until = 0;
+  if (posted.unasked) event(server, "unasked", "it sent what nobody had asked for: a connection for each request");
+  if (!said.empty()) last_error_ = said;
+  if (is_throttled(posted)) {
+    if (server.limit.throttled(time, posted.retry_after)) event(server, "throttled", said);
+    server.paused_until = std::max(server.paused_until, time + posted.retry_after);
   }
-
-  const std::string answer = "HTTP " + std::to_string(http);
-  if (posted.end == End::oversized) return again(attempt, {posted.error});
-  if (throttled) {
-    const double pause = std::min(posted.retry_after, options_.deadline_s);
-    if (server.limit.throttled(time, pause)) event(server, "throttled", answer);
-    server.paused_until = std::max(server.paused_until, time + pause);
-    return again(attempt, {answer, Status::timeout, posted.retry_after, /*counts=*/false, /*charged=*/false});
+  const bool answered = outcome_for(posted) != Outcome::again;
+  if (answered || is_throttled(posted)) {
+    if (servers_.worked(server)) event(server, "healthy", "");
+  } else if (servers_.failed(server, time, posted.end == Posted::End::unreachable)) {
+    event(server, "failing", said);
   }
-  if (posted.end == End::unreachable)
-    return again(attempt, {posted.error, Status::transport, 0, /*counts=*/false, /*charged=*/false});
-  if (posted.end != End::answered)
-    return again(attempt, {posted.error, posted.end == End::timed_out ? Status::timeout : Status::transport});
-  if (outcome_of(http) == Outcome::again) return again(attempt, {answer, Status::transport, posted.retry_after});
+}
 
-  Reply reply = read_reply(posted.body);
-  if (outcome_of(http) == Outcome::rejected) {
-    reply = {};
-    reply.status = Status::rejected;
-    reply.error = answer + ": " + complaint(posted.body);
-    return over(attempt, std::move(reply), false);
+// A body came with 2xx.
+void ChatClient::Worker::answered(const Attempt& attempt, Posted& posted) {
+  const JsonBody body = json_of(secrets_.cut_body(text_of(std::move(posted.body)), /*answer=*/true));
+  Reply reply;
+  if (body.error.empty()) {
+    reply = read_reply(secrets_.cut_body(body.json, /*answer=*/true));
+  } else {
+    reply.status = body.refused ? Status::rejected : Status::transport;
+    reply.error = body.error;
   }
-  if (reply.status == Status::transport) return again(attempt, {reply.error});
-  if (server.limit.succeeded(time)) event(server, "grew", "");
-  over(attempt, std::move(reply), true);
+  if (reply.status == Status::transport)
+    return again(attempt, {reply.error, Status::transport, 0, /*counts=*/true, Served::worked, reply.usage});
+  if (attempt.server->limit.succeeded(now())) event(*attempt.server, "grew", "");
+  over(attempt, std::move(reply), Served::worked);
+}
+
+// What went wrong, in the server's words where it has any.
+std::string ChatClient::Worker::said(const Posted& posted) const {
+  if (posted.end == Posted::End::encoded)
+    return "the reply is encoded in a way that cannot be read here (" + posted.error +
+           "); set the server to send it plain";
+  if (posted.end != Posted::End::answered) return posted.error;
+  const std::string words = words_in(secrets_.cut_body(text_of(posted.body), /*answer=*/false));
+  return "HTTP " + std::to_string(posted.http) + (words.empty() ? "" : ": ") + words;
 }
 
 // The job has its reply.
-void ChatClient::Worker::over(const Attempt& attempt, Reply reply, bool charged) {
-  {
-    const std::lock_guard lock(mutex_);
-    budget_.release(attempt.held, charged, reply.usage);
-  }
+void ChatClient::Worker::over(const Attempt& attempt, Reply reply, Served served) {
+  release(attempt, served, reply.usage);
   reply.latency_s = now() - attempt.began;
   reply.attempts = attempt.job->attempts;
   reply.endpoint = attempt.server->endpoint.url;
   deliver(attempt.job, std::move(reply));
 }
 
+void ChatClient::Worker::release(const Attempt& attempt, Served served, const Usage& usage) {
+  const std::lock_guard lock(mutex_);
+  const Charge charge = budget_.release(attempt.held, served, usage);
+  Charge& charged = attempt.job->charged;
+  charged.calls += charge.calls;
+  charged.prompt_tokens += charge.prompt_tokens, charged.completion_tokens += charge.completion_tokens;
+}
+
 // The job gets another attempt after a pause, or, when it had them all, a failure.
 void ChatClient::Worker::again(const Attempt& attempt, const Setback& setback) {
   Job& job = *attempt.job;
-  job.last_error = redacted(setback.error), job.ends_as = setback.status;
+  job.last_error = setback.error, job.ends_as = setback.status;
   if (!setback.counts) --job.attempts;
   if (job.attempts >= options_.max_attempts) {
     Reply reply;
-    reply.status = setback.status, reply.error = job.last_error;
-    return over(attempt, std::move(reply), setback.charged);
+    reply.status = setback.status, reply.error = job.last_error, reply.usage = setback.usage;
+    return over(attempt, std::move(reply), setback.served);
   }
-  {
-    const std::lock_guard lock(mutex_);
-    budget_.release(attempt.held, setback.charged, {});
-  }
-  job.not_before = now() + std::max(setback.pause, pause_after(++job.pauses, options_.first_pause_s, job.number));
+  release(attempt, setback.served, setback.usage);
+  const double pause = pause_after(++job.setbacks, options_.first_pause_s, job.number);
+  job.pauses.set(*attempt.server, now() + std::max(setback.pause, pause));
   delayed_.push_back(attempt.job);
 }
 
 void ChatClient::Worker::deliver(const JobPtr& job, Reply reply) {
-  reply.error = redacted(std::move(reply.error));
+  secrets_.cut(reply);
   const std::lock_guard lock(mutex_);
+  reply.charged = job->charged;
   for (const auto& [batch, place] : job->askers) {
     batch->replies[place] = reply;
+    reply.charged = {};  // once, whoever else asked for the same
     batch->arrived.push_back(place);
     --batch->left;
   }
@@ -326,18 +364,9 @@ void ChatClient::Worker::deliver(const JobPtr& job, Reply reply) {
 }
 
 void ChatClient::Worker::event(const Server& server, const char* kind, const std::string& detail) {
-  ClientEvent made{now(), server.endpoint.url, kind, server.limit.limit(), server.in_flight, redacted(detail)};
+  ClientEvent made{now(), server.endpoint.url, kind, server.limit.limit(), server.in_flight, secrets_.cut(detail)};
   const std::lock_guard lock(mutex_);
   if (events_.size() < kMostEvents) events_.push_back(std::move(made));
-}
-
-std::string ChatClient::Worker::redacted(std::string text) const {
-  for (const Server& server : servers_) {
-    const std::string& key = server.endpoint.key;
-    for (std::size_t at = 0; !key.empty() && (at = text.find(key, at)) != text.npos;)
-      text.replace(at, key.size(), "[key]");
-  }
-  return text;
 }
 
 }  // namespace vlmprobe::models

@@ -16,8 +16,10 @@
 #include <vector>
 
 #include "budget.h"
-#include "concurrency.h"
+#include "extra.h"
 #include "image_texts.h"
+#include "secrets.h"
+#include "servers.h"
 #include "transfers.h"
 #include "vlmprobe/models/chat_client.h"
 
@@ -39,24 +41,16 @@ struct Job {
   std::vector<std::pair<std::shared_ptr<Batch>, std::size_t>> askers;  // guarded by the worker's mutex
   std::uint64_t number = 0;
   std::int64_t attempts = 0;  // that counted
-  std::int64_t pauses = 0;    // between attempts, whether they counted or not
-  double expires = 0;         // from the first attempt on
-  double not_before = 0;      // of the next attempt
+  std::int64_t setbacks = 0;  // whether they counted or not
+  double came = 0;
+  double expires = 0;  // from the first attempt on; before that, of the batch
+  Pauses pauses = {};
   std::string last_error = {};
+  Charge charged = {};  // for all attempts so far
   bool started = false;
   Status ends_as = Status::timeout;  // where the deadline comes now
 };
 using JobPtr = std::shared_ptr<Job>;
-
-// One server.
-struct Server {
-  Endpoint endpoint;
-  ConcurrencyLimit limit;
-  std::int64_t in_flight = 0;
-  double paused_until = 0;
-  int failures = 0;  // one after the other
-  double failing_until = 0;
-};
 
 // In flight.
 struct Attempt {
@@ -72,7 +66,8 @@ struct Setback {
   Status status = Status::transport;  // if it was the last
   double pause = 0;                   // that the server asks for
   bool counts = true;                 // against max_attempts
-  bool charged = true;                // the server may have worked on it
+  Served served = Served::worked;
+  Usage usage = {};  // as far as the server says
 };
 
 class ChatClient::Worker {
@@ -80,6 +75,7 @@ class ChatClient::Worker {
   Worker(std::vector<Endpoint> endpoints, ChatOptions options);
   ~Worker();
 
+  bool is_here() const;  // in the process that made it
   const ChatOptions& options() const { return options_; }
   std::vector<Reply> reply(std::span<const Request> requests, const Waiting& waiting);
   Spent spent() const;
@@ -93,21 +89,26 @@ class ChatClient::Worker {
   void take_incoming();
   void start_what_fits();
   bool start_or_drop(const JobPtr& job);
-  Server* best_server();
   void start(JobPtr job, Server& server);
   void finished(const Attempt& attempt, Posted& posted);
-  void over(const Attempt& attempt, Reply reply, bool charged);
+  void note_health(const Attempt& attempt, const Posted& posted, const std::string& said);
+  void answered(const Attempt& attempt, Posted& posted);
+  std::string said(const Posted& posted) const;
+  void over(const Attempt& attempt, Reply reply, Served served);
+  void release(const Attempt& attempt, Served served, const Usage& usage);
   void again(const Attempt& attempt, const Setback& setback);
   void deliver(const JobPtr& job, Reply reply);
+  double expiry(const Job& job);
   bool ends(const JobPtr& job);
   void fail_all(const std::string& error);
   void expire();
   void event(const Server& server, const char* kind, const std::string& detail);
-  std::string redacted(std::string text) const;
-  double next_due() const;
+  double next_due();
 
   const ChatOptions options_;
-  std::list<Server> servers_;
+  const Lengths lengths_;
+  const Secrets secrets_;
+  Servers servers_;
   Transfers transfers_;
   ImageTexts images_;
 
@@ -124,9 +125,12 @@ class ChatClient::Worker {
   std::deque<JobPtr> fresh_;                             // not attempted yet, in the order in which they came
   std::list<JobPtr> delayed_;                            // between two attempts
   std::unordered_map<std::uint64_t, Attempt> attempts_;  // by the transfer's number
+  std::string last_error_;                               // of any attempt
+  bool held_back_ = false;                               // by the budget, until an attempt has ended
 
   std::atomic<bool> stop_ = false;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  const int process_;
   std::thread thread_;
 };
 

@@ -174,6 +174,9 @@ void Formula::combine(const Columns& columns, std::size_t begin, std::size_t cou
 }
 
 void Formula::evaluate(const Columns& columns, std::span<double> out) const {
+  check(columns, "reward::Formula", names_.size());
+  expect(out.size() == columns.size(), "reward::Formula", "out: expected {} entries, got {}", columns.size(),
+         out.size());
   std::vector<Block> stack(depth_);
   for (std::size_t begin = 0; begin < out.size(); begin += Block::kSize) {
     const std::size_t count = std::min(Block::kSize, out.size() - begin);

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../core/defined.h"
+
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/shape.h"
 #include "vlmprobe/reward/expression.h"
@@ -15,46 +17,38 @@ namespace {
 
 constexpr auto kOp = "reward::score";
 
-// The columns of a batch as spans; holds what it had to make contiguous.
+// The columns of a batch as spans, for `check` of terms.h; holds what it had to make contiguous.
 class Checked {
  public:
   explicit Checked(const Batch& batch) : shapes_(kOp) {
     columns.num_sequences = batch.num_sequences;
     expect(batch.num_sequences >= 0, kOp, "num_sequences: expected at least 0, got {}", batch.num_sequences);
-    columns.sequence = column<std::int64_t>("sequence", batch.sequence, at::kLong, "an index below num_sequences",
-                                            [&](auto b) { return (b >= 0) & (b < batch.num_sequences); });
-    const auto tri = [](std::int8_t value) { return (value >= -1) & (value <= 1); };
-    columns.valid = column<std::int8_t>("valid", batch.valid, at::kChar, "1, 0 or -1", tri);
-    columns.correct = column<std::int8_t>("correct", batch.correct, at::kChar, "1, 0 or -1", tri);
-    const auto novelty = [](double value) { return (value != value) | ((value >= 0) & (value <= 1)); };
-    columns.semantic = column<double>("semantic", batch.semantic, at::kDouble, "a value in [0, 1] or NaN", novelty);
-    columns.lexical = column<double>("lexical", batch.lexical, at::kDouble, "a value in [0, 1] or NaN", novelty);
+    columns.sequence = column<std::int64_t>("sequence", batch.sequence, at::kLong);
+    columns.valid = column<std::int8_t>("valid", batch.valid, at::kChar);
+    columns.correct = column<std::int8_t>("correct", batch.correct, at::kChar);
+    columns.semantic = column<double>("semantic", batch.semantic, at::kDouble);
+    columns.lexical = column<double>("lexical", batch.lexical, at::kDouble);
+    check(columns, kOp);
   }
   void add_custom(const std::string& name, const std::map<std::string, at::Tensor>& custom) {
     const auto found = custom.find(name);
     expect(found != custom.end(), kOp, "custom: expected values for the term {}, got none", name);
-    columns.custom.push_back(column<double>(name.c_str(), found->second, at::kDouble, "a finite value or NaN",
-                                            [](double value) { return !std::isinf(value); }));
+    columns.custom.push_back(column<double>(name.c_str(), found->second, at::kDouble));
+    check_custom(columns.custom.back(), columns.size(), kOp, name);
   }
 
   Columns columns;
 
  private:
-  template <class T, class Check>
-  std::span<const T> column(const char* name, const at::Tensor& tensor, at::ScalarType dtype, const char* allowed,
-                            const Check& check) {
-    expect(tensor.defined() && tensor.scalar_type() == dtype, kOp, "{}: expected {}, got {}", name,
-           c10::toString(dtype), tensor.defined() ? c10::toString(tensor.scalar_type()) : "nothing");
+  template <class T>
+  std::span<const T> column(const char* name, const at::Tensor& tensor, at::ScalarType dtype) {
+    expect_defined(kOp, {{name, tensor}});
+    expect(tensor.scalar_type() == dtype, kOp, "{}: expected {}, got {}", name, c10::toString(dtype),
+           c10::toString(tensor.scalar_type()));
     expect(tensor.is_cpu(), kOp, "{}: expected a tensor on the CPU, got {}", name, tensor.device().str());
     shapes_.require(name, tensor.sizes(), {"Q"});
     kept_.push_back(tensor.detach().contiguous());
-    const std::span<const T> values(kept_.back().template const_data_ptr<T>(),
-                                    static_cast<std::size_t>(tensor.numel()));
-    bool good = true;
-    for (const T value : values) good &= check(value);  // no branch: compilers make vectors of it
-    const auto bad = good ? values.end() : std::find_if_not(values.begin(), values.end(), check);
-    expect(good, kOp, "{}: row {}: expected {}, got {}", name, bad - values.begin(), allowed, good ? T{} : *bad);
-    return values;
+    return {kept_.back().template const_data_ptr<T>(), static_cast<std::size_t>(tensor.numel())};
   }
 
   Shapes shapes_;
@@ -73,11 +67,12 @@ Rewards score(const Formula& formula, const Batch& batch) {
 
   const auto questions = static_cast<std::int64_t>(checked.columns.size());
   Rewards rewards{at::empty({questions}, at::kDouble), at::empty({batch.num_sequences}, at::kDouble), {}};
-  score_into(formula, checked.columns, span_of(rewards.question), span_of(rewards.total), [&](std::string_view name) {
-    const auto [term, fresh] = rewards.terms.try_emplace(std::string(name));
-    if (fresh) term->second = at::empty({questions}, at::kDouble);
-    return fresh ? span_of(term->second) : std::span<double>();
-  });
+  detail::score_into(formula, checked.columns, span_of(rewards.question), span_of(rewards.total),
+                     [&](std::string_view name) {
+                       const auto [term, fresh] = rewards.terms.try_emplace(std::string(name));
+                       if (fresh) term->second = at::empty({questions}, at::kDouble);
+                       return fresh ? span_of(term->second) : std::span<double>();
+                     });
   return rewards;
 }
 

@@ -1,7 +1,6 @@
 #include "vlmprobe/world/judge.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -178,33 +177,6 @@ Outcome execute(const Scene& scene, const Program& program) {
   }
 }
 
-// Lower case, punctuation and articles dropped, number words as digits.
-std::string normalised(std::string_view text) {
-  constexpr std::array<std::string_view, 11> kNumbers = {"zero", "one",   "two",   "three", "four", "five",
-                                                         "six",  "seven", "eight", "nine",  "ten"};
-  std::string result, word;
-  const auto flush = [&] {
-    if (word.empty() || word == "a" || word == "an" || word == "the") {
-      word.clear();
-      return;
-    }
-    const int number = index_of(kNumbers, word);
-    if (!result.empty()) result += ' ';
-    result += number >= 0 ? std::to_string(number) : word;
-    word.clear();
-  };
-  for (const char character : text) {
-    const auto within = [&](char low, char high) { return character >= low && character <= high; };
-    const bool capital = within('A', 'Z'), beyond_ascii = (static_cast<unsigned char>(character) & 0x80) != 0;
-    if (capital || within('a', 'z') || within('0', '9') || beyond_ascii)
-      word += capital ? static_cast<char>(character - 'A' + 'a') : character;
-    else
-      flush();
-  }
-  flush();
-  return result;
-}
-
 }  // namespace
 
 Judgement judge(const Scene& scene, const Program& program) {
@@ -243,10 +215,6 @@ Filter asked_about(const Scene& scene, const Program& program) {
                          program.family == Family::same || program.queried.has_value();
   const Referent object = about_one ? subject(scene, program) : nullptr;
   return object ? Filter{object->attribute} : program.a;
-}
-
-bool same_answer(std::string_view answer, std::string_view truth) {
-  return normalised(answer) == normalised(truth);
 }
 
 }  // namespace vlmprobe::world

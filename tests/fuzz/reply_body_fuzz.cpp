@@ -27,6 +27,9 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
   if (draw.chance(0.5)) return LLVMFuzzerMutate(data, size, most);
   const char* pieces[] = {R"({"choices":[{"message":{"content":")",
                           R"("},"finish_reason":"length"}]})",
+                          R"("},"finish_reason":"stop"}]})",
+                          R"([{"type":"text","text":"x"}])",
+                          "\xE2\x97\x81think\xE2\x96\xB7",
                           "</think>",
                           "<think>",
                           R"("reasoning_content":"x",)",
@@ -35,7 +38,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
                           R"(\ud83d\ude00)",
                           "\xF0\x9F\x90",
                           R"("usage":{"prompt_tokens":1e300})"};
-  const std::string_view piece = pieces[draw.below(10)];
+  const std::string_view piece = pieces[draw.below(13)];
   if (size + piece.size() > most) return LLVMFuzzerMutate(data, size, most);
   const auto at = static_cast<std::size_t>(draw.below(static_cast<int>(size) + 1));
   std::copy_backward(data + at, data + size, data + size + piece.size());

@@ -72,8 +72,9 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
   random::Sequence draw(seed, random::Stream::kFault, 0);
   if (draw.chance(0.5)) return LLVMFuzzerMutate(data, size, most);
   const char* pieces[] = {"<response_1>",  "</response_1>", "<response_2>",  "</response_2>", "<response_3>",
-                          "</response_3>", "<response_",    "</response_0>", "What is it?",   "\xF0\x9F\x90"};
-  const std::string_view piece = pieces[draw.below(10)];
+                          "</response_3>", "<response_",    "</response_0>", "What is it?",   "\xF0\x9F\x90",
+                          "<think>",       "</think>",      "[/THINK]",      "\xE2\x80\x8B"};
+  const std::string_view piece = pieces[draw.below(14)];
   if (size + piece.size() > most) return LLVMFuzzerMutate(data, size, most);
   const auto at = static_cast<std::size_t>(draw.below(static_cast<int>(size) + 1));
   std::copy_backward(data + at, data + size, data + size + piece.size());

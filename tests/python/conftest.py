@@ -10,6 +10,14 @@ IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 PEERS = ("trl", "verl", "vendi_score", "liger_kernel", "statsmodels")
 
 
+@pytest.fixture(autouse=os.environ.get("ATEN_CPU_CAPABILITY") == "avx2")
+def _as_torch_is_held():
+    """Where torch is held to AVX2 (tools/check.sh), so are vlmprobe's own kernels, but for a test that chooses them."""
+    from vlmprobe import grpo
+
+    grpo.limit_simd("avx2")
+
+
 def _missing(marker):
     """Why a test with this marker cannot run here, or None."""
     if marker.name == "gpu":

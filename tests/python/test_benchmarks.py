@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks" / "python"
 FIELDS = {"name", "variant", "shape", "threads", "versions", "machine", "malloc"}
@@ -50,6 +51,22 @@ def test_the_benchmarks_of_a_gpu_run_without_one():
     lines = run("--device", "cpu", program="gpu.py")
     assert {line["name"] for line in lines} >= {"linear_loss_gpu", "questioner_update_gpu"}
     assert all(line["ours_s"] > 0 and line["peer_s"] > 0 and line["machine"] == {"gpu": "none"} for line in lines)
+
+
+def test_a_product_that_the_processor_refuses_is_left_out_with_its_words(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import machine
+
+    def refuses(left, right):
+        raise RuntimeError("needs a wider processor\nand more lines")
+
+    monkeypatch.setattr(machine, "PRODUCTS", ((8, 8, 8),))
+    monkeypatch.setitem(machine.WAYS, "oneDNN", refuses)
+    left_out = []
+    assert machine.product(torch.bfloat16, left_out) > 0
+    assert left_out == ["oneDNN in bfloat16: needs a wider processor"]
+    described = machine.Machine(1, 1.0, 1.0, dict.fromkeys((torch.float32, torch.bfloat16), 1.0), tuple(left_out))
+    assert described.as_json()["left_out"] == left_out
 
 
 def test_a_name_that_no_case_has_is_refused_with_the_names_that_there_are():

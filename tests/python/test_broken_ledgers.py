@@ -13,6 +13,7 @@ from test_reply_cache import Counting, ask
 from tiny_runs import make
 from vlmprobe import cli
 from vlmprobe.ledger import CachedModel, Ledger, RunRecord
+from vlmprobe.ledger.file import SCHEMA
 from vlmprobe.models.model import ModelReply, Status
 from vlmprobe.run_directory import RunDirectory
 
@@ -90,9 +91,9 @@ def test_a_ledger_with_a_page_of_other_bytes_is_said_wherever_it_is(path):
     ("change", "message"),
     [
         ("PRAGMA application_id = 5", "a database, but not a ledger"),
-        ("PRAGMA user_version = 99", "expected schema 4, got 99; a newer vlmprobe wrote it"),
-        ("PRAGMA user_version = -3", "expected a schema of 1 to 4, got -3"),
-        ("PRAGMA user_version = 0", "expected a schema of 1 to 4, got 0"),
+        ("PRAGMA user_version = 99", f"expected schema {SCHEMA}, got 99; a newer vlmprobe wrote it"),
+        ("PRAGMA user_version = -3", f"expected a schema of 1 to {SCHEMA}, got -3"),
+        ("PRAGMA user_version = 0", f"expected a schema of 1 to {SCHEMA}, got 0"),
         (
             "ALTER TABLE questions RENAME COLUMN prefix TO beginning",
             "table questions: expected a column prefix, got none",
@@ -124,7 +125,7 @@ def test_a_recorded_call_that_says_what_nobody_wrote_is_refused(path):
     with Ledger(path) as ledger:
         ledger.at("demo", "train", 0)
         ledger.record_calls("answerer", {"k": ModelReply(status=Status.OK, text="two")})
-        for change in ("status = 'fine'", "text = 7", "attempts = 'x'"):
+        for change in ("text = x'00ff'", "attempts = 'x'"):
             ledger._db.execute(f"UPDATE calls SET {change}")
             with pytest.raises(ValueError, match=r"^\[Ledger\] .*ledger\.sqlite: is damaged \("):
                 ledger.recorded_calls("answerer", ["k"])

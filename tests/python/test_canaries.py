@@ -105,7 +105,8 @@ def test_a_verifier_that_asks_a_model_is_recorded_with_its_canaries(tmp_path):
         identity = "judge@1"
 
         def reply(self, requests):
-            text = '{"grammatical": true, "atomic": true, "grounded": true, "objective": true, "correct": true}'
+            said = '{"grammatical": true, "atomic": true, "grounded": true, "objective": true, "correct": true}'
+            text = f"<verdict>{said}</verdict>"
             return [ModelReply(status=Status.OK, text=text) for _ in requests]
 
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -152,10 +153,12 @@ def test_no_alarm(rewards, caught, recwarn):
     assert watch.alarm() == "" and not recwarn.list
 
 
-def test_two_proportions_by_hand():
-    # pooled 14/20 = 0.7, spread sqrt(0.7 x 0.3 x 0.2) = 0.2049, z = (0.9 - 0.5)/0.2049 = 1.952, p = 0.02547
-    assert less_likely(5, 10, 9, 10) == pytest.approx(0.02547, abs=2e-5)
+def test_fewer_caught_canaries_by_hand():
+    # Of C(20, 10) = 184756 ways in which 14 of 20 are caught, C(14, 5) C(6, 5) + C(14, 4) C(6, 6) have at most 5 of 10.
+    assert less_likely(5, 10, 9, 10) == pytest.approx((2002 * 6 + 1001) / 184756)
     assert less_likely(10, 10, 10, 10) == 1.0 and less_likely(9, 10, 5, 10) > 0.97
+    assert less_likely(0, 2, 2, 2) == pytest.approx(1 / 6)  # four canaries are no alarm
+    assert less_likely(900, 1000, 950, 1000) == pytest.approx(1.3e-5, rel=0.2)  # z = 4.2
 
 
 def test_wrong_settings_are_named():

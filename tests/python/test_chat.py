@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from chat_server import running, seen_by
+from chatting import ask, client
 from vlmprobe._native import core
 from vlmprobe.models.chat import ChatClient, Endpoint, Prices, ScriptedModel
 from vlmprobe.models.model import EncodedImage, Message, Model, ModelReply, Request, Sampling, Status
@@ -32,15 +33,6 @@ TRANSIENT = ("429", "429-after", "500", "503", "hang", "drip", "reset", "short",
 def server():
     with running() as url:
         yield url
-
-
-def ask(text: str, **more) -> Request:
-    return Request(messages=[Message(role="user", text=text)], **more)
-
-
-def client(url: str, **options) -> ChatClient:
-    quick = {"attempt_timeout_s": 0.6, "deadline_s": 30.0, "first_pause_s": 0.01, "max_response_bytes": 1 << 20}
-    return ChatClient(url, model="tiny", **quick | options)
 
 
 def test_both_kinds_of_model_have_the_interface():

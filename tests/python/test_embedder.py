@@ -40,6 +40,11 @@ def fresh(request):
     return make
 
 
+def test_what_nobody_sees_makes_no_question_new(fresh):
+    rows = fresh()(["how many red stars", "how ma\u200bny red stars", "how\u00ad many red\U000e0041 stars\u3164"])
+    assert torch.equal(rows[0], rows[1]) and torch.equal(rows[0], rows[2])
+
+
 def test_rows_are_float32_of_unit_length_in_the_order_given(fresh):
     embedder = fresh()
     texts = questions(20)

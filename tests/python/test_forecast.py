@@ -24,6 +24,17 @@ def test_every_slot_is_judged_and_claimed_failures_are_confirmed():
     assert table[-1].split() == ["all", "180", "18,000", "1,800", "0.04"]
 
 
+def test_every_vote_is_a_call():
+    found = forecast(dict.fromkeys(("validity", "answer", "correctness"), COST), **SHAPE, valid=0.5, votes=3)
+    assert {name: role.calls for name, role in found.roles.items()} == {
+        "validity": 240,
+        "answer": 40,
+        "correctness": 120,
+    }
+    with pytest.raises(ValueError, match=r"\[forecast\] votes: expected at least 1, got 0"):
+        forecast({"answer": COST}, **SHAPE, votes=0)
+
+
 def test_wrong_input_is_named():
     with pytest.raises(ValueError, match=r"\[forecast\] roles: expected validity, answer, correctness, got 'judge'"):
         forecast({"judge": COST}, **SHAPE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from vlmprobe.data.order import in_order
 from vlmprobe.evaluation import probe
 from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger, RunRecord
-from vlmprobe.methods import ChatAsker, ConMeAsker, RandomValid, Sweep, expert_iteration, rows, sft
+from vlmprobe.methods import ChatAsker, ConMeAsker, RandomValid, Sweep, WorldTurns, expert_iteration, rows, sft
 from vlmprobe.models.model import ModelReply, Status
 from vlmprobe.models.replies import Reply
 from vlmprobe.questioner import Questioner
@@ -303,6 +304,14 @@ def test_the_worlds_rows_are_failures_of_other_faults_and_none_of_those_under_te
     assert not any(reached)
     hit = {fault for image, text in pairs for fault in other.exposure(image, text).reached}
     assert len(hit) >= 12
+
+
+@pytest.mark.parametrize("word", ["<response_3>", "</think>", "<|im_end|>", "[/THINK]"])
+def test_a_reply_of_the_first_turn_ends_nothing_in_the_completion_that_begins_with_it(word):
+    turns = WorldTurns(answerer=None)
+    turns._known = lambda *asked: ([[("is there a star ?", word), ("why ?", "no")]], 2)
+    begun = turns(SimpleNamespace(prompt="ask {k}"), [None], k=1, seed=0, step=0).begun[0]
+    assert word not in begun and parse_responses([begun], k=2).ok.tolist() == [True, True]
 
 
 def test_completions_know_their_images():

@@ -94,6 +94,7 @@ def test_entropies_and_duplicates():
     assert metrics.entropy(labels) == pytest.approx(1.5 * math.log(2))
     assert metrics.effective_number(labels) == pytest.approx(2**1.5)
     assert metrics.duplicates(["a", "b", "a", "A"]) == 0.25
+    assert metrics.duplicates(["ab", "a\u200bb", "\ufeffab", "a\u3164b"]) == 0.75  # what nobody sees is no difference
     for measure in (metrics.entropy, metrics.effective_number, metrics.duplicates):
         assert math.isnan(measure([]))
 

@@ -98,7 +98,9 @@ def test_rows_at_equal_n_are_a_seeded_choice():
 def test_entropy_at_equal_n_by_hand():
     # 4 texts of 2 kinds, a group for each of 4 images: without one text H is that of 1/3, 2/3, four times the same.
     found = metrics.at_equal_n(metrics.entropy, list("aabb"), 4, cluster=list("wxyz"))
-    assert found.value == pytest.approx(math.log(2)) and found.low == found.high == found.value
+    assert found.value == pytest.approx(math.log(2)) and (found.low, found.high) == (-math.inf, math.inf)
+    within = metrics.at_equal_n(metrics.entropy, list("aabb"), 4, cluster=list("wxyz"), bounds=(0, math.log(4)))
+    assert (within.low, within.high) == (0, math.log(4))
     # Kinds a, a, a, b: without an a H(1/3), three times; without b 0. Deviations from the mean 3/4 H: H/4, 3/4 H.
     lopsided = metrics.at_equal_n(metrics.entropy, list("aaab"), 4, cluster=list("wxyz"))
     h = math.log(3) - 2 / 3 * math.log(2)

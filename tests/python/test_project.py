@@ -43,6 +43,21 @@ def test_no_file_names_a_path_of_a_machine():
     assert [(name, match[0]) for name, match in named.items() if match] == []
 
 
+def test_every_document_that_is_named_is_there():
+    page = re.compile(r"(?<![\w./-])docs/[\w./-]+\.md")
+    text = {".h", ".cpp", ".py", ".md", ".pyi", ".sh", ".txt"}
+    readable = [file for file in repository_files() if file.suffix in text]
+    named = {(name, file.name) for file in readable for name in page.findall(file.read_text(encoding="utf-8"))}
+    assert len(named) > 20
+    assert sorted((name, where) for name, where in named if not (ROOT / name).is_file()) == []
+
+
+def test_public_headers_cite_nothing_that_the_repository_does_not_have():
+    outside = re.compile(r"\b(DESIGN|FACTS|PAPER|STYLE)\b")
+    cited = [file.name for file in repository_files() if file.suffix == ".h" and outside.search(file.read_text())]
+    assert cited == []
+
+
 def test_torch_is_bounded_wherever_it_is_required():
     for file in repository_files():
         if file.name in {"pyproject.toml", "ci.txt", "constraints.txt", "vlmprobe_build.py"}:

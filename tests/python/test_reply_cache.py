@@ -63,6 +63,7 @@ DIFFERENT = {
     "text": request_key("m", ask("how")),
     "role": request_key("m", ask(role="system")),
     "image": request_key("m", ask(image=b"other")),
+    "extra": request_key("m", ask(), '{"reasoning_effort": "low"}'),
     "temperature": request_key("m", ask(sampling=Sampling(temperature=1.0))),
     "top_p": request_key("m", ask(sampling=Sampling(top_p=0.5))),
     "max_tokens": request_key("m", ask(sampling=Sampling(max_tokens=9))),
@@ -214,3 +215,12 @@ def test_a_model_that_returns_too_few_replies_is_named(ledger):
 
     with pytest.raises(ValueError, match=r"^\[Model\.reply\] counting@1: expected 1 rows, got 0$"):
         RecordedModel(Short(), ledger, role="answerer").reply([ask()])
+
+
+def test_clients_that_add_other_fields_share_no_reply(tmp_path):
+    low, high = Counting(), Counting()
+    low.extra, high.extra = '{"reasoning_effort": "low"}', '{"reasoning_effort": "high"}'
+    for model in (low, high, low):
+        with CachedModel(model, tmp_path / "replies.sqlite") as cached:
+            cached.reply([ask("a")])
+    assert low.asked == high.asked == ["a"]

@@ -341,7 +341,7 @@ def test_numbers_as_printed():
     )
     assert (count(12345), count(0), count(None)) == ("12,345", "0", "–")
     assert (decimal(1234.5, 1), decimal(float("inf"))) == ("1,234.5", "inf")
-    assert plain("a\x00b\u202ec", 3) == "a\ufffdb…" and plain("ok\n\t") == "ok\n\t"
+    assert plain("a\x00b\u202ec", 12) == "a⟨U+0000⟩b…" and plain("ok\n\t") == "ok\n\t"
 
 
 def test_running_mean_leaves_gaps_out():

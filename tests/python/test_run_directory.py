@@ -50,6 +50,26 @@ def test_a_folder_of_something_else_is_not_taken_for_a_run(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
+@pytest.mark.parametrize(
+    "left", ["run.json", "metrics.jsonl", "checkpoints/step-00000002", "checkpoints/RL/step-00000002"]
+)
+def test_what_is_left_of_a_run_without_its_ledger_is_named(tmp_path, left):
+    (tmp_path / left).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / left).mkdir() if "step" in left else (tmp_path / left).write_text("{}\n")
+    name = left.rpartition("/")[2]
+    with pytest.raises(ValueError, match=rf"ledger\.sqlite: expected the ledger of this run beside {name}, got none"):
+        RunDirectory(tmp_path, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == [left.partition("/")[0]]
+
+
+def test_an_attempt_that_came_to_no_run_leaves_a_folder_that_may_be_used(tmp_path):
+    with RunDirectory(tmp_path / "run", quiet=True, resume=True):
+        pass
+    (tmp_path / "run" / "ledger.sqlite").unlink()
+    with RunDirectory(tmp_path / "run", quiet=True, resume=True) as folder:
+        assert folder.ledger.runs() == []
+
+
 def test_a_run_is_not_gone_on_with_unless_asked_to(tmp_path):
     with RunDirectory(tmp_path / "run", quiet=True) as folder:
         assert not folder.resumed

@@ -128,6 +128,47 @@ def test_a_ledger_of_a_newer_version_is_named(copy, capsys):
     assert ", got 99; " in said and "newer vlmprobe" in said
 
 
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "gone", [["ledger.sqlite"], ["ledger.sqlite", "run.json"], ["ledger.sqlite", "lock", "run.json"]]
+)
+def test_a_ledger_that_is_gone_beside_its_checkpoints_is_said_and_the_run_is_not_begun_anew(copy, capsys, gone):
+    for name in [*gone, "ledger.sqlite-wal", "ledger.sqlite-shm"]:
+        (copy / name).unlink(missing_ok=True)
+    before = files(copy)
+    beside = "step-00000005" if "run.json" in gone else "run.json"
+    for words in (["train"], ["rejudge", "--name", "a"], ["export", "all.jsonl"]):
+        assert cli.main([words[0], "--run", str(copy), *words[1:]]) == 2
+        said = capsys.readouterr().err
+        assert f"{copy}/ledger.sqlite: expected the ledger of this run beside {beside}, got none: put it back" in said
+    assert files(copy) == before
+
+
+def test_a_run_without_its_settings_is_not_taken_for_a_new_one(copy, finished, capsys):
+    settings = (copy / "run.json").read_bytes()
+    (copy / "run.json").unlink()
+    for words in (["train"], ["rejudge", "--name", "a"], ["reweight", "--name", "a", "--reward", "valid"]):
+        assert cli.main([words[0], "--run", str(copy), *words[1:]]) == 2
+        assert f"[train] {copy}/run.json: expected the settings of the run" in capsys.readouterr().err
+    assert not (copy / "run.json").exists() and dump(copy / "ledger.sqlite") == dump(finished / "ledger.sqlite")
+    (copy / "run.json").write_bytes(settings)
+    assert train(copy, "--json") == 0
+
+
+def test_a_run_that_was_stopped_between_its_settings_and_its_head_goes_on(tmp_path, finished, monkeypatch):
+    run = tmp_path / "run"
+    monkeypatch.setattr(Ledger, "begin", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert train(run, *SMALL, "--steps", "5") == 130
+    assert json.loads((run / "run.json").read_text())["settings"]["k"] == 2
+    monkeypatch.undo()
+    assert train(run) == 0  # with the settings of the first call
+    assert whole_state(find(run / "checkpoints")) == whole_state(find(finished / "checkpoints"))
+    assert dump(run / "ledger.sqlite") == dump(finished / "ledger.sqlite")
+
+
 def command(run: Path, *words: str, file_limit: int | None = None) -> subprocess.CompletedProcess[str]:
     def limit() -> None:
         if file_limit is not None:

@@ -93,18 +93,22 @@ def test_equal_seeds_write_equal_ledgers_and_other_seeds_others(tmp_path):
 
 
 class Outage:
-    """An answerer that is down."""
+    """An answerer that is down after what it says first."""
 
     identity = "down"
 
+    def __init__(self, *first):
+        self._first = list(first)
+
     def answer(self, images, questions):
-        return [Reply(failure=Failure.TRANSPORT)] * len(questions)
+        return self._first + [Reply(failure=Failure.TRANSPORT)] * (len(questions) - len(self._first))
 
 
 def test_an_outage_is_neither_a_finding_nor_a_zero():
-    trainer = make(answerer=Outage())
+    trainer = make(answerer=Outage(Reply(failure=Failure.EMPTY)))
     report = trainer.step()
     assert report.wrong == 0 and report.unscored == report.valid > 0
+    assert report.failures == {"answer": {"empty": 1, "transport": report.valid - 1}}
     assert len(trainer.memory) == 0
     numbers = trainer.summary(trainer.tally)
     assert numbers["n_unscored"] == report.valid and numbers["fdr"] != numbers["fdr"]

@@ -14,8 +14,10 @@ import world_pixels
 from vlmprobe._native import core
 from vlmprobe.data.image import Image
 from vlmprobe.evaluation import Tally
+from vlmprobe.examine import examine
 from vlmprobe.ledger.records import AnswerRecord, QuestionRecord, VerdictRecord
 from vlmprobe.models.replies import Failure, Reply
+from vlmprobe.text import parse_responses
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.discovery import discovery
 from vlmprobe.world.render import render
@@ -159,8 +161,72 @@ def test_the_oracle_knows_the_answer():
     assert all(criteria.valid for criteria in oracle.validity(images, questions))
     judged = oracle.correctness(images, questions, [f"The {reply.text.upper()}." for reply in replies])
     assert all(row.correct is True for row in judged)
-    judged = oracle.correctness(images, questions, ["no idea"] * 200)
+    judged = oracle.correctness(images, questions, [wrong(reply.text) for reply in replies])
     assert all(row.correct is False and row.reason.startswith("the right answer is ") for row in judged)
+
+
+def wrong(right):
+    """Another value of the same type, in a sentence."""
+    if right.isdigit():
+        return f"There are {int(right) + 1} of them."
+    types = ("yes no", "red green blue", "yellow orange purple", "circle square triangle", "star cross", "small large")
+    values = next((each for each in map(str.split, types) if right in each), ["plain", "striped"])
+    return f"{values[values.index(right) - 1].title()}, I think."
+
+
+def test_an_answer_that_says_no_single_value_is_unknown_to_every_judge():
+    """It is unscored: no failure, no pass, and no matter of the noisy judge's errors."""
+    images, questions = valid_questions(200)
+    judges = (
+        OracleVerifier(),
+        NoisyVerifier(),
+        NoisyVerifier(ErrorRates(wrong_sensitivity=0, wrong_specificity=0), seed=4),
+    )
+    rights = [reply.text for reply in ExecutingAnswerer().answer(images, questions)]
+    for judge in judges:
+        for said in ("no idea", "I cannot tell.", "unknown", "", "\ud800", "a picture", "Who knows?"):
+            judged = judge.correctness(images, questions, [said] * 200)
+            assert all(row.correct is None and row.failure is None for row in judged), said
+            assert all(row.reason.endswith(", the answer says no single one") for row in judged)
+        for frame in ("It is not {0}.", "{0} or {1}", "not {0} but {1}", "{0}?", "maybe {0}"):
+            answers = [frame.format(right, wrong(right)) for right in rights]
+            assert all(row.correct is None for row in judge.correctness(images, questions, answers)), frame
+
+
+def test_a_chat_models_sentences_are_judged_as_its_words():
+    images, questions = valid_questions(300)
+    rights = [reply.text for reply in ExecutingAnswerer().answer(images, questions)]
+    oracle = OracleVerifier()
+    for frame in (
+        "**{}**",
+        "Answer: {}",
+        "The answer is {}.",
+        "\\boxed{{{}}}",
+        "<think>4? Red? No.</think>\n{}",
+        "{}<|im_end|>",
+    ):
+        answers = [frame.format(right) for right in rights]
+        assert all(row.correct for row in oracle.correctness(images, questions, answers)), frame
+        answers = [frame.format(wrong(right)) for right in rights]
+        assert all(row.correct is False for row in oracle.correctness(images, questions, answers)), frame
+    echoes = [
+        f"{question.rstrip(' .?').capitalize()}? {right}" for question, right in zip(questions, rights, strict=True)
+    ]
+    assert all(row.correct for row in oracle.correctness(images, questions, echoes))
+
+
+def test_an_unreadable_answer_is_no_finding():
+    images, questions = valid_questions(20)
+    asked = parse_responses([f"<response_1>{question}</response_1>" for question in questions], k=1)
+
+    class Rambling:
+        identity = "rambling"
+
+        def answer(self, images, questions):
+            return [Reply(text="It could be 3 or 4, red or blue, yes or no.")] * len(questions)
+
+    examined = examine(images, asked, answerer=Rambling(), verifier=OracleVerifier())
+    assert examined.valid.tolist() == [1] * 20 and examined.correct.tolist() == [-1] * 20
 
 
 def test_hostile_text_is_judged_invalid_by_the_oracle():
@@ -179,7 +245,8 @@ def test_the_noisy_verifier_errs_as_often_as_told():
     right = [reply.text for reply in ExecutingAnswerer().answer(images, questions)]
     kept = sum(row.valid for row in noisy.validity(images, questions))
     refused = sum(not row.valid for row in noisy.validity(*invalid_questions(n)))
-    caught = sum(row.correct is False for row in noisy.correctness(images, questions, ["mistaken"] * n))
+    mistaken = [wrong(answer) for answer in right]
+    caught = sum(row.correct is False for row in noisy.correctness(images, questions, mistaken))
     passed = sum(row.correct is True for row in noisy.correctness(images, questions, right))
     for count, rate in ((kept, 0.9), (refused, 0.7), (caught, 0.8), (passed, 0.95)):
         assert plausible(count, n, rate)

@@ -1,5 +1,5 @@
 // Rows by group: each distinct label's rows, in index order. On spans, no torch. Labels may be any numbers in any
-// order.
+// order. Throws InvalidArgument for numbers that are no group's, and for values that are not one per row.
 #pragma once
 
 #include <algorithm>
@@ -8,6 +8,8 @@
 #include <span>
 #include <unordered_map>
 #include <vector>
+
+#include "vlmprobe/core/error.h"
 
 namespace vlmprobe::grpo {
 
@@ -23,13 +25,20 @@ class Groups {
   }
 
   // `numbers` are groups already, in [0, count).
-  Groups(std::span<const std::int64_t> numbers, std::size_t count) { sort(numbers, count); }
+  Groups(std::span<const std::int64_t> numbers, std::size_t count) {
+    for (const std::int64_t number : numbers)
+      expect(number >= 0 && static_cast<std::size_t>(number) < count, "grpo::Groups",
+             "numbers: expected groups in [0, {}), got {}", count, number);
+    sort(numbers, count);
+  }
 
   std::size_t count() const { return begin_.size() - 1; }
 
   // The entries of a group's rows, in index order; they are in `buffer`, which the next call overwrites.
   template <class T>
   std::span<const T> gather(std::span<const T> values, std::size_t group, std::vector<T>& buffer) const {
+    expect(values.size() == order_.size(), "grpo::Groups", "values: expected {}, one per row, got {}", order_.size(),
+           values.size());
     buffer.clear();
     each(group, [&](std::size_t row) { buffer.push_back(values[row]); });
     return buffer;
@@ -38,6 +47,7 @@ class Groups {
   // Calls visit(row) for the rows of a group, in index order.
   template <class Visit>
   void each(std::size_t group, Visit&& visit) const {
+    expect(group < count(), "grpo::Groups", "group: expected one in [0, {}), got {}", count(), group);
     for (std::size_t i = begin_[group]; i < begin_[group + 1]; ++i) visit(order_[i]);
   }
 

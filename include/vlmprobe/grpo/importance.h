@@ -34,11 +34,16 @@ struct ImportanceOptions {
   double maximum = std::numeric_limits<double>::infinity();
 };
 
+namespace detail {
+
+// For options that were checked.
 inline double importance_weight(double log_weight, const ImportanceOptions& options) {
   const double weight = std::exp(log_weight);
   if (options.mode == ImportanceMode::truncate) return std::clamp(weight, options.minimum, options.maximum);
   return weight < options.minimum || weight > options.maximum ? 0 : weight;
 }
+
+}  // namespace detail
 
 inline void check(const ImportanceOptions& options, std::string_view op) {
   expect(options.minimum >= 0 && options.minimum <= options.maximum, op,
@@ -60,10 +65,10 @@ void importance_weights(std::span<const T> old_logp, std::span<const T> sampling
     const double difference = mask[t] ? static_cast<double>(old_logp[t]) - sampling_logp[t] : 0;
     const double log_weight = std::isnan(difference) ? 0 : difference;
     sum += log_weight;
-    weights[t] = static_cast<T>(mask[t] ? importance_weight(log_weight, options) : 0);
+    weights[t] = static_cast<T>(mask[t] ? detail::importance_weight(log_weight, options) : 0);
   }
   if (options.level == ImportanceLevel::token) return;
-  const T shared = static_cast<T>(importance_weight(sum, options));
+  const T shared = static_cast<T>(detail::importance_weight(sum, options));
   for (std::size_t t = 0; t < length; ++t) weights[t] = mask[t] ? shared : T{0};
 }
 

@@ -7,7 +7,7 @@
 
 namespace vlmprobe::grpo {
 
-// The paper's objective. It gives no numbers: clip 0.2 and beta 1e-2 are the field's usual ones (DESIGN section 4).
+// The paper's objective. It gives no numbers: clip 0.2 and beta 1e-2 are the field's usual ones (docs/departures.md).
 inline constexpr LossOptions kPaper{.surrogate = {.beta = 1e-2}, .reduction = Reduction::grpo};
 
 // The defaults of TRL 1.16's GRPOConfig: epsilon 0.2, no KL, loss_type "dapo".

@@ -17,7 +17,7 @@
 // unscored question is 0: nothing is known about it. Where spans overlap, the later row wins. A sequence without
 // scorable questions gets 0 outside its spans. A group of one sequence has no sequence advantage, but its questions
 // still compare. Throws InvalidArgument on unequal lengths, a sequence outside [0, B), a span outside [0, T], an
-// infinite reward. Source: DESIGN section 4, credit="question"; the paper gives the whole sequence one advantage.
+// infinite reward. Ours (docs/departures.md); the paper gives the whole sequence one advantage.
 #pragma once
 
 #include "vlmprobe/grpo/advantage.h"

@@ -15,15 +15,18 @@
 //   d_logp      [T]   out; not touched where the mask is false
 //   d_entropy   [T]   out
 //
-// Masked positions are never read. With a ratio per token, a part of a sequence may be given. Sums are in double, in
-// index order. Source: paper, equation 1; arXiv 2507.18071 for the ratio of a sequence.
+// Throws InvalidArgument unless every span has T entries, or none where that is said above, and the options are in
+// their ranges (surrogate.h). Masked positions are never read. With a ratio per token, a part of a sequence may be
+// given. Sums are in double, in index order. Source: paper, equation 1; arXiv 2507.18071 for the ratio of a sequence.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <string_view>
 
+#include "vlmprobe/core/error.h"
 #include "vlmprobe/grpo/surrogate.h"
 
 namespace vlmprobe::grpo {
@@ -55,6 +58,21 @@ T log_ratio(const SequenceView<T>& view, std::size_t t) {
   return view.logp[t] - (view.old_logp.empty() ? view.logp[t] : view.old_logp[t]);  // NaN stays NaN
 }
 
+// Spans of T entries; `optional` ones may be empty.
+template <std::floating_point T>
+void check_lengths(std::string_view op, const SequenceView<T>& view, std::span<const T> d_logp,
+                   std::span<const T> d_entropy) {
+  const std::size_t length = view.logp.size();
+  const auto require = [&](std::string_view name, std::size_t size, bool optional) {
+    expect(size == length || (optional && size == 0), op, "{}: expected shape [T], got [{}] (T={} was set by logp)",
+           name, size, length);
+  };
+  require("old_logp", view.old_logp.size(), true), require("ref_logp", view.ref_logp.size(), true);
+  require("advantages", view.advantages.size(), false), require("entropy", view.entropy.size(), true);
+  require("mask", view.mask.size(), true);
+  require("d_logp", d_logp.size(), false), require("d_entropy", d_entropy.size(), false);
+}
+
 inline bool counts(std::span<const bool> mask, std::size_t t) {
   return mask.empty() || mask[t];
 }
@@ -76,6 +94,9 @@ T mean_log_ratio(const SequenceView<T>& view) {
 template <std::floating_point T>
 LossTotals sequence_loss(const SequenceView<T>& view, double weight, const SurrogateOptions& options,
                          std::span<T> d_logp, std::span<T> d_entropy) {
+  constexpr std::string_view kOp = "grpo::sequence_loss";
+  detail::check_lengths<T>(kOp, view, d_logp, d_entropy);
+  check(options, kOp);
   const bool whole = options.ratio == RatioLevel::sequence;
   const T shared = whole ? detail::mean_log_ratio(view) : T{0};
   LossTotals totals;
@@ -85,7 +106,7 @@ LossTotals sequence_loss(const SequenceView<T>& view, double weight, const Surro
     const T logp = view.logp[t], entropy = view.entropy.empty() ? T{0} : view.entropy[t];
     const T reference = view.ref_logp.empty() ? logp : view.ref_logp[t];
     const T log_ratio = whole ? shared : detail::log_ratio(view, t);
-    const Surrogate<T> token = surrogate<T>(logp, log_ratio, reference, view.advantages[t], entropy, options);
+    const Surrogate<T> token = detail::surrogate<T>(logp, log_ratio, reference, view.advantages[t], entropy, options);
     d_logp[t] = static_cast<T>(weight * (whole ? token.d_logp : token.d_logp + token.d_log_ratio));
     d_entropy[t] = static_cast<T>(weight * token.d_entropy);
     d_shared += token.d_log_ratio;

@@ -16,6 +16,9 @@
 // even where the term is not finite: it is then a monitor. Without a reference policy pass logp as ref_logp: the KL and
 // its gradient are exactly 0.
 //
+// Options outside their ranges throw InvalidArgument, here and wherever options are taken. sequence_loss.h checks them
+// once for all its tokens.
+//
 // Importance weights against another sampler multiply the advantage: every policy term is linear in it for weights >= 0
 // (importance.h). Non-finite arguments give non-finite results: callers skip masked positions, they do not multiply by
 // a mask.
@@ -110,8 +113,7 @@ PolicyTerm<T> policy_term(T ratio, T logp, T advantage, const SurrogateOptions& 
   return clip_policy(ratio, advantage, options);
 }
 
-}  // namespace detail
-
+// The surrogate for options that were checked.
 template <std::floating_point T>
 Surrogate<T> surrogate(T logp, T log_ratio, T ref_logp, T advantage, T entropy, const SurrogateOptions& options) {
   constexpr T kLimit = static_cast<T>(kLogRatioLimit);
@@ -120,7 +122,7 @@ Surrogate<T> surrogate(T logp, T log_ratio, T ref_logp, T advantage, T entropy, 
   const T ratio = std::exp(std::clamp(log_ratio, -kLimit, kLimit));
   const T beta = static_cast<T>(options.beta), entropy_weight = static_cast<T>(options.entropy_weight);
 
-  const detail::PolicyTerm<T> policy = detail::policy_term(ratio, logp, advantage, options);
+  const PolicyTerm<T> policy = policy_term(ratio, logp, advantage, options);
   const Kl<T> kl = kl_divergence(ref_logp - logp, options.kl, options.kl_straight_through);
   const T kl_weight = options.kl_weighted ? beta * ratio : beta;
   const T d_kl_ratio = options.kl_weighted ? weighted(kl_weight, kl.value) : T{0};
@@ -133,6 +135,8 @@ Surrogate<T> surrogate(T logp, T log_ratio, T ref_logp, T advantage, T entropy, 
           .kl = kl.value,
           .clipped = policy.clipped};
 }
+
+}  // namespace detail
 
 // Throws InvalidArgument in the name of `op` unless every option is in its range.
 inline void check(const SurrogateOptions& options, std::string_view op) {
@@ -147,6 +151,12 @@ inline void check(const SurrogateOptions& options, std::string_view op) {
   expect(at_least_zero(options.beta), op, "beta must be in [0, inf), got {}", options.beta);
   expect(at_least_zero(options.entropy_weight), op, "entropy_weight must be in [0, inf), got {}",
          options.entropy_weight);
+}
+
+template <std::floating_point T>
+Surrogate<T> surrogate(T logp, T log_ratio, T ref_logp, T advantage, T entropy, const SurrogateOptions& options) {
+  check(options, "grpo::surrogate");
+  return detail::surrogate(logp, log_ratio, ref_logp, advantage, entropy, options);
 }
 
 }  // namespace vlmprobe::grpo

@@ -11,8 +11,8 @@
 // same order give the same bits for any number of threads: slices of the rows, cut by n and d alone, are summed in
 // order; there are at most 16, and a [d, d] sum is held for each. The score grows with n: report n with it and compare
 // at equal n. Throws InvalidArgument on another shape or dtype, or a row that is not finite or not of unit length.
-// Source: Friedman and Dieng, arXiv 2210.02410; the paper's "SD" is this score pooled over all questions (DESIGN
-// section 4).
+// Source: Friedman and Dieng, arXiv 2210.02410; the paper's "SD" is this score pooled over all questions
+// (docs/departures.md).
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -9,7 +9,7 @@
 //
 // All depend on the labels' counts only, bit for bit: order does not matter. n = 0: NaN. n = 1: H = 0, effective number
 // 1, duplicates 0, and the normalised entropy is NaN (0/0). H grows with n: compare at equal n. Source: paper, "LD",
-// the entropy of the first two words; which unit it prints is not said (DESIGN section 4).
+// the entropy of the first two words; which unit it prints is not said (docs/departures.md).
 #pragma once
 
 #include <algorithm>

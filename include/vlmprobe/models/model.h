@@ -16,17 +16,23 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "vlmprobe/core/error.h"
+#include "vlmprobe/core/sha256.h"
 
 namespace vlmprobe::models {
 
-// An image as it is sent. Shared: the requests about one image hold it once.
+// An image as it is sent. Shared: the requests about one image hold it once. What it is cannot be changed or claimed:
+// the hash is computed from the bytes, and two images are the same when their bytes are.
 struct EncodedImage {
-  std::string data;                      // PNG or JPEG
-  std::string media_type = "image/png";  // as in a data: URL
-  std::string sha256;                    // of the data, 64 hexadecimal digits; two images are the same when these are
+  explicit EncodedImage(std::string bytes, std::string type = "image/png")
+      : data(std::move(bytes)), media_type(std::move(type)), sha256(vlmprobe::sha256(data)) {}
+
+  const std::string data;        // PNG or JPEG
+  const std::string media_type;  // as in a data: URL
+  const std::string sha256;      // of the data, 64 hexadecimal digits
 };
 
 struct Message {
@@ -53,11 +59,11 @@ struct Request {
 enum class Status : std::uint8_t {
   ok,
   timeout,    // no whole reply before the deadline
-  transport,  // connection, 408, 409, 429, 5xx, or a body that is no reply, after all attempts
-  rejected,   // 400, 401, 403, 404, 413, 422 and the like: the same request would fail again
+  transport,  // connection, 408, 409, 429, 5xx, or a body that is no whole reply, after all attempts
+  rejected,   // 400, 401, 403, 404, 413, 422 and the like, or no credit: the same request would fail again
   refusal,    // the model declined, or a filter did
-  empty,      // a reply without text
-  truncated,  // the token budget ended first
+  empty,      // a reply without text: nothing, thinking alone, or a call of a tool
+  truncated,  // a length ended it first: of the reply, or of the model's context
   budget,     // not sent: a budget of calls, tokens or cost is spent
 };
 inline constexpr std::array<std::string_view, 8> kStatusNames = {"ok",      "timeout", "transport", "rejected",
@@ -76,7 +82,14 @@ inline Status status_of(std::string_view wanted) {
 }
 
 struct Usage {
-  std::int64_t prompt_tokens = 0, completion_tokens = 0;  // as the server counts them; 0 where it does not say
+  // As the server counts them; 0 where it does not say, or says what cannot be.
+  std::int64_t prompt_tokens = 0, completion_tokens = 0;
+};
+
+// What budgets were charged for a request, all its attempts together: usage as the server counts it, or what was held
+// back for the attempt where it does not say.
+struct Charge {
+  std::int64_t calls = 0, prompt_tokens = 0, completion_tokens = 0;
 };
 
 struct Reply {
@@ -88,7 +101,8 @@ struct Reply {
   double latency_s = 0;  // of the attempt that succeeded, or of the last one
   std::int64_t attempts = 0;
   std::string endpoint = {};  // where it came from
-  std::string error = {};     // what went wrong, without secrets
+  std::string error = {};     // what went wrong, without secrets; of a refusal "HTTP <status>: <the server's words>"
+  Charge charged = {};
 };
 
 // Throws InvalidArgument when a model gave another number of replies than it had requests.

@@ -1,7 +1,7 @@
 // A model that says what a table says: for tests and dry runs. Not a default answer in sight: what is not in the table
 // is `rejected`.
 //
-//   replies  the last message's text -> the reply's text; an empty reply has the status `empty`
+//   replies  the last message's text -> the reply's text; a blank reply has the status `empty`
 //
 // Usage counts white-space words. Any thread may call it.
 #pragma once

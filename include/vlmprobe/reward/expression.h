@@ -13,6 +13,7 @@
 //   V unknown: NaN, whatever the expression is. V = 0: products with `valid` are exactly 0 and `penalty * invalid` is
 //   exactly the penalty, whatever C and the novelties are. V = 1 and C unknown: NaN where `wrong` counts.
 // A sequence's total is the mean over its scorable (not NaN) questions, in order; NaN when it has none.
+// Columns outside what terms.h says throw InvalidArgument before anything is computed.
 // Each term is logged as it is before weighting, NaN for unknown, also under a weight of 0.
 // Source: paper, eqs. 2 and 5. Any thread may evaluate an expression.
 #pragma once
@@ -41,7 +42,10 @@ template <class E>
 concept StaticExpression = std::is_base_of_v<Node, std::remove_cvref_t<E>>;
 template <class E>
 concept Operand = StaticExpression<E> || std::is_arithmetic_v<std::remove_cvref_t<E>>;
-// evaluate(columns, out [Q]): the value of each question, NaN for unknown.
+
+namespace detail {
+
+// The value of each question into out [Q], NaN for unknown. Columns that were checked.
 template <StaticExpression E>
 void evaluate(const E& expression, const Columns& columns, std::span<double> out) {
   for (std::size_t q = 0; q < out.size(); ++q) out[q] = expression.at(columns, q).value;
@@ -52,9 +56,11 @@ void evaluate(const E& expression, const Columns& columns, std::span<double> out
   expression.evaluate(columns, out);
 }
 
+}  // namespace detail
+
 template <class E>
 concept Expression = requires(const E& expression, const Columns& columns, std::span<double> out) {
-  evaluate(expression, columns, out);
+  detail::evaluate(expression, columns, out);
   expression.visit([](std::string_view, const auto&) {});
 };
 
@@ -145,8 +151,10 @@ constexpr auto operator-(E operand) {
   return binary<std::multiplies<>>(-1.0, operand);
 }
 
-// Where the results go; `question` is [Q], `total` [num_sequences], and term(name) gives the [Q] of a term that is
-// logged, empty for one that is there already.
+namespace detail {
+
+// Of columns that were checked. `question` is [Q], `total` [num_sequences], and term_of(name) gives the [Q] of a term
+// that is logged, empty for one that is there already.
 template <Expression E, class TermOf>
 void score_into(const E& expression, const Columns& columns, std::span<double> question, std::span<double> total,
                 const TermOf& term_of) {
@@ -165,6 +173,8 @@ void score_into(const E& expression, const Columns& columns, std::span<double> q
   expression.visit([&](std::string_view name, const auto& term) { evaluate(term, columns, term_of(name)); });
 }
 
+}  // namespace detail
+
 struct Scores {
   std::vector<double> question;                                    // [Q], NaN = cannot be scored
   std::vector<double> total;                                       // [num_sequences], float64 sums in index order
@@ -173,12 +183,14 @@ struct Scores {
 
 template <Expression E>
 Scores score(const E& expression, const Columns& columns) {
+  check(columns, "reward::score");
   Scores scores{std::vector<double>(columns.size()), std::vector<double>(columns.num_sequences), {}};
-  score_into(expression, columns, scores.question, scores.total, [&](std::string_view name) -> std::span<double> {
-    for (const auto& logged : scores.terms)
-      if (logged.first == name) return {};
-    return scores.terms.emplace_back(std::string(name), std::vector<double>(columns.size())).second;
-  });
+  detail::score_into(expression, columns, scores.question, scores.total,
+                     [&](std::string_view name) -> std::span<double> {
+                       for (const auto& logged : scores.terms)
+                         if (logged.first == name) return {};
+                       return scores.terms.emplace_back(std::string(name), std::vector<double>(columns.size())).second;
+                     });
   return scores;
 }
 

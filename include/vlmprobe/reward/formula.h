@@ -7,7 +7,7 @@
 // the same formula. Values and unknowns follow value.h, as in the static expressions (expression.h), which `score`
 // there takes as well as a Formula.
 //
-// Presets, by DESIGN section 4: R = 2 lambda_scale Delta V (1 - C) - lambda_penalty (1 - V), where Delta is the mean of
+// Presets (docs/departures.md): R = 2 lambda_scale Delta V (1 - C) - lambda_penalty (1 - V), where Delta is the mean of
 // the diversity terms that are present, 1 if there is none; with both this is eq. 5 of the paper.
 //
 // Throws InvalidArgument for unknown names (with the nearest known one), numbers that are not finite, and formulas of
@@ -40,8 +40,8 @@ class Formula {
   std::string text() const;
   const std::vector<std::string>& custom_names() const { return names_; }  // the order of Columns::custom
 
-  // The value of each question, NaN for unknown, into out [Q]; and f(name, term) for each term, as the static
-  // expressions have it.
+  // The value of each question, NaN for unknown, into out [Q], for columns as terms.h has them, else InvalidArgument;
+  // and f(name, term) for each term, as the static expressions have it.
   void evaluate(const Columns& columns, std::span<double> out) const;
   template <class Visitor>
   void visit(Visitor&& visitor) const {

@@ -1,12 +1,13 @@
-// A JSON object as models write them: its own fields, in order. For verdicts (text/verdict.h), so that the headers need
-// no JSON library and hostile text costs little.
+// A JSON object as models write them: its fields and those inside them, in order. For verdicts (text/verdict.h), so
+// that the headers need no JSON library and hostile text costs little.
 //
 //   read_object(text, fields)   bytes of the object that begins at text[0]; 0 when none begins there or it is malformed
 //
 // Keys are strings in double quotes. A value is a string, a word without quotes (`true`, `True`, `1.5`, `null`), or an
-// array or object, which is checked and skipped. Forgiven: a comma before the closing brace, raw controls and line
-// breaks in strings. Malformed: single quotes, comments, unknown escapes, nesting deeper than 8.
-// One pass, never throws on the text's account; `fields` holds what the text does, decoded, any bytes.
+// array or object. Forgiven: a comma before the closing brace, raw controls and line breaks in strings, a backslash
+// before what needs none (`\$5`, `\(x^2\)`, `C:\users`), which stays. Malformed: single quotes, comments, nesting
+// deeper than 8; text/loose_object.h reads what can be read of these. One pass, never throws on the text's account;
+// `fields` holds what the text does, decoded, any bytes.
 #pragma once
 
 #include <algorithm>
@@ -26,6 +27,7 @@ enum class FieldKind : std::int8_t { string, word, nested };
 struct Field {
   std::string key, value;  // escapes decoded; a nested value is left out
   FieldKind kind = FieldKind::word;
+  int depth = 0;  // 0: the object's own; they follow the field in which they stand
 };
 
 namespace detail {
@@ -34,7 +36,7 @@ class ObjectReader {
  public:
   explicit ObjectReader(std::string_view text) : text_(text) {}
 
-  std::size_t read(std::vector<Field>& fields) { return begins('{') && object(&fields, 0) ? at_ : 0; }
+  std::size_t read(std::vector<Field>& fields) { return begins('{') && object(fields, 0) ? at_ : 0; }
 
  private:
   static constexpr int kDeepest = 8;
@@ -52,33 +54,40 @@ class ObjectReader {
     return found;
   }
 
-  bool object(std::vector<Field>* fields, int depth) {
+  bool object(std::vector<Field>& fields, int depth) {
     if (depth > kDeepest || !take('{')) return false;
     do {
       if (take('}')) return true;
       Field field;
-      if (!string(field.key) || !take(':') || !value(field, depth)) return false;
-      if (fields) fields->push_back(std::move(field));
+      field.depth = depth;
+      if (!string(field.key) || !take(':') || !simple(field)) return false;
+      const bool nested = field.kind == FieldKind::nested;
+      fields.push_back(std::move(field));
+      if (nested && !inside(fields, depth + 1)) return false;
     } while (take(','));
     return take('}');
   }
 
-  bool array(int depth) {
+  bool array(std::vector<Field>& fields, int depth) {
     if (depth > kDeepest || !take('[')) return false;
     do {
       if (take(']')) return true;
       Field item;
-      if (!value(item, depth)) return false;
+      if (!simple(item) || (item.kind == FieldKind::nested && !inside(fields, depth + 1))) return false;
     } while (take(','));
     return take(']');
   }
 
-  bool value(Field& field, int depth) {
+  bool inside(std::vector<Field>& fields, int depth) {
+    return begins('{') ? object(fields, depth) : array(fields, depth);
+  }
+
+  // A string or a word; where an array or object begins, nothing is taken.
+  bool simple(Field& field) {
     skip_blanks();
     field.kind = begins('"') ? FieldKind::string : begins('{') || begins('[') ? FieldKind::nested : FieldKind::word;
-    if (field.kind == FieldKind::string) return string(field.value);
-    if (field.kind == FieldKind::word) return word(field.value);
-    return begins('{') ? object(nullptr, depth + 1) : array(depth + 1);
+    return field.kind == FieldKind::nested ||
+           (field.kind == FieldKind::string ? string(field.value) : word(field.value));
   }
 
   bool word(std::string& out) {
@@ -100,31 +109,33 @@ class ObjectReader {
       at_ = stop + 1;
       if (stop == text_.size()) return false;
       if (text_[stop] == '"') return true;
-      if (!escape(out)) return false;
+      escape(out);
     }
     return false;
   }
 
-  bool escape(std::string& out) {
-    if (at_ >= text_.size()) return false;
-    const char letter = text_[at_++];
+  // What follows a backslash; one before anything else stays as it is.
+  void escape(std::string& out) {
     constexpr std::string_view kLetters = "\"\\/bfnrt", kMeant = "\"\\/\b\f\n\r\t";
-    if (const std::size_t place = kLetters.find(letter); place != kLetters.npos) {
+    const std::size_t place = at_ < text_.size() ? kLetters.find(text_[at_]) : kLetters.npos;
+    if (place != kLetters.npos) {
       out.push_back(kMeant[place]);
-      return true;
+      ++at_;
+      return;
     }
     char32_t unit = 0, low = 0;
-    if (letter != 'u' || !four_digits(unit)) return false;
-    if (unit < 0xD800 || unit > 0xDFFF) {
-      append(out, unit);
-      return true;
+    const std::size_t letter = at_;
+    if (!begins('u') || (++at_, !four_digits(unit))) {
+      at_ = letter;
+      out.push_back('\\');
+      return;
     }
+    if (unit < 0xD800 || unit > 0xDFFF) return append(out, unit);
     const std::size_t after = at_;
     const bool paired = unit < 0xDC00 && text_.substr(at_, 2) == "\\u" && (at_ += 2, four_digits(low)) &&
                         low >= 0xDC00 && low <= 0xDFFF;
     if (!paired) at_ = after;
     append(out, paired ? 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00) : kReplacement);
-    return true;
   }
 
   bool four_digits(char32_t& unit) {

@@ -1,9 +1,16 @@
 // The prefix of a question: its first `length` words, which the lexical term counts (paper, eq. for delta_ifreq).
 //
-// Words: split at ASCII white space and controls, ASCII letters in lower case, ASCII punctuation removed wherever it
-// stands ("What's" is "whats": a dot inside a word does not make a new prefix); a piece of punctuation only is no word.
-// Bytes of other scripts are kept as they are, so UTF-8 stays UTF-8; their case and punctuation are not folded.
+// Words: split at white space and controls, in lower case, punctuation and symbols removed wherever they stand
+// ("What's" is "whats": a dot inside a word does not make a new prefix); a piece of punctuation only is no word. What
+// nobody sees is removed as well, full width is folded, accents are one with their letters (text/letters.h), so that no
+// other spelling of the same beginning is new. Well-formed UTF-8, whatever the question holds.
 // Fewer words than `length`: all of them; none: "". Joined by one blank. Throws InvalidArgument for length < 1.
+//
+// Where words have no blanks between them, each character is a word: Han, kana, and with the vowels and signs that
+// belong to it a consonant of Thai, Lao, Khmer or Burmese. One character and not two, for the templates of these
+// languages name the thing asked about early (Japanese: "in the picture", three characters, then the thing): with
+// longer words it would be in the prefix, and every question of one template would be new. A prefix of L = 2 is coarser
+// there than in English; a larger L is finer. Scripts without blanks that are not named here are not cut.
 #pragma once
 
 #include <array>
@@ -16,6 +23,8 @@
 #include <vector>
 
 #include "vlmprobe/core/error.h"
+#include "vlmprobe/text/letters.h"
+#include "vlmprobe/text/utf8.h"
 
 namespace vlmprobe::text {
 
@@ -35,7 +44,7 @@ struct EightBytes {
   }
   std::uint64_t blank() const { return between(' ', ' '); }
   std::uint64_t upper() const { return between('A', 'Z'); }
-  std::uint64_t word() const { return upper() | between('a', 'z') | between('0', '9') | (bytes & kHigh); }
+  std::uint64_t word() const { return upper() | between('a', 'z') | between('0', '9'); }
   std::uint64_t lower_case() const { return bytes | (upper() >> 2); }  // 'a' is 'A' and the bit 0x20
 
   std::uint64_t bytes;
@@ -52,34 +61,73 @@ class PrefixCutter {
 
   // Valid until the next call.
   std::string_view operator()(std::string_view question) {
-    if (buffer_.size() < question.size()) buffer_.resize(question.size());  // a prefix is no longer than its question
+    if (buffer_.size() < question.size()) buffer_.resize(question.size());  // of ASCII: no longer than its question
     std::size_t size = 0;
-    if (!cut_plain(question, size)) size = cut_any(question);
-    return {buffer_.data(), size};
+    if (cut_plain(question, size) || cut_ascii(question, size)) return {buffer_.data(), size};
+    return cut_any(question);
   }
 
  private:
-  static constexpr char kNothing = 0, kEndOfWord = ' ';
+  static constexpr char kNothing = 0, kEndOfWord = ' ', kOther = 1;
   // What becomes of each byte.
   static constexpr std::array<char, 256> kKept = [] {
     std::array<char, 256> kept{};
     for (std::size_t byte = 0; byte < kept.size(); ++byte) {
-      const bool upper = byte >= 'A' && byte <= 'Z';
-      const bool word = upper || (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte >= 0x80;
-      kept[byte] = byte <= 0x20 || byte == 0x7F ? kEndOfWord
-                   : !word                      ? kNothing
-                                                : static_cast<char>(upper ? byte + ('a' - 'A') : byte);
+      const auto [value, part] = letter_of(static_cast<char32_t>(byte));
+      kept[byte] = byte >= 0x80            ? kOther
+                   : part == Part::blank   ? kEndOfWord
+                   : part == Part::nothing ? kNothing
+                                           : static_cast<char>(value);
     }
     return kept;
   }();
 
-  // Bytes of the prefix, by the definition.
-  std::size_t cut_any(std::string_view question) {
+  // By the definition, a character at a time.
+  std::string_view cut_any(std::string_view question) {
+    folded_.clear();
+    std::int64_t words = 0;  // begun so far
+    bool inside = false;     // a letter goes on with the word
+    bool joined = false;     // so does a single
+    char32_t before = 0;     // the last character, at `place`
+    std::size_t place = 0;
+    for (std::size_t at = 0; at < question.size();) {
+      const Scalar scalar = decode(question, at);
+      at += scalar.bytes;
+      const auto [value, part] = letter_of(scalar.value);
+      if (part == Part::nothing) continue;
+      if (part == Part::blank) {
+        inside = joined = false, before = 0;
+        continue;
+      }
+      if (const char32_t both = composed(before, value)) {
+        folded_.resize(place);
+        append(folded_, before = both);
+        continue;
+      }
+      if (part == Part::mark) continue;
+      const bool goes_on = before != 0 && (part == Part::letter   ? inside
+                                           : part == Part::single ? joined
+                                                                  : part == Part::trailing || part == Part::joining);
+      if (!goes_on) {
+        if (words == length_) break;
+        if (words++ > 0) folded_.push_back(' ');
+      }
+      place = folded_.size();
+      append(folded_, before = value);
+      inside = part == Part::letter;
+      joined = part == Part::leading || part == Part::joining;
+    }
+    return folded_;
+  }
+
+  // The same for ASCII; false when another character comes before the end of the prefix.
+  bool cut_ascii(std::string_view question, std::size_t& size) {
     char* out = buffer_.data();
     std::int64_t words = 0;  // begun so far
     bool inside = false;
     for (const char character : question) {
       const char kept = kKept[static_cast<unsigned char>(character)];
+      if (kept == kOther) return false;
       if (kept == kEndOfWord) {
         inside = false;
       } else if (kept != kNothing) {
@@ -91,7 +139,8 @@ class PrefixCutter {
         *out++ = kept;
       }
     }
-    return static_cast<std::size_t>(out - buffer_.data());
+    size = static_cast<std::size_t>(out - buffer_.data());
+    return true;
   }
 
   // The same, eight bytes at a time, for a question that starts with whole words between single blanks, and in which
@@ -120,7 +169,7 @@ class PrefixCutter {
   }
 
   std::int64_t length_;
-  std::string buffer_;
+  std::string buffer_, folded_;
 };
 
 inline std::string prefix(std::string_view question, std::int64_t length = kPrefixLength) {

@@ -6,6 +6,10 @@
 //                non-decreasing (a token without text repeats the offset before it), the last one is the text's length
 //   returns      Questions, k rows per completion, ordered by (sequence, slot)
 //
+// Only what stands behind the thinking is read (text/thinking.h): a questioner may draft there, tags included. Thinking
+// that has no end is all there is: its slots are missing. A mark that ends thinking is no part of a question, so one
+// inside a block leaves the slot without its opening tag.
+//
 // A tag is exactly `<response_N>` or `</response_N>`, N decimal digits, case-sensitive. An N that is not written as one
 // of 1..k makes a foreign tag: it belongs to no slot. A slot's block runs from its first opening tag to the first
 // closing tag of the same number after it. The first line that holds is the slot's status:
@@ -15,7 +19,7 @@
 //   unclosed      no closing tag after its opening tag
 //   nested        another tag, foreign ones too, lies in its block, or its block begins inside another slot's block
 //   out_of_order  a slot with a higher number was opened before it
-//   empty         no character but white space and controls
+//   empty         no character but white space, controls, and what nobody sees (text/invisible.h)
 //   too_long      more than max_bytes bytes of text, after cleaning
 //   ok            the only status with a text: valid UTF-8 (U+FFFD for ill-formed bytes), control characters and
 //                 white space collapsed to single blanks, trimmed (text/utf8.h)
@@ -44,7 +48,9 @@
 
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/tables.h"
+#include "vlmprobe/text/invisible.h"
 #include "vlmprobe/text/prefix.h"
+#include "vlmprobe/text/thinking.h"
 #include "vlmprobe/text/utf8.h"
 
 namespace vlmprobe::text {
@@ -99,10 +105,12 @@ struct Scratch {
 inline void find_blocks(std::string_view text, std::int64_t k, Scratch& scratch) {
   std::vector<Block>& slots = scratch.slots;
   slots.assign(static_cast<std::size_t>(k), Block{});
+  const Thinking thought = thinking(text);
+  if (thought.open != text.npos) return;
   Block* opened = nullptr;  // the slot whose first opening tag was the previous tag: it reaches at least to this one
   std::int64_t highest = 0, ordinal = 0;
   Tag tag;
-  for (std::size_t from = 0; next_tag(text, from, k, tag); from = tag.end, ++ordinal) {
+  for (std::size_t from = thought.end; next_tag(text, from, k, tag); from = tag.end, ++ordinal) {
     if (opened) opened->end = tag.begin;
     opened = nullptr;
     if (tag.number == 0) continue;
@@ -145,7 +153,8 @@ inline SlotStatus read_slot(std::string_view text, const Block& slot, std::size_
   texts.append_with([&](std::string& out) {
     if (status != SlotStatus::ok) return false;
     const std::size_t bytes = append_clean(out, text.substr(slot.body, slot.body_end - slot.body), max_bytes);
-    status = bytes == 0 ? SlotStatus::empty : bytes > max_bytes ? SlotStatus::too_long : SlotStatus::ok;
+    const bool seen = has_visible(std::string_view(out).substr(out.size() - bytes));
+    status = bytes > max_bytes ? SlotStatus::too_long : seen ? SlotStatus::ok : SlotStatus::empty;
     return status == SlotStatus::ok;
   });
   return status;

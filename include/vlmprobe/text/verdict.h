@@ -2,33 +2,40 @@
 //
 //   text     what the verifier said; any bytes at all, hostile or not
 //   keys     [K] what is judged, such as "grammatical"; at least one
+//   asked    how the verdict was asked for: in tags (the prompt says so), or as an object (the server holds the text to
+//            a schema as well)
 //   returns  Verdict: reading (what the whole is), truths [K], causes [K], reason
 //
-// 0. A text that is one object (text/flat_object.h), fenced or not, is the verdict, whatever its strings hold.
-// 1. Otherwise only what follows the last `</think>` counts; an opening `<think>` in it: truncated. Blank: empty.
-// 2. The verdict is the last one, and ends the text: at most 200 bytes may follow it, without a brace among them.
-//    a. `<verdict> ... </verdict>`, in any case of letters; where the tag occurs, nothing outside it is read. Inside is
-//       an object, or lines `key: value` (also `=`; commas and semicolons separate too), or, for a single key, the
-//       value alone. Without its closing tag only a whole object is read; else truncated.
-//    b. otherwise an object. Before it on its line are no quote and no brace, and right before
-//       it a blank, a colon or nothing. A text that begins with an object that is malformed has no verdict, nor has one
-//       with a closing tag alone.
-//    Neither, or none of the keys in it, or longer than 64 KiB: unparsable.
-// 3. Keys and values in any case of letters. A value is true, yes, false, no or unknown, in quotes or not.
+// 1. Only what follows the thinking counts (text/thinking.h); thinking without an end: truncated. Blank: empty.
+// 2. The verdict is what stands in `<verdict> ... </verdict>`, in any case of letters, and nothing else is. The last
+//    one ends the text: at most 1000 bytes may follow, with no brace and no word of a verdict (a key, true, false,
+//    wrong, actually, ...) among them. Every other one that can be read must not give a key another value, and one that
+//    begins an object must be readable. Without its closing tag only an object without fault is read; else truncated.
+//    Asked for an object: a text that is one, fenced or not, is the verdict before that, whatever its strings hold.
+// 3. Inside, without fence, emphasis and special tokens around it (text/wrapping.h), is
+//    a. an object (text/flat_object.h); fields inside its fields only contradict;
+//    b. an object with faults, as far as it is plain (text/loose_object.h);
+//    c. lines `key: value` (also `=`; commas and semicolons separate too). A reason takes the rest of its line and the
+//       lines that follow it, up to the next line of keys, with which the text then ends. Any other line: unparsable;
+//    d. for a single key, the value alone.
+//    None of these, or none of the keys in it, or longer than 64 KiB: unparsable.
+// 4. Keys and values in any case of letters. A value is true, yes, 1, or the key itself; false, no, 0, or the key
+//    behind in-, un-, non- or not; U+662F and U+5426 (yes and no in Chinese); or unknown. 1 and 0 only where no key has
+//    another number. A value without letter and digit (`...`) is none.
 //
 //   cause of a key   none           true or false
 //                    said_unknown   the verifier says that it does not know
 //                    missing        the key is not there
 //                    off_menu       another value
-//                    contradictory  twice there, with different values
+//                    contradictory  there with different values
 //
 // Reason: the object's or the lines' `reason`, or else what precedes the verdict; cleaned (text/utf8.h), at most 2000
 // bytes: the first of a reason, the last of what precedes. Without a reading, what precedes is all of the text.
 //
-// Quoted text cannot be a verdict, as long as it went through text/delimiters.h and the prompt asks for (a) or the
-// server for an object as the whole text: it holds no tag then, an object inside an object's string is no object, and
-// what is repeated after the verdict makes the whole unparsable. (b) in free text is weaker: a verifier that ends with
-// somebody else's object on a line of its own is believed.
+// Quoted text cannot be a verdict, as long as it went through text/delimiters.h: it holds no tag then. Inside the tags,
+// quoted in a reason, it stands between quotes or behind `reason:`, where it gives no value; where a verifier leaves it
+// unclear what it quotes, the key is unknown. Asked for an object, a verifier whose server does not hold it to the
+// schema and whose whole text is somebody else's object is believed.
 //
 // Linear in the text; memory bounded, whatever its length. Never throws on the text's account; throws InvalidArgument
 // without keys.
@@ -49,26 +56,29 @@
 #include "vlmprobe/text/ascii.h"
 #include "vlmprobe/text/findings.h"
 #include "vlmprobe/text/flat_object.h"
+#include "vlmprobe/text/loose_object.h"
+#include "vlmprobe/text/thinking.h"
 #include "vlmprobe/text/utf8.h"
+#include "vlmprobe/text/verdict_lines.h"
+#include "vlmprobe/text/wrapping.h"
 
 namespace vlmprobe::text {
 
+enum class Asked : std::int8_t { tags, object };
+
 namespace detail {
 
-inline constexpr std::size_t kVerdictWindow = 64 << 10;  // bytes at the end of the text where a verdict is looked for
-inline constexpr std::size_t kMostTrailing = 200;        // bytes after it
-inline constexpr std::size_t kMostReason = 2000;         // bytes
-inline constexpr std::size_t kMostStarts = 8;            // lines at which a bare object is tried
+inline constexpr std::size_t kLongestVerdict = 64 << 10;  // bytes
+inline constexpr std::size_t kMostTrailing = 1000;        // bytes after it
+inline constexpr std::size_t kMostReason = 2000;          // bytes
 inline constexpr std::string_view kOpen = "<verdict>", kClose = "</verdict>";
 
-// Without a Markdown fence before and after it.
-inline std::string_view without_fence(std::string_view text) {
-  text = trimmed(text);
-  if (!text.starts_with("```")) return text;
-  text.remove_prefix(3);
-  while (!text.empty() && lower(text.front()) >= 'a' && lower(text.front()) <= 'z') text.remove_prefix(1);
-  if (text.ends_with("```")) text.remove_suffix(3);
-  return trimmed(text);
+using Keys = std::span<const std::string_view>;
+
+inline std::size_t find_tag(std::string_view text, std::string_view tag, std::size_t from) {
+  for (std::size_t at = text.find('<', from); at != text.npos; at = text.find('<', at + 1))
+    if (same_letters(text.substr(at, tag.size()), tag)) return at;
+  return text.npos;
 }
 
 // Where the tag last occurs; npos without.
@@ -78,19 +88,20 @@ inline std::size_t last_tag(std::string_view text, std::string_view tag) {
   return text.npos;
 }
 
-// The end of the text, where a verdict is looked for.
-inline std::string_view window(std::string_view said) {
-  return said.substr(said.size() - std::min(said.size(), kVerdictWindow));
-}
-
-inline std::size_t last_verdict_tag(std::string_view said) {
-  const std::string_view tail = window(said);
-  const std::size_t at = last_tag(tail, kOpen);
-  return at == tail.npos ? said.npos : said.size() - tail.size() + at;
-}
-
-inline bool may_follow(std::string_view trailing) {
-  return trimmed(trailing).size() <= kMostTrailing && trailing.find_first_of("{}") == trailing.npos;
+// Whether a remark after a verdict takes nothing back.
+inline bool may_follow(std::string_view trailing, Keys keys) {
+  constexpr std::array<std::string_view, 8> kOfVerdicts = {"true",     "false",      "incorrect", "wrong",
+                                                           "actually", "correction", "wait",      "mistake"};
+  trailing = trimmed(trailing);
+  if (trailing.size() > kMostTrailing || trailing.find_first_of("{}") != trailing.npos) return false;
+  for (std::size_t begin = 0; begin < trailing.size();) {
+    std::size_t end = begin;
+    while (end < trailing.size() && lower(trailing[end]) >= 'a' && lower(trailing[end]) <= 'z') ++end;
+    const auto said = [&](std::string_view word) { return same_letters(trailing.substr(begin, end - begin), word); };
+    if (std::ranges::any_of(kOfVerdicts, said) || std::ranges::any_of(keys, said)) return false;
+    begin = end + 1;
+  }
+  return true;
 }
 
 inline std::string first_of(std::string_view raw) {
@@ -109,115 +120,108 @@ inline std::string last_of(std::string_view raw) {
   return first_of(raw.substr(begin));
 }
 
-// An object that takes all of the text.
-inline bool read_whole_object(std::string_view text, Findings& found) {
+inline bool is_object(std::string_view text, std::vector<Field>& fields) {
+  return text.starts_with('{') && read_object(text, fields) == text.size();
+}
+
+// An object without fault that takes all of the text.
+inline bool read_strictly(std::string_view text, Findings& found) {
   std::vector<Field> fields;
-  if (text.size() > kVerdictWindow || !text.starts_with('{') || read_object(text, fields) != text.size()) return false;
-  for (const Field& field : fields) found.add(field.key, field.kind == FieldKind::nested ? "[]" : field.value);
+  if (!is_object(text, fields)) return false;
+  const auto value = [](const Field& field) { return field.kind == FieldKind::nested ? "nested" : field.value; };
+  for (const Field& field : fields)
+    if (field.depth == 0) found.add(field.key, value(field));
+  for (const Field& field : fields)
+    if (field.depth > 0) found.doubt(field.key, value(field));
   return found.any();
 }
 
-// `key: value, key: value`; a reason takes the rest of the line.
-inline void read_line(std::string_view line, Findings& found) {
-  for (std::size_t begin = 0; begin < line.size();) {
-    const std::string_view pair = line.substr(begin, line.find_first_of(",;", begin) - begin);
-    if (const std::size_t at = pair.find_first_of(":="); at != pair.npos) {
-      const std::string_view key = pair.substr(0, at);
-      const bool rest = is_reason(key);
-      found.add(key, rest ? line.substr(begin + at + 1) : pair.substr(at + 1));
-      if (rest) return;
+enum class Extent : std::int8_t { open, closed, whole };  // tags without their end; with it; all of the text
+
+// Only a faultless object shows where it ends, and only tags may hold lines.
+inline bool read_content(std::string_view content, Extent extent, Keys keys, Findings& found) {
+  content = unwrapped(content);
+  if (content.size() > kLongestVerdict) return false;
+  if (read_strictly(content, found)) return true;
+  found = Findings(keys);
+  if (extent == Extent::open) return false;
+  const std::string readable = plain(content);
+  const std::string_view inside = unwrapped(readable);
+  if (inside.starts_with('{')) {
+    read_loosely(inside, keys, found);
+  } else if (extent == Extent::closed) {
+    read_lines(inside, keys, found);
+  }
+  return found.any();
+}
+
+// One verdict in tags: what is behind the opening one, up to the next.
+struct Tagged {
+  Tagged(std::string_view behind, Keys keys) : found(keys) {
+    const std::size_t close = last_tag(behind, kClose);
+    closed = close != behind.npos;
+    content = behind.substr(0, close);
+    trailing = closed ? behind.substr(close + kClose.size()) : std::string_view();
+    read = read_content(content, closed ? Extent::closed : Extent::open, keys, found);
+  }
+
+  // Begins an object that has faults: what follows may be inside it.
+  bool garbled() const {
+    std::vector<Field> fields;
+    const std::string_view inside = unwrapped(content);
+    return !read && inside.starts_with('{') && (inside.size() > kLongestVerdict || !is_object(inside, fields));
+  }
+
+  std::string_view content, trailing;
+  Findings found;
+  bool closed = false, read = false;
+};
+
+// The last verdict in tags, compared with those before it; `begin` gets its place, npos without one.
+inline Reading read_tagged(std::string_view said, Keys keys, Findings& found, std::size_t& begin) {
+  Findings earlier(keys);
+  bool garbled = false;
+  begin = find_tag(said, kOpen, 0);
+  if (begin == said.npos) return Reading::unparsable;
+  for (;;) {
+    const std::size_t from = begin + kOpen.size(), next = find_tag(said, kOpen, from);
+    const Tagged here(said.substr(from, std::min(next, said.size()) - from), keys);
+    if (next == said.npos) {
+      found = here.found;
+      found.compare(earlier);
+      if (!here.closed && !here.read) return Reading::truncated;
+      return here.read && !garbled && may_follow(here.trailing, keys) ? Reading::ok : Reading::unparsable;
     }
-    begin += pair.size() + 1;
+    if (here.read) earlier.join(here.found);
+    garbled |= here.garbled();
+    begin = next;
   }
-}
-
-inline bool read_lines(std::string_view text, std::span<const std::string_view> keys, Findings& found) {
-  if (keys.size() == 1 && text.find_first_of(":=\n<{") == text.npos) {
-    found.add(keys[0], text);
-    return !text.empty();
-  }
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    read_line(text.substr(begin, end - begin), found);
-    begin = end + 1;
-  }
-  return found.any();
-}
-
-// What is inside the last tag, which begins at `open`.
-inline Reading read_tagged(std::string_view said, std::size_t open, std::span<const std::string_view> keys,
-                           Findings& found) {
-  std::string_view content = said.substr(open + kOpen.size());
-  const std::size_t close = last_tag(content, kClose);
-  const bool closed = close != content.npos;
-  if (closed && !may_follow(content.substr(close + kClose.size()))) return Reading::unparsable;
-  content = without_fence(content.substr(0, close));
-  const bool object = content.starts_with('{');
-  const bool read = object ? read_whole_object(content, found) : closed && read_lines(content, keys, found);
-  return read ? Reading::ok : closed ? Reading::unparsable : Reading::truncated;
-}
-
-// Where a bare object may begin that ends with `body`, the latest first: on each line, before any other quote or brace.
-inline std::size_t object_starts(std::string_view body, bool cut, std::array<std::size_t, kMostStarts>& starts) {
-  std::size_t count = 0;
-  for (std::size_t end = body.size(); count < kMostStarts;) {
-    const std::size_t newline = end == 0 ? body.npos : body.rfind('\n', end - 1);
-    const std::size_t begin = newline == body.npos ? 0 : newline + 1;
-    if (newline == body.npos && cut) break;  // the line's own beginning is not in the window
-    const std::size_t first = begin + std::min(body.substr(begin, end - begin).find_first_of("{}\""), end - begin);
-    const bool apart = first == begin || static_cast<unsigned char>(body[first - 1]) <= 0x20 || body[first - 1] == ':';
-    if (first < end && body[first] == '{' && apart) starts[count++] = first;
-    if (newline == body.npos) break;
-    end = newline;
-  }
-  return count;
-}
-
-// The last object of the text; `begin` gets its place.
-inline Reading read_bare(std::string_view said, Findings& found, std::size_t& begin) {
-  const std::string_view tail = window(said);
-  const bool cut = tail.size() < said.size();
-  const std::size_t last = tail.rfind('}');
-  if (last == tail.npos || !may_follow(tail.substr(last + 1))) return Reading::unparsable;
-  if (last_tag(tail, kClose) != tail.npos) return Reading::unparsable;  // the end of a verdict whose beginning is lost
-  const std::string_view body = tail.substr(0, last + 1);
-  std::vector<Field> fields;
-  const std::string_view whole = without_fence(said);
-  if (whole.starts_with('{') && (cut || read_object(whole, fields) == 0)) return Reading::unparsable;
-
-  std::array<std::size_t, kMostStarts> starts{};
-  for (std::size_t i = object_starts(body, cut, starts); i > 0; --i) {
-    const std::string_view object = body.substr(starts[i - 1]);
-    if (read_object(object, fields) != object.size()) continue;
-    begin = said.size() - tail.size() + starts[i - 1];
-    return read_whole_object(object, found) ? Reading::ok : Reading::unparsable;
-  }
-  return Reading::unparsable;
 }
 
 }  // namespace detail
 
-inline Verdict read_verdict(std::string_view text, std::span<const std::string_view> keys) {
+inline Verdict read_verdict(std::string_view text, std::span<const std::string_view> keys, Asked asked = Asked::tags) {
   expect(!keys.empty(), "text::read_verdict", "keys: expected at least one, got none");
-  constexpr std::string_view kThinking = "<think>", kAnswer = "</think>";
-  const std::size_t thought = text.rfind(kAnswer);
-  const std::string_view said = trimmed(thought == text.npos ? text : text.substr(thought + kAnswer.size()));
+  const Thinking thought = thinking(text);
+  const std::string_view said = trimmed(text.substr(thought.end));
 
   detail::Findings found(keys);
-  Reading reading = Reading::empty;
-  std::size_t begin = detail::last_verdict_tag(said);
-  if (detail::read_whole_object(detail::without_fence(text), found)) {
-    reading = Reading::ok, begin = 0;
-  } else if (said.find(kThinking) != said.npos) {
-    reading = Reading::truncated;
-  } else if (begin != said.npos) {
-    reading = detail::read_tagged(said, begin, keys, found);
-  } else if (!said.empty()) {
-    reading = detail::read_bare(said, found, begin);
+  Reading reading = Reading::ok;
+  std::size_t begin = 0;
+  const bool object = asked == Asked::object;
+  if (!object || !detail::read_content(text, detail::Extent::open, keys, found)) {
+    if (thought.open != text.npos) {
+      reading = Reading::truncated;
+    } else if (said.empty()) {
+      reading = Reading::empty;
+    } else if (!object || !detail::read_content(said, detail::Extent::whole, keys, found)) {
+      reading = detail::read_tagged(said, keys, found, begin);
+    }
   }
 
   const bool read = reading == Reading::ok;
   if (!read) found = detail::Findings(keys);
+  found.settle();
   found.verdict.reading = reading;
   found.verdict.reason =
       !found.reason.empty() ? detail::first_of(found.reason) : detail::last_of(read ? said.substr(0, begin) : said);

@@ -38,7 +38,4 @@ Judgement judge(const Scene& scene, std::string_view question);
 // stated by the filter.
 Filter asked_about(const Scene& scene, const Program& program);
 
-// True when a free-text answer says the same as `truth`: case, punctuation and articles aside, number words as digits.
-bool same_answer(std::string_view answer, std::string_view truth);
-
 }  // namespace vlmprobe::world

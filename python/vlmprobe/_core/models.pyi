@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from . import _Object
 
 class EncodedImage(_Object):
-    def __init__(self, data: str | bytes, media_type: str, sha256: str) -> None: ...
+    def __init__(self, data: str | bytes, media_type: str) -> None: ...
     @property
     def data(self) -> bytes: ...
     @property
     def media_type(self) -> str: ...
     @property
     def sha256(self) -> str: ...
+
+def is_whole(finish_reason: str) -> bool: ...
 
 class Model(_Object):
     @property
@@ -30,7 +32,7 @@ class Model(_Object):
                 int,
             ]
         ],
-    ) -> list[tuple[str, str, str, str, int, int, float, int, str, str]]: ...
+    ) -> list[tuple[str, str, str, str, int, int, float, int, str, str, tuple[int, int, int]]]: ...
 
 class PythonModel(Model):
     def __init__(
@@ -51,7 +53,7 @@ class PythonModel(Model):
                     ]
                 ]
             ],
-            list[tuple[str, str, str, str, int, int, float, int, str, str]],
+            list[tuple[str, str, str, str, int, int, float, int, str, str, tuple[int, int, int]]],
         ],
     ) -> None: ...
 
@@ -66,6 +68,7 @@ class ChatOptions(_Object):
         revision: str,
         attempt_timeout_s: float,
         deadline_s: float,
+        unreachable_s: float,
         batch_deadline_s: float,
         max_attempts: int,
         first_pause_s: float,
@@ -83,6 +86,7 @@ class ChatOptions(_Object):
     ) -> None: ...
 
 def has_chat_client() -> bool: ...
+def check_endpoint(url: str | bytes, key: str | bytes) -> None: ...
 
 class ChatClient(Model):
     def __init__(self, endpoints: Sequence[tuple[str, str]], options: ChatOptions) -> None: ...
@@ -100,8 +104,11 @@ class ChatClient(Model):
                 int,
             ]
         ],
-        arrived: Callable[[Sequence[tuple[int, tuple[str, str, str, str, int, int, float, int, str, str]]]], None]
+        arrived: Callable[
+            [Sequence[tuple[int, tuple[str, str, str, str, int, int, float, int, str, str, tuple[int, int, int]]]]],
+            None,
+        ]
         | None = None,
-    ) -> list[tuple[str, str, str, str, int, int, float, int, str, str]]: ...
+    ) -> list[tuple[str, str, str, str, int, int, float, int, str, str, tuple[int, int, int]]]: ...
     def spent(self) -> tuple[int, int, int, float]: ...
     def take_events(self) -> list[tuple[float, str, str, int, int, str]]: ...

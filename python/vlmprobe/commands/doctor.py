@@ -12,6 +12,7 @@ from typing import Any
 
 from vlmprobe import __version__
 from vlmprobe._optional import EXTRAS, installed
+from vlmprobe._visible import say
 
 # random::uniform(seed 1, stream sampling, 1, 2, 3): Philox4x32-10, known beforehand, the same on every machine.
 _KNOWN_DRAW = 0.4349552623078713
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report. Returns 0 when vlmprobe works, 1 when it does not."""
     facts = examine()
-    print(json.dumps(facts, indent=2) if args.json else "\n".join(_lines(facts)))
+    say(json.dumps(facts, indent=2) if args.json else "\n".join(_lines(facts)))
     return 0 if facts["ok"] else 1
 
 
@@ -33,12 +34,13 @@ def examine() -> dict[str, Any]:
 
     Returns:
         `vlmprobe`, `python`: versions; `core`: how the C++ core was built and what a call gave; `torch`: the installed
-        one; `extras`: per extra, per module the version or None; `world`: the files of weights; `problems`: what keeps
-        vlmprobe from working, each with its cure; `ok`: whether there are none.
+        one; `extras`: per extra, per module the version or None; `world`: the files of weights; `minilm`: what is known
+        of the embedder's weights; `problems`: what keeps vlmprobe from working, each with its cure; `ok`: whether there
+        are none.
     """
     problems: list[str] = []
     core = _core_facts(problems)
-    weights = _weights()
+    weights = _weights(problems)
     return {
         "vlmprobe": __version__,
         "python": platform.python_version(),
@@ -46,6 +48,7 @@ def examine() -> dict[str, Any]:
         "core": core,
         "extras": {extra: {name: _version(name) for name in names} for extra, names in EXTRAS.items()},
         "world": {"weights": weights},
+        "minilm": {"weights": _minilm()},
         "problems": problems,
         "ok": not problems,
     }
@@ -95,9 +98,30 @@ def _version(module: str) -> str | None:
         return "?"
 
 
-def _weights() -> list[str]:
-    package = Path(__file__).parent
-    return sorted(str(file.relative_to(package)) for file in package.glob("world/**/*.safetensors"))
+def _weights(problems: list[str]) -> list[str]:
+    """The files of the world's weights; each is opened as its loader does."""
+    try:
+        shipped = importlib.import_module("vlmprobe.models.shipped")
+    except ImportError as error:
+        problems.append(str(error))
+        return []
+    found = []
+    for name in shipped.shipped():
+        try:
+            found.append(shipped.check(name).relative_to(Path(__file__).parents[1]).as_posix())
+        except ValueError as error:
+            problems.append(str(error))
+    return found
+
+
+def _minilm() -> str:
+    """What the embedder says of the weights that it would load."""
+    try:
+        embedder = importlib.import_module("vlmprobe.models.embedder")
+        embedder.minilm_folder()
+    except (ImportError, ValueError) as error:
+        return str(error)
+    return f"as published, sha256 {embedder.MINILM_SHA256[:12]}"
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
@@ -123,6 +147,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         present = ", ".join(f"{name} {version}" for name, version in modules.items() if version is not None)
         cure = f"{', '.join(missing)} missing: pip install 'vlmprobe[{extra}]'"
         rows.append((f"extra {extra}", "; ".join(text for text in (present, cure if missing else "") if text)))
-    rows.append(("world", ", ".join(weights) if weights else "no weights in this installation"))
+    rows.append(("MiniLM", facts["minilm"]["weights"]))
+    rows.append(("world", ", ".join(Path(file).parent.name for file in weights) or "no weights in this installation"))
     rows.append(("self-check", core["self_check"]))
     return [f"{name:<13} {text}" for name, text in rows] + [f"problem: {problem}" for problem in facts["problems"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from vlmprobe._visible import say
 from vlmprobe.ledger import Ledger
 from vlmprobe.run_directory import ledger_of
 
@@ -18,5 +19,5 @@ def run(args: argparse.Namespace) -> int:
     """Writes the file; says how many rows it has."""
     with Ledger(ledger_of(args.run), read_only=True) as ledger:
         count = ledger.export(args.file)
-    print(f"{count} questions: {args.file}")
+    say(f"{count} questions: {args.file}")
     return 0

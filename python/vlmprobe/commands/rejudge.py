@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import argparse
 
-from vlmprobe.commands.train import RUN, clients_of, recorded_settings
+from vlmprobe._visible import say
+from vlmprobe.commands.train import RUN, clients_of, settings_of
 from vlmprobe.evaluation import is_correct, is_valid, rates, recorded_tally
 from vlmprobe.judgings import rejudge
 from vlmprobe.ledger import Ledger
 from vlmprobe.metrics import Rate
 from vlmprobe.models.protocols import Verifier
 from vlmprobe.models.roles import read_roles
-from vlmprobe.run_directory import RunDirectory, ledger_of
+from vlmprobe.run_directory import RunDirectory
 from vlmprobe.world.source import POOL_SEED, WorldImages
 from vlmprobe.world.verifiers import OracleVerifier
 
@@ -29,15 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judges what is not judged yet, and prints the rates under both verifiers."""
-    ledger_of(args.run)
-    settings = recorded_settings(args.run)
+    """Judges what is not judged yet, and prints the rates under both verifiers.
+
+    Raises:
+        StepNotMade: no call of the verifier came through, or its budget is spent; the verdicts that are there stay.
+    """
+    settings = settings_of(args.run)
     with RunDirectory(args.run, resume=True) as folder:
         verifier = verifier_of(args.models, args.prompts, folder.ledger)
         images = WorldImages(settings.pool, seed=POOL_SEED)
         steps = rejudge(folder.ledger, RUN, verifier, images, name=args.name)
-        print(f"{steps} steps judged by {verifier.identity}")
-        print(compared(folder.ledger, args.name))
+        say(f"{steps} steps judged by {verifier.identity}")
+        say(compared(folder.ledger, args.name))
     return 0
 
 
@@ -61,6 +65,9 @@ def compared(ledger: Ledger, name: str) -> str:
     valid = sum(is_valid(a) != is_valid(b) for a, b in pairs)
     correct = sum(is_correct(a) != is_correct(b) for a, b in pairs)
     lines.append(f"of {len(pairs)} questions, {valid} differ in validity and {correct} in correctness")
+    missing = [rate.n_unscored for rate in rates(second)]
+    if any(missing):
+        lines.append(f"{name}: no verdict on {missing[0]} questions and {missing[1]} answers")
     return "\n".join(lines)
 
 

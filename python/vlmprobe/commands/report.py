@@ -7,6 +7,7 @@ import gc
 import tempfile
 from pathlib import Path
 
+from vlmprobe._visible import say
 from vlmprobe.demo.command import pick_embedder, write_report
 from vlmprobe.demo.outcome import Outcome, head
 from vlmprobe.ledger import Ledger
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         hashed = head(ledger).identities["embedder"] == HashedNgramEmbedder().identity
         _check_place(out)
         _, page = write_report(Outcome(ledger, pick_embedder("hashed" if hashed else "minilm")), out)
-    print(page)
+    say(page)
     return 0
 
 

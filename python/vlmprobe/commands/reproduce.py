@@ -14,13 +14,14 @@ from pathlib import Path
 
 from vlmprobe._checks import check_count
 from vlmprobe._files import write_text
+from vlmprobe._visible import say
 from vlmprobe.demo.command import terminated
 from vlmprobe.models.embedder import installed_embedder
 from vlmprobe.models.hf import quiet
 from vlmprobe.report import paper_tables, write_paper
 from vlmprobe.run_directory import plain
 from vlmprobe.studies.plan import SCALES, TABLES, Arm, Scale, arms
-from vlmprobe.studies.reproduce import run_all
+from vlmprobe.studies.reproduce import ArmsFailed, run_all
 from vlmprobe.studies.results import outcomes_of, results
 from vlmprobe.studies.setup import FileSetup, Setup, WorldSetup, read_config
 
@@ -39,26 +40,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs what is missing, then writes the report; the last line printed is the page's path."""
+    """Runs what is missing, then writes the report; the last line printed is the page's path.
+
+    Returns:
+        0; 1 when an arm failed, of which each has said why.
+    """
     setup, scale, name = settle(args)
     planned = arms(scale, tables=tuple(args.tables), world=setup.world)
     if args.dry_run:
-        print(plan(planned, setup, scale, args.seed))
+        say(plan(planned, setup, scale, args.seed))
         return 0
     folder, began = Path(args.run), time.monotonic()
     quiet()
+    if isinstance(setup, FileSetup):
+        setup = setup.begun(folder)
     for source in (setup.pool, setup.held_out):  # which say what they lack before an arm runs
         check_count("reproduce", "images", len(source))
     folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(setup, FileSetup):
+        setup.keep(folder)
     if not args.report_only:
         with terminated():
             jobs = args.jobs if args.jobs is not None else (os.cpu_count() or 1) if setup.world else 1
-            run_all(planned, setup, scale, folder, seeds=args.seed, jobs=jobs, say=lambda line: say(began, line))
+            try:
+                run_all(
+                    planned, setup, scale, folder, seeds=args.seed, jobs=jobs, say=lambda line: progress(began, line)
+                )
+            except ArmsFailed as error:
+                say(f"vlmprobe reproduce: {error}", to=sys.stderr)
+                return 1
     outcomes = outcomes_of(planned, folder, args.seed, setup, scale)
     found = plain(results(outcomes, setup, scale, only=sorted(set(args.tables)), seeds=args.seed, name=name))
     write_text(folder / "results.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
     page = write_paper(folder, found)
-    print(f"{paper_tables(found)}\n{page}")
+    say(f"{paper_tables(found)}\n{page}")
     return 0
 
 
@@ -106,6 +121,6 @@ def first_turns(arm: Arm, setup: Setup, scale: Scale) -> int:
     return -(-scale.n // arm.k) * setup.first_turn(arm.k) if arm.method in ("ConMe", "RL ConMe") else 0
 
 
-def say(began: float, line: str) -> None:
+def progress(began: float, line: str) -> None:
     """A line of progress on stderr."""
-    print(f"[{time.monotonic() - began:5.0f} s] {line}", file=sys.stderr, flush=True)
+    say(f"[{time.monotonic() - began:5.0f} s] {line}", to=sys.stderr, flush=True)

@@ -7,11 +7,12 @@ import math
 from statistics import fmean
 
 from vlmprobe import reward
-from vlmprobe.commands.train import RUN, recorded_settings
+from vlmprobe._visible import say
+from vlmprobe.commands.train import RUN, settings_of
 from vlmprobe.demo.command import pick_embedder
 from vlmprobe.judgings import reweight
 from vlmprobe.ledger import Ledger
-from vlmprobe.run_directory import RunDirectory, ledger_of
+from vlmprobe.run_directory import RunDirectory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,13 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Computes the rewards, and prints the mean of the first and of the new ones."""
-    ledger_of(args.run)
-    settings, expression = recorded_settings(args.run), reward.parse(args.reward)
+    settings, expression = settings_of(args.run), reward.parse(args.reward)
     with RunDirectory(args.run, resume=True) as folder:
         embedder = pick_embedder(settings.embedder)
         reweight(folder.ledger, RUN, expression, embedder, name=args.name, base=args.base)
-        print(f"reward of a sequence, mean: {mean(folder.ledger):+.4f} as the run was trained")
-        print(f"reward of a sequence, mean: {mean(folder.ledger, args.name):+.4f} as {args.name}: {expression!r}")
+        say(f"reward of a sequence, mean: {mean(folder.ledger):+.4f} as the run was trained")
+        say(f"reward of a sequence, mean: {mean(folder.ledger, args.name):+.4f} as {args.name}: {expression!r}")
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
 from vlmprobe._json import check_fields
 from vlmprobe._native import core
+from vlmprobe._visible import say
 from vlmprobe.demo.command import pick_embedder, terminated
-from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import Ledger, RecordedModel, RunRecord
 from vlmprobe.models.embedder import installed_embedder
 from vlmprobe.models.encoded_images import EncodedImages
@@ -28,8 +28,9 @@ from vlmprobe.models.hf import HFAnswerer, quiet
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Verifier
 from vlmprobe.models.roles import read_roles, roles
+from vlmprobe.models.service import StepNotMade
 from vlmprobe.questioner import Questioner
-from vlmprobe.run_directory import RunDirectory, plain, read_settings, versions
+from vlmprobe.run_directory import RunDirectory, ledger_of, plain, read_settings, versions
 from vlmprobe.trainer import Trainer, TrainerOptions
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import SHIPPED_FAULTS, ExecutingAnswerer, FaultyAnswerer, load_faults
@@ -151,42 +152,79 @@ def run(args: argparse.Namespace) -> int:
     """Trains; the last line printed is the folder (with --json it is in the object, as `run`).
 
     Returns:
-        0; 3 when a budget ended the run before its last step.
+        0; 3 when a budget ended the run before its last step, 4 when no call of a model came through.
     """
     names = {field.name for field in fields(Settings)}
     given = {name: value for name, value in vars(args).items() if name in names and value is not None}
     known = read_settings(args.run)
-    settings = settle(known, given)
+    settings = settle(known, given, begun=lambda: steps_made(args.run))
     if args.dry_run:
-        print(predicted(settings, args.run))
+        say(predicted(settings, args.run))
         return 0
     quiet()
-    spent = None
+    for role in roles(settings.models).values():
+        role.read_keys()
+    code = 0
     with RunDirectory(args.run, quiet=args.json, resume=True) as folder, terminated():
-        if not known:
-            folder.write_settings(asdict(settings))
+        check_settings(known, folder)
         trainer = make_trainer(settings, folder)
-        folder.write_settings(asdict(settings))  # other models are the run's own from here on: the ledger took them
+        begin(trainer, settings, folder, new=not known)
         try:
             train(trainer, settings, folder, from_step=args.from_step)
-        except BudgetSpent as error:
-            spent = error
-            print(f"vlmprobe train: {error}", file=sys.stderr)
+        except StepNotMade as error:
+            code = error.exit_code
+            say(f"vlmprobe train: {error}", to=sys.stderr)
         numbers = trainer.summary(trainer.tally)
     if args.json:
-        print(json.dumps(plain({"run": args.run, "steps": trainer.next_step, **numbers}), indent=1, allow_nan=False))
+        say(json.dumps(plain({"run": args.run, "steps": trainer.next_step, **numbers}), indent=1, allow_nan=False))
     else:
-        rates = f"QVR {100 * numbers['qvr']:.1f} %, FDR {100 * numbers['fdr']:.1f} %"
-        print(f"{trainer.next_step} steps, {numbers['n_questions']} questions, {rates}\n{Path(args.run)}")
-    return 0 if spent is None else 3
+        rates = f", QVR {100 * numbers['qvr']:.1f} %, FDR {100 * numbers['fdr']:.1f} %" if trainer.next_step else ""
+        say(f"{trainer.next_step} steps, {numbers['n_questions']} questions{rates}\n{Path(args.run)}")
+    return code
 
 
-def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
+def steps_made(run: str) -> bool:
+    """Whether the ledger of a folder has a step."""
+    file = Path(run) / "ledger.sqlite"
+    if not file.is_file():
+        return False
+    with Ledger(file, read_only=True) as ledger:
+        return bool(ledger.recorded_steps(RUN))
+
+
+def check_settings(known: Mapping[str, Any], folder: RunDirectory) -> None:
+    """A folder without settings has nothing but what an attempt left that came to no run.
+
+    Raises:
+        ValueError: its ledger has runs.
+    """
+    if not known and (runs := folder.ledger.runs()):
+        raise ValueError(
+            f"[train] {folder.path / 'run.json'}: expected the settings of the run {runs[0].id!r} that the ledger has, "
+            "got none: put the file back to go on, or name another folder with --run"
+        )
+
+
+def settings_of(run: str) -> Settings:
+    """The settings of a run that was begun.
+
+    Raises:
+        ValueError: the folder has no run, or not its settings.
+    """
+    ledger_of(run)
+    known = read_settings(run)
+    if not known:
+        raise ValueError(f"[train] {Path(run) / 'run.json'}: expected the settings of the run, got none: put it back")
+    return settle(known, {})
+
+
+def settle(known: Mapping[str, Any], given: Mapping[str, Any], *, begun: Callable[[], bool] = lambda: True) -> Settings:
     """The settings of a run: those in its folder, else those that were given, else the defaults.
 
     Args:
         known: of an earlier call on the same folder; empty for a new run.
         given: by the user; `faults` and `models` are names of files.
+        begun: whether a step was made; until then every setting may still change.
 
     Raises:
         ValueError: a setting that is given and is not the run's.
@@ -199,7 +237,7 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
     if known:
         check_fields("train", "run.json", Settings, known)
         for name, value in given.items():
-            if name not in FREE and known.get(name) != value:
+            if name not in FREE and known.get(name) != value and begun():
                 raise ValueError(
                     f"[train] {name}: this run has {known.get(name)!r:.80}, got {value!r:.80}; "
                     "leave it out to go on, or name another folder with --run"
@@ -216,25 +254,13 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
     return Settings(**given)
 
 
-def recorded_settings(path: str) -> Settings:
-    """The settings of the run in a folder.
-
-    Raises:
-        ValueError: there are none, or they are not those of `vlmprobe train`.
-    """
-    known = read_settings(path)
-    if not known:
-        raise ValueError(f"[train] {Path(path) / 'run.json'}: expected the settings of a run, got none")
-    return settle(known, {})
-
-
 def make_trainer(settings: Settings, folder: RunDirectory) -> Trainer:
-    """The models and pictures of a run, and its head in the ledger."""
+    """The models and pictures of a run."""
     inner, verifier = judges(settings, folder.ledger)
     faults = settings.planted()
     answerer = inner if faults is None else FaultyAnswerer(inner, faults)
     embedder = pick_embedder(settings.embedder)
-    trainer = Trainer(
+    return Trainer(
         Questioner(tiny.load("questioner")),
         answerer,
         verifier,
@@ -246,10 +272,21 @@ def make_trainer(settings: Settings, folder: RunDirectory) -> Trainer:
         run=RUN,
         annotate=annotator(answerer),
     )
+
+
+def begin(trainer: Trainer, settings: Settings, folder: RunDirectory, *, new: bool) -> None:
+    """Writes settings and the run's head, now that the trainer stands: what could not be loaded locks no folder.
+
+    A new run's settings come first: where the ledger has a run, its settings are there. Those of a run that goes on
+    come last: the ledger refuses other models, and what it takes are the run's own from here on.
+    """
+    if new:
+        folder.write_settings(asdict(settings))
     roles = {name: getattr(trainer, name).identity for name in ("questioner", "answerer", "verifier", "embedder")}
     config = {name: value for name, value in asdict(settings).items() if name not in FREE}
-    folder.ledger.begin(RunRecord(id=RUN, config=config, versions=versions(), identities=roles))
-    return trainer
+    folder.ledger.begin(RunRecord(id=RUN, config=config, versions=versions(), identities=roles), replace=True)
+    if not new:
+        folder.write_settings(asdict(settings))
 
 
 def judges(settings: Settings, ledger: Ledger) -> tuple[Answerer, Verifier]:
@@ -283,13 +320,15 @@ def predicted(settings: Settings, run: str) -> Forecast:
     if left < 1:
         raise ValueError(f"[train] steps: expected more than the {max(made)} that are made, got {settings.steps}")
     parts = {"answerer": ("answer",), "verifier": ("validity", "correctness")}
+    judge = known["verifier"].judge if "verifier" in known else {}
     return forecast(
         {part: role.cost() for name, role in known.items() for part in parts[name]},
         steps=left,
         images_per_step=settings.images_per_step,
         group_size=settings.group_size,
         k=settings.k,
-        confirm=known["verifier"].judge.get("confirm", 0) if "verifier" in known else 0,
+        votes=judge.get("votes", 1),
+        confirm=judge.get("confirm", 0),
     )
 
 

@@ -1,4 +1,4 @@
-"""One image."""
+"""One image, and what is raised where there should be one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from functools import cached_property
 from PIL import Image as PILImage
 
 
+class UnreadableImage(ValueError):
+    """A picture that cannot be read: damaged, missing, or of no known format. The message names it."""
+
+
+class SourceGone(RuntimeError):
+    """No picture of a source can be read now, for a cause that is none of theirs, such as a drive that is not there."""
+
+
 @dataclass(frozen=True)
 class Image:
     """An image of a source. Equal when id and key are; the pixels are not compared.
 
     Raises:
-        ValueError: pixels that are not an RGB picture; a negative id.
+        ValueError: pixels that are not an RGB picture, or none; a negative id.
 
     Example:
         >>> Image(0, "red.png", PILImage.new("RGB", (64, 48), "red"))
@@ -37,6 +45,9 @@ class Image:
             raise ValueError(f"[Image] pixels: expected a PIL image, got {type(self.pixels).__name__}")
         if self.pixels.mode != "RGB":
             raise ValueError(f"[Image] pixels: expected mode RGB, got {self.pixels.mode}")
+        if not min(self.pixels.size):
+            width, height = self.pixels.size
+            raise ValueError(f"[Image] pixels: expected at least 1 x 1, got {width} x {height}")
 
     def __repr__(self) -> str:
         width, height = self.pixels.size

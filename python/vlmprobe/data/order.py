@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from vlmprobe._checks import check_count
-from vlmprobe.data.image import Image
-from vlmprobe.data.source import ImageSource
+from vlmprobe.data.image import Image, SourceGone
+from vlmprobe.data.source import ImageSource, keys_of
 
 
 def epoch_order(n: int, *, seed: int, epoch: int) -> list[int]:
@@ -39,28 +40,78 @@ def epoch_order(n: int, *, seed: int, epoch: int) -> list[int]:
     return [int(index) for index in np.argsort(np.asarray(draws), kind="stable")]
 
 
-def shuffled(images: ImageSource, per_step: int, *, seed: int) -> Callable[[int], list[Image]]:
-    """step -> its images: every epoch sees each image once, in an order of its own."""
+@dataclass(frozen=True)
+class LeftOut:
+    """An image that a step was to be about and that could not be read."""
+
+    id: int
+    """Number in its source."""
+    key: str
+    """Name in its source."""
+    reason: str
+    """Why, in words that name it."""
+
+
+class StepImages(list[Image]):
+    """The images of a step that can be read, in their order; `left_out` has the others.
+
+    Args:
+        images: of `source`.
+        indices: of the step.
+
+    Raises:
+        IndexError: an index outside the source.
+        SourceGone: none can be read, for a cause that is none of theirs.
+    """
+
+    def __init__(self, images: ImageSource, indices: Iterable[int]):
+        super().__init__()
+        self.left_out: list[LeftOut] = []
+        self.total = len(images)
+        """Images in the source."""
+        for index in indices:
+            if not 0 <= index < self.total:
+                raise IndexError(f"[StepImages] index must be in [0, {self.total}), got {index}")
+            try:
+                image = images[index]
+                image.sha256  # noqa: B018  # pixels that are read when asked for are read now
+                self.append(image)
+            except SourceGone:
+                raise
+            except Exception as error:  # one bad picture never takes the run, whatever a decoder raises
+                self.left_out.append(_left_out(images, index, error))
+
+
+def _left_out(images: ImageSource, index: int, error: Exception) -> LeftOut:
+    keys = keys_of(images)
+    key = f"image {index}" if keys is None else keys[index]
+    said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return LeftOut(index, key, said if key in said else f"{key}: {said}")
+
+
+def shuffled(images: ImageSource, per_step: int, *, seed: int) -> Callable[[int], StepImages]:
+    """step -> its images that can be read: every epoch sees each image once, in an order of its own."""
     check_count("shuffled", "per_step", per_step)
     if not len(images):
         raise ValueError("[shuffled] images: expected at least one, got none")
 
-    def of(step: int) -> list[Image]:
+    def of(step: int) -> StepImages:
         epoch, order = -1, []
-        chosen: list[Image] = []
+        chosen: list[int] = []
         for at in range(step * per_step, (step + 1) * per_step):
             if at // len(images) != epoch:
                 epoch = at // len(images)
                 order = epoch_order(len(images), seed=seed, epoch=epoch)
-            chosen.append(images[order[at % len(images)]])
-        return chosen
+            chosen.append(order[at % len(images)])
+        return StepImages(images, chosen)
 
     return of
 
 
-def in_order(images: ImageSource, per_step: int) -> Callable[[int], list[Image]]:
-    """step -> its images, in the source's own order, from the start again after the last."""
+def in_order(images: ImageSource, per_step: int) -> Callable[[int], StepImages]:
+    """step -> its images that can be read, in the source's own order, from the start again after the last."""
     check_count("in_order", "per_step", per_step)
     if not len(images):
         raise ValueError("[in_order] images: expected at least one, got none")
-    return lambda step: [images[at % len(images)] for at in range(step * per_step, (step + 1) * per_step)]
+    total = len(images)
+    return lambda step: StepImages(images, [at % total for at in range(step * per_step, (step + 1) * per_step)])

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 from PIL import Image as PILImage
-from PIL import ImageOps
 
-from vlmprobe.data.image import Image
+from vlmprobe._checks import check_count
+from vlmprobe.data.files import EXTENSIONS, FORMATS, MAX_PIXELS, picture_files, read_picture
+from vlmprobe.data.image import Image, SourceGone, UnreadableImage
 
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOTCONN, errno.ESTALE}
+_REFUSED = ("EPS", "WMF")  # they start another program, or the system's drawing
 
 
 @runtime_checkable
@@ -24,20 +26,37 @@ class ImageSource(Protocol):
         """Number of images."""
 
     def __getitem__(self, index: int, /) -> Image:
-        """Image `index` of 0 .. len-1; IndexError outside."""
+        """Image `index` of 0 .. len-1; IndexError outside. What is raised else means that this one cannot be read
+        (`UnreadableImage` says so), but for `SourceGone`: that none can."""
+
+
+class KeyedImages(Protocol):
+    """A source that knows the names of its images without reading them: a run that is resumed finds each by its name,
+    whatever was taken away or added since."""
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """[len] names, each once, in the order of the numbers."""
 
 
 class FolderImages:
     """The images below a folder, sub-folders included, in the order of their paths; read when asked for.
 
     The key is the path inside the folder, with forward slashes; sorting is by that text, the same on every machine.
-    Pictures come as RGB, turned as their EXIF orientation says, transparency over white, the first frame of several.
+    Pictures come as RGB, turned as their orientation says, transparency over white, deep grey scaled
+    (`vlmprobe.data.rgb`), the first frame of several. Hidden files and folders below the folder, and what systems keep
+    beside pictures (`__MACOSX`, `@eaDir`, bins), are none.
 
     Args:
         path: the folder. Links to folders are not followed.
         extensions: file names that count, whatever their case.
+        formats: what a file may hold, whatever its name says, as Pillow names it.
+        max_pixels: a picture whose head says more is not read.
     Raises:
-        ValueError: no such folder; no image in it; when an image is asked for, a file that cannot be read (names it).
+        ValueError: no such folder, or one below it that cannot be listed; no image in it; a format that Pillow does not
+            have or that starts another program; max_pixels below 1.
+        UnreadableImage: when an image is asked for: a file that cannot be read (names it).
+        SourceGone: when an image is asked for and the folder is not there any more, or the machine has no handle left.
 
     Example:
         >>> images = FolderImages("photos", extensions=(".png",))  # doctest: +SKIP
@@ -45,17 +64,35 @@ class FolderImages:
         Image(id=0, key='a/first.png', 640 x 480)
     """
 
-    def __init__(self, path: str | Path, *, extensions: Iterable[str] = EXTENSIONS) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        extensions: Iterable[str] = EXTENSIONS,
+        formats: Iterable[str] = FORMATS,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         self._root = Path(path)
-        if isinstance(extensions, str):
-            raise ValueError(f"[FolderImages] extensions: expected a list such as ['.png'], got {extensions!r}")
+        for name, value in (("extensions", extensions), ("formats", formats)):
+            if isinstance(value, str):
+                raise ValueError(f"[FolderImages] {name}: expected a list such as ['.png'], got {value!r}")
         wanted = {f".{extension.lower().lstrip('.')}" for extension in extensions}
+        check_count("FolderImages", "max_pixels", max_pixels)
+        self._formats, self._max_pixels = _known(formats), max_pixels
         if not self._root.is_dir():
             raise ValueError(f"[FolderImages] path: no folder {str(self._root)!r}")
-        files = (file for file in self._root.rglob("*") if file.suffix.lower() in wanted and file.is_file())
-        self._keys = sorted(file.relative_to(self._root).as_posix() for file in files)
+        try:
+            self._files = picture_files(self._root, wanted)
+        except OSError as error:
+            raise ValueError(f"[FolderImages] path: cannot list {error.filename!r} ({error.strerror})") from None
+        self._keys = list(self._files)
         if not self._keys:
             raise ValueError(f"[FolderImages] path: no {', '.join(sorted(wanted))} below {str(self._root)!r}")
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """[len] paths inside the folder."""
+        return self._keys
 
     def __repr__(self) -> str:
         return f"FolderImages({str(self._root)!r}, {len(self)} images)"
@@ -68,11 +105,15 @@ class FolderImages:
             raise IndexError(f"[FolderImages] index must be in [0, {len(self)}), got {index}")
         key = self._keys[index]
         try:
-            with PILImage.open(self._root / key) as file:
-                pixels = _rgb(ImageOps.exif_transpose(file))
-        except (OSError, SyntaxError, ValueError, EOFError, PILImage.DecompressionBombError) as error:
-            raise ValueError(f"[FolderImages] {key}: cannot be read as an image ({error})") from error
-        return Image(index, key, pixels)
+            pixels = read_picture(self._files[key], formats=self._formats, max_pixels=self._max_pixels)
+            return Image(index, key, pixels)
+        except Exception as error:  # decoders raise whatever they meet
+            if not self._root.is_dir():
+                raise SourceGone(f"[FolderImages] path: {str(self._root)!r} is not there any more") from None
+            if getattr(error, "errno", None) in _OF_THE_MACHINE:
+                raise SourceGone(f"[FolderImages] {key}: cannot be read now ({error})") from error
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise UnreadableImage(f"[FolderImages] {key}: cannot be read as an image ({reason:.200})") from error
 
 
 class Chosen:
@@ -98,13 +139,78 @@ class Chosen:
             raise IndexError(f"[Chosen] index must be in [0, {len(self)}), got {index}")
         return replace(self._source[self._indices[index]], id=index)
 
+    @property
+    def keys(self) -> Sequence[str]:
+        """[len] names, where the source knows them."""
+        known = keys_of(self._source)
+        if known is None:
+            raise AttributeError("keys")
+        return [known[index] for index in self._indices]
 
-def _rgb(picture: PILImage.Image) -> PILImage.Image:
-    """RGB; what is transparent becomes white, not the colour stored below it; grey of 16 bits is scaled."""
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = PILImage.new("RGBA", picture.size, "white")
-        return PILImage.alpha_composite(white, picture).convert("RGB")
-    if picture.mode.startswith("I;16"):  # Pillow would cut at 255
-        picture = PILImage.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    return picture.convert("RGB")
+
+class Recalled:
+    """A source as it was when a run began: every picture under the number that it had then.
+
+    A picture that is not in the source any more is one that cannot be read; one that is new has no number.
+
+    Args:
+        source: with `keys`.
+        keys: of the run's pictures, in the order of their numbers.
+
+    Raises:
+        ValueError: none of the keys is in the source: these are other pictures.
+    """
+
+    def __init__(self, source: ImageSource, keys: Sequence[str]) -> None:
+        known = keys_of(source) or ()
+        self._source, self._keys = source, list(keys)
+        self._places = {key: index for index, key in enumerate(known)}
+        self.missing = [key for key in keys if key not in self._places]
+        """Keys that the source has not any more."""
+        self.added = sorted(self._places.keys() - set(keys))
+        """Keys that the source has besides."""
+        if len(self.missing) == len(self._keys):
+            got = ", ".join(known[:3]) or "images without names"
+            raise ValueError(f"[Recalled] images: expected those of the run, such as {keys[0]!r}, got {got}")
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """[len] names, as they were."""
+        return self._keys
+
+    @property
+    def changes(self) -> str:
+        """What is another than it was, in words."""
+        said = ((self.missing, "not there any more, left out"), (self.added, "new, not used"))
+        return "; ".join(
+            f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' * (len(keys) > 3)})" for keys, what in said if keys
+        )
+
+    def __repr__(self) -> str:
+        return f"Recalled({len(self)} images, {len(self.missing)} missing, {len(self.added)} new ones not used)"
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, index: int, /) -> Image:
+        if not 0 <= index < len(self):
+            raise IndexError(f"[Recalled] index must be in [0, {len(self)}), got {index}")
+        key = self._keys[index]
+        if key not in self._places:
+            raise UnreadableImage(f"[Recalled] {key}: is not among the pictures any more")
+        return replace(self._source[self._places[key]], id=index)
+
+
+def keys_of(images: ImageSource) -> Sequence[str] | None:
+    """The names of a source's images, or None where it does not know them without reading."""
+    keys = getattr(images, "keys", None)  # a mapping's `keys` is a function
+    return keys if isinstance(keys, Sequence) and not isinstance(keys, str) else None
+
+
+def _known(formats: Iterable[str]) -> tuple[str, ...]:
+    PILImage.init()
+    wanted = tuple(str(name).upper() for name in formats)
+    for name in wanted:
+        if name in _REFUSED or (name not in PILImage.OPEN and name not in FORMATS):
+            raise ValueError(f"[FolderImages] formats: expected some such as {', '.join(FORMATS)}, got {name!r:.60}")
+    return wanted

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from vlmprobe._files import write_text
+from vlmprobe._visible import say
 from vlmprobe.demo.experiment import Experiment, Settings
 from vlmprobe.demo.outcome import Outcome
 from vlmprobe.ledger import FailureRow
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         folder.save(experiment.trainer)
         outcome = Outcome(folder.ledger, embedder)
         text, page = write_report(outcome, folder.path)
-        print(text if args.json else f"\n{comparison(json.loads(text))}\n{page}")
+        say(text if args.json else f"\n{comparison(json.loads(text))}\n{page}")
     return 0
 
 

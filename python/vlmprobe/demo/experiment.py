@@ -17,6 +17,7 @@ from vlmprobe.evaluation import Tally, probe
 from vlmprobe.ledger import RunRecord
 from vlmprobe.models.hf import HFAnswerer
 from vlmprobe.models.protocols import Embedder, Picture
+from vlmprobe.models.service import StepNotMade
 from vlmprobe.questioner import Questioner
 from vlmprobe.run_directory import RunDirectory, versions
 from vlmprobe.trainer import EVALUATION_SEED, Trainer, TrainerOptions
@@ -132,7 +133,11 @@ class Experiment:
             annotate=self.annotate,
         )
         self.folder.say(f"{run}: {self.settings.steps} steps with the reward {trainer.reward!r}")
-        trainer.train(self.settings.steps, on_step=self.folder.on_step)
+        try:
+            trainer.train(self.settings.steps, on_step=self.folder.on_step)
+        except StepNotMade:
+            self.folder.save(trainer)
+            raise
         self.folder.ledger.finish(run)
         return trainer
 

@@ -3,7 +3,7 @@
 from vlmprobe.ledger.failures import FailureRow, Failures
 from vlmprobe.ledger.judged import JudgedQuestions
 from vlmprobe.ledger.queries import Counts, EventRow, PhaseProgress, RunProgress, StepCounts
-from vlmprobe.ledger.recorded_model import RecordedModel, recorded
+from vlmprobe.ledger.recorded_model import RecordedModel, made_or_not, recorded
 from vlmprobe.ledger.records import (
     AnswerRecord,
     ImageRecord,
@@ -39,5 +39,6 @@ __all__ = [
     "StepCounts",
     "StepRecord",
     "VerdictRecord",
+    "made_or_not",
     "recorded",
 ]

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from vlmprobe._json import encodable
+from vlmprobe._visible import bare
 from vlmprobe.ledger import rows
 from vlmprobe.ledger.records import LabelRecord
 
@@ -52,7 +53,7 @@ def _row(db: sqlite3.Connection, label: LabelRecord) -> rows.Row:
     if found is None:
         raise ValueError(f"[Ledger.add_labels] {where}: expected a question of the ledger, got none there")
     question_id, text = found
-    if label.question is not None and label.question != text:
+    if label.question is not None and bare(label.question) != bare(text):
         raise ValueError(f"[Ledger.add_labels] {where}: question: expected {text!r:.80}, got {label.question!r:.80}")
     if not label.annotator:
         raise ValueError(f"[Ledger.add_labels] {where}: annotator: expected a name, got none")

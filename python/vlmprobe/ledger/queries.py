@@ -76,9 +76,10 @@ class EventRow:
     """Something that happened."""
 
     kind: str
-    """`resumed`, `endpoint`, ..."""
+    """`resumed`, `endpoint`, `picture`, ..."""
     text: str
-    """Of an endpoint's events: JSON, the fields of `vlmprobe.models.chat.ClientEvent` with the role."""
+    """Of an endpoint's events: JSON, the fields of `vlmprobe.models.chat.ClientEvent` with the role; of pictures:
+    JSON, see `vlmprobe.pictures`."""
     time: str
     """When it was written down, ISO 8601."""
 
@@ -110,6 +111,9 @@ _ORDER = {  # in this order, and each by these columns
     "labels": "question_id, annotator",
     "events": "event_id",
 }
+
+
+_WITHIN = "(id = ? OR substr(id, 1, length(?) + 1) = ? || '/')"  # the run, and runs within it, such as evaluations
 
 
 def runs(db: sqlite3.Connection) -> list[RunRecord]:
@@ -160,6 +164,12 @@ def recorded_steps(db: sqlite3.Connection, run: str) -> list[tuple[str, int]]:
     return [(phase, step) for phase, step in db.execute(query, (run,))]
 
 
+def has_steps(db: sqlite3.Connection, run: str) -> bool:
+    """Whether a step of the run, or of one within it, is recorded."""
+    query = f"SELECT 1 FROM steps JOIN runs USING (run_id) WHERE {_WITHIN} LIMIT 1"
+    return db.execute(query, (run, run, run)).fetchone() is not None
+
+
 def progress(db: sqlite3.Connection) -> list[RunProgress]:
     """How far each run came."""
     phases = """
@@ -188,11 +198,11 @@ def events(db: sqlite3.Connection, run: str, kind: str | None) -> list[EventRow]
 
 
 def spent(db: sqlite3.Connection, run: str, role: str) -> Spent:
-    """What a role's calls have used in a run and in the runs within it, such as its evaluations."""
-    query = """
-      SELECT coalesce(sum(attempts), 0) AS calls, coalesce(sum(prompt_tokens), 0) AS prompt_tokens,
-             coalesce(sum(completion_tokens), 0) AS completion_tokens
-      FROM calls JOIN runs USING (run_id) WHERE (id = ? OR substr(id, 1, length(?) + 1) = ? || '/') AND role = ?
+    """What a role's budgets were charged in a run and in the runs within it, such as its evaluations."""
+    query = f"""
+      SELECT coalesce(sum(charged_calls), 0) AS calls, coalesce(sum(charged_prompt_tokens), 0) AS prompt_tokens,
+             coalesce(sum(charged_completion_tokens), 0) AS completion_tokens
+      FROM calls JOIN runs USING (run_id) WHERE {_WITHIN} AND role = ?
     """
     return Spent(**next(_dicts(db, query, (run, run, run, role))))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
@@ -11,6 +12,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 from vlmprobe.ledger.requests import reply_once
 from vlmprobe.ledger.store import Ledger
 from vlmprobe.models.model import Model, ModelReply, Observed, Request
+from vlmprobe.models.service import Unserved, endpoints_of
 
 Judge = TypeVar("Judge")
 
@@ -30,9 +32,10 @@ class AsksModel(Protocol):
 class RecordedModel:
     """Asks a model, and writes every reply into the ledger as it comes; and what happened to the model's endpoints.
 
-    A reply that the ledger has of the present step is taken from there; what failed (a time-out, an outage) is asked
-    again. Equal requests of a batch are asked once. Trainer and `probe` record the models of their judges by
-    themselves, and say which step it is.
+    A reply that the ledger has of the present step is taken from there. What failed is asked again: a time-out, an
+    outage, and a refusal that its sender puts right, such as that of a key; not one that the request itself caused
+    (`ModelReply.final`). Equal requests of a batch are asked once. Trainer and `probe` record the models of their
+    judges by themselves, and say which step it is.
 
     Args:
         model: any model.
@@ -49,6 +52,11 @@ class RecordedModel:
     @property
     def identity(self) -> str:
         return self._model.identity
+
+    @property
+    def endpoints(self) -> Sequence[str]:
+        """The model's, where it has some."""
+        return endpoints_of(self._model)
 
     def reply(self, requests: Sequence[Request]) -> list[ModelReply]:
         """See `vlmprobe.models.model.Model`."""
@@ -76,3 +84,16 @@ def recorded(judge: Judge, ledger: Ledger | None, *, role: str) -> Judge:
     if ledger is None or model is None or isinstance(model, RecordedModel):
         return judge
     return cast(Judge, cast(AsksModel, asking).with_model(RecordedModel(model, ledger, role=role)))
+
+
+@contextmanager
+def made_or_not(ledger: Ledger | None) -> Iterator[None]:
+    """Around what is asked in a step. Where a role is not served (`vlmprobe.models.service.Unserved`) the step is not
+    made: its refused calls leave the ledger, so that all of them are asked again, and an event keeps the words."""
+    try:
+        yield
+    except Unserved as error:
+        if ledger is not None:
+            ledger.forget_refused()
+            ledger.record_events("stopped", [str(error)])
+        raise

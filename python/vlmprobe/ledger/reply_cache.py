@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from vlmprobe._json import encodable
+from vlmprobe._native import core
 from vlmprobe.ledger.file import check_columns, reading, transaction
 from vlmprobe.ledger.reading import Kinds, checked_columns
-from vlmprobe.ledger.requests import reply_once, request_key
-from vlmprobe.models.model import Arrived, Model, ModelReply, Observed, Request, Status, Usage
+from vlmprobe.ledger.requests import extra_of, reply_once, request_key
+from vlmprobe.models.model import Arrived, Charge, Model, ModelReply, Observed, Request, Status, Usage
+from vlmprobe.models.service import endpoints_of
 
 SCHEMA = 1
 _COLUMNS = ("key", "model", "text", "reasoning", "finish_reason", "prompt_tokens", "completion_tokens", "endpoint")
@@ -37,9 +39,10 @@ CREATE TABLE IF NOT EXISTS replies (
 class CachedModel:
     """A model that is asked only what the cache does not know.
 
-    Only replies with status `ok` are kept: what was truncated, refused, empty or failed is asked again in another run.
-    A reply from the cache has `attempts` 0. Equal requests of a batch are asked once. Several processes may share the
-    file.
+    Only whole replies are kept: status `ok`, and a finish reason that says so (`vlmprobe/models/finish.h`) or none at
+    all, from models that have no word for it. What was truncated, refused, empty or failed is asked again in another
+    run, and so is half a reply that an earlier version kept. A reply from the cache has `attempts` 0. Equal requests of
+    a batch are asked once. Several processes may share the file.
 
     Args:
         model: any model.
@@ -66,16 +69,26 @@ class CachedModel:
     def identity(self) -> str:
         return self._model.identity
 
+    @property
+    def extra(self) -> str:
+        """What the model adds to each request's body."""
+        return extra_of(self._model)
+
+    @property
+    def endpoints(self) -> Sequence[str]:
+        """The model's, where it has some."""
+        return endpoints_of(self._model)
+
     def reply(self, requests: Sequence[Request]) -> list[ModelReply]:
         """See `vlmprobe.models.model.Model`."""
         return self.stream(requests, lambda _: None)
 
     def stream(self, requests: Sequence[Request], arrived: Arrived) -> list[ModelReply]:
         """See `vlmprobe.models.model.StreamingModel`."""
-        asked = {request_key(self.identity, request): request for request in requests}
+        asked = {request_key(self.identity, request, self.extra): request for request in requests}
 
         def keep(new: dict[str, ModelReply]) -> None:
-            self._keep({k: r for k, r in new.items() if r.status is Status.OK and self._usable(asked[k], r)})
+            self._keep({k: r for k, r in new.items() if _whole(r) and self._usable(asked[k], r)})
 
         return reply_once(self._model, requests, find=self._find, keep=keep, arrived=arrived)
 
@@ -103,7 +116,8 @@ class CachedModel:
         """
         with self._lock, reading(self._name):
             found = {key: checked_columns(self._db, query, (key,), _KINDS) for key in keys}
-        return {key: _reply(*(value for (value,) in columns)) for key, columns in found.items() if columns[0]}
+        known = {key: _reply(*(value for (value,) in columns)) for key, columns in found.items() if columns[0]}
+        return {key: reply for key, reply in known.items() if _whole(reply)}
 
     def _keep(self, replies: dict[str, ModelReply]) -> None:
         rows = [
@@ -114,7 +128,7 @@ class CachedModel:
         lost, why = len(replies) - len(rows), "UTF-8 cannot hold their text"
         try:
             with self._lock, transaction(self._db):
-                self._db.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+                self._db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         except sqlite3.DatabaseError as error:  # the replies themselves are not lost
             lost, why = len(replies), str(error)
         if lost:
@@ -158,6 +172,11 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def _whole(reply: ModelReply) -> bool:
+    said = reply.finish_reason
+    return reply.status is Status.OK and (not said or core.models.is_whole(said))
+
+
 def _reply(text: str, reasoning: str, finish: str, prompt: int, completion: int, endpoint: str) -> ModelReply:
     return ModelReply(
         status=Status.OK,
@@ -167,4 +186,5 @@ def _reply(text: str, reasoning: str, finish: str, prompt: int, completion: int,
         usage=Usage(prompt_tokens=prompt, completion_tokens=completion),
         attempts=0,
         endpoint=endpoint,
+        charged=Charge(),
     )

@@ -12,12 +12,19 @@ from vlmprobe.models.model import Arrived, Model, ModelReply, Request, stream
 KEY_VERSION = 1
 
 
-def request_key(identity: str, request: Request) -> str:
+def request_key(identity: str, request: Request, extra: str = "") -> str:
     """sha256 over all that decides a reply: version of this key, model and revision, messages with each image replaced
-    by the hash of its bytes, sampling and seed, response schema, vote. The request's id is not in it."""
+    by the hash of its bytes, sampling and seed, response schema, vote, and what a client adds to each body. The
+    request's id is not in it."""
     messages = [[m.role, m.text, [image.sha256 for image in m.images]] for m in request.messages]
     parts = [KEY_VERSION, identity, messages, asdict(request.sampling), request.schema, request.vote]
+    parts += [extra] if extra else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def extra_of(model: Model) -> str:
+    """What a model adds to each request's body, as text; empty where it adds nothing or says nothing of it."""
+    return str(getattr(model, "extra", ""))
 
 
 def reply_once(
@@ -37,7 +44,7 @@ def reply_once(
         keep: gets what the model replied, by key, as it comes.
         arrived: hears of every reply, known or new, after it was kept.
     """
-    keys = [request_key(model.identity, request) for request in requests]
+    keys = [request_key(model.identity, request, extra_of(model)) for request in requests]
     places: dict[str, list[int]] = {}
     for place, key in enumerate(keys):
         places.setdefault(key, []).append(place)

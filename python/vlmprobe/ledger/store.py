@@ -69,9 +69,10 @@ class Ledger:
 
     # Writing
 
-    def begin(self, run: RunRecord) -> None:
+    def begin(self, run: RunRecord, *, replace: bool = False) -> None:
         """Writes the run down. The same run again (a resumed one) is accepted and is no longer finished; a run with the
-        same id and another configuration, other versions or models is a ValueError."""
+        same id and another configuration, other versions or models is a ValueError. With `replace` it is so only once
+        a step of it, or of a run within it such as an evaluation, is recorded; until then it takes the new head."""
         row = (
             rows.text("run.id", run.id),
             *(rows.as_json(f"run.{name}", getattr(run, name)) for name in ("config", "versions", "identities")),
@@ -82,6 +83,10 @@ class Ledger:
             if known is None:
                 columns = "id, config, versions, identities, created_time"
                 self._db.execute(f"INSERT INTO runs ({columns}) VALUES (?, ?, ?, ?, ?)", (*row, _now()))
+                return
+            if replace and not queries.has_steps(self._db, run.id):
+                columns = "config = ?, versions = ?, identities = ?, finished_time = NULL"
+                self._db.execute(f"UPDATE runs SET {columns} WHERE id = ?", (*row[1:], run.id))
                 return
             for name, old, new in zip(("id", "config", "versions", "identities"), known, row, strict=True):
                 if old != new:
@@ -155,10 +160,17 @@ class Ledger:
             self._db.executemany(calls_table.INSERT, values)
 
     def recorded_calls(self, role: str, keys: Iterable[str]) -> dict[str, ModelReply]:
-        """The replies among them that the step that `at` named has already; failed calls are left out."""
+        """The replies among them that the step that `at` named has already; what may be had by asking again
+        (`ModelReply.final`) is left out."""
         run, phase, step = self._here()
         with self._lock:
             return self._read(calls_table.find, (self._run_id(run), phase, step, role), keys)
+
+    def forget_refused(self) -> None:
+        """Removes the refused calls of the step that `at` named, because the step is not made."""
+        run, phase, step = self._here()
+        with self._transaction():
+            calls_table.forget_refused(self._db, (self._run_id(run), phase, step))
 
     def _here(self) -> tuple[str, str, int]:
         if self._place is None:
@@ -216,7 +228,8 @@ class Ledger:
         return self._read(queries.events, run, kind)
 
     def spent(self, run: str, role: str) -> Spent:
-        """What the calls of a role have used in a run and its evaluations, failed attempts included; without a cost."""
+        """What the budgets of a role were charged in a run and its evaluations, failed attempts included; without a
+        cost. A client's own `spent`, so that a resumed run has the budget left that one without a stop would have."""
         return self._read(queries.spent, run, role)
 
     def counts(self, phase: str | None = None, *, run: str | None = None) -> queries.Counts:

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from vlmprobe._checks import check_count
 from vlmprobe.asked import Completions
-from vlmprobe.examine import BudgetSpent
 from vlmprobe.models.encoded_images import EncodedImages
-from vlmprobe.models.model import Message, Model, ModelReply, Request, Sampling, Status
+from vlmprobe.models.model import Message, Model, ModelReply, Request, Sampling, Status, replies_of
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Picture
+from vlmprobe.models.service import BudgetSpent, Unserved, located, one_line
 
 ASKING = Sampling(temperature=1.0, max_tokens=512)
 
@@ -59,7 +59,7 @@ class ChatAsker:
 
         Raises:
             BudgetSpent: the model's budget did not last.
-            RuntimeError: no completion at all came back.
+            Unserved: no completion at all came back, so that there is nothing to ask.
         """
         check_count("ChatAsker.ask", "k", k)
         text = self._prompts.render("questioner", k=k)
@@ -73,7 +73,7 @@ def completions(
     """What the model says to each turn, `group_size` times; what failed is left out.
 
     Raises:
-        BudgetSpent, RuntimeError: as `ChatAsker.ask`.
+        BudgetSpent, Unserved: as `ChatAsker.ask`.
     """
     check_count("ask", "group_size", group_size)
     requests = [
@@ -85,7 +85,7 @@ def completions(
         )
         for place, turn in enumerate(turn for turn in turns for _ in range(group_size))
     ]
-    replies = model.reply(requests)
+    replies = replies_of(model, requests)
     _check(model, replies)
     said = [reply.text if reply.status is Status.OK else None for reply in replies]
     return [
@@ -112,6 +112,7 @@ def _check(model: Model, replies: Sequence[ModelReply]) -> None:
             f"[ask] the budget of {model.identity} is spent, {short} of {len(replies)} calls were not made"
         )
     if replies and not any(reply.status is Status.OK for reply in replies):
-        raise RuntimeError(
-            f"[ask] {model.identity}: expected a completion, got {replies[0].status}: {replies[0].error}"
+        said = one_line(replies[0].error) or "raise max_tokens, or ask for less"
+        raise Unserved(
+            f"[ask] {model.identity}{located(model)}: expected a completion, got {replies[0].status}: {said}"
         )

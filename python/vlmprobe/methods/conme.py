@@ -27,8 +27,9 @@ from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.model import Message, Model, Sampling
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Picture
+from vlmprobe.models.service import Call, Service
 from vlmprobe.questioner import Beginnings, Questioner
-from vlmprobe.text import parse_responses
+from vlmprobe.text import neutralise, parse_responses
 
 TURN = 1 << 20  # steps of the second turn are apart from those of the first
 LEARNED = 4  # questions of the longest completions that the world's questioner was taught
@@ -77,14 +78,14 @@ class ConMeAsker:
 
         Raises:
             BudgetSpent: a model's budget did not last.
-            RuntimeError: no completion at all came back.
+            Unserved: no completion at all came back, or no reply to a first turn.
         """
         check_count("ConMeAsker.ask", "k", k)
         first = self._prompts.render("conme_first", k=k)
         turns = [Message(role="user", text=first, images=[self._images(image)]) for image in images]
         said = completions(self.model, turns, group_size, self._sampling, seed=seed, step=step)
         firsts = [(image, text) for image, texts in enumerate(said) for text in texts]
-        known, calls = answered(self._answerer, images, firsts, k)
+        known, calls = answered(self._answerer, images, firsts, k, needed=True)
         image_of = {sequence: firsts[sequence][0] for sequence in sorted(known)}
         second = [
             Message(
@@ -100,7 +101,7 @@ class ConMeAsker:
 
 
 def answered(
-    answerer: Answerer, images: Sequence[Picture], firsts: Sequence[tuple[int, str]], k: int
+    answerer: Answerer, images: Sequence[Picture], firsts: Sequence[tuple[int, str]], k: int, *, needed: bool = False
 ) -> tuple[dict[int, list[tuple[str, str]]], int]:
     """What the answerer replies to a first turn.
 
@@ -109,12 +110,14 @@ def answered(
         images: of the step.
         firsts: image and text of each completion.
         k: questions per completion.
+        needed: nothing is asked without these replies.
 
     Returns:
         Number of a completion to its questions with the replies, where there are any; and the calls.
 
     Raises:
         BudgetSpent: the answerer's budget did not last.
+        Unserved: the replies are needed, and no call came through.
     """
     parsed = parse_responses([text for _, text in firsts], k=k)
     rows = zip(parsed.sequence.tolist(), parsed.text, parsed.ok.tolist(), strict=True)
@@ -122,6 +125,8 @@ def answered(
     shown = [images[firsts[sequence][0]] for sequence, _ in asked]
     replies = answerer.answer(shown, [question for _, question in asked]) if asked else []
     check_budget(answerer, replies)
+    if needed:
+        Service().check("answerer", answerer, [Call(reply.failure, reply.error) for reply in replies])
     known: dict[int, list[tuple[str, str]]] = {}
     for (sequence, question), reply in zip(asked, replies, strict=True):
         if reply.text is not None:
@@ -213,7 +218,7 @@ class WorldTurns(_Turns):
         """See `vlmprobe.questioner.Preface`."""
         known, calls = self._known(questioner, images, self.calls_at_most(k=k), seed, step)
         prompts = [questioner.prompt.replace("{k}", str(len(each) + k)) for each in known]
-        begun = [tagged([f"{question} {reply}" for question, reply in each]) for each in known]
+        begun = [tagged([neutralise(f"{question} {reply}") for question, reply in each]) for each in known]
         return Beginnings(prompts, begun, [len(each) for each in known], calls)
 
 

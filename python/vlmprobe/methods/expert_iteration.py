@@ -21,6 +21,7 @@ from vlmprobe.methods.sft import Row, SFTOptions
 from vlmprobe.methods.sft import train as learn
 from vlmprobe.methods.task import Task, begin
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
+from vlmprobe.pictures import of_run
 from vlmprobe.questioner import Questioner
 from vlmprobe.steps import Annotator
 
@@ -46,11 +47,12 @@ class ExpertIteration:
     def run(self, task: Task) -> Asker:
         """See `vlmprobe.methods.task.Method`. The last round's failures are learned, too."""
         begin(task, self.name, **{"pass": "rounds"}, rounds=self.rounds, options=asdict(self.options))
+        images = of_run(task.images, task.ledger, self.name)
         train(
             self.questioner,
             task.answerer,
             task.verifier,
-            shuffled(task.images, task.images_per_step, seed=task.seed),
+            shuffled(images, task.images_per_step, seed=task.seed),
             calls=task.calls,
             k=task.k,
             group_size=task.group_size,
@@ -62,6 +64,8 @@ class ExpertIteration:
             annotate=task.annotate,
             resumed=task.resumed,
         )
+        for number in range(self.rounds):
+            of_run(images, task.ledger, f"{self.name}/round-{number}")
         task.ledger.finish(self.name)
         return self.questioner
 
@@ -83,7 +87,7 @@ def train(
     annotate: Annotator | None = None,
     resumed: bool = False,
 ) -> list[Tally]:
-    """Trains the questioner, in place.
+    """Trains the questioner, in place. Failures that together are longer than it may write are not learned.
 
     Args:
         questioner: what learns.
@@ -127,7 +131,7 @@ def train(
             first_step=shown.next_step,
             resumed=resumed,
         )
-        rows = failures(tally, shown.pictures, k)
+        rows = [row for row in failures(tally, shown.pictures, k) if questioner.can_say(row.completion)]
         if rows:
             learn(questioner, rows, replace(options, k=k, seed=seed), first_epoch=number * options.epochs)
         if ledger is not None:

@@ -10,6 +10,7 @@ from vlmprobe.ledger import recorded
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.methods.task import Task, begin
 from vlmprobe.models.protocols import Answerer
+from vlmprobe.models.service import StepNotMade
 from vlmprobe.questioner import Preface, Questioner
 from vlmprobe.reward import Expression, paper
 from vlmprobe.step_report import StepReport
@@ -55,7 +56,12 @@ class RL:
             if folder is not None and trainer.next_step % task.checkpoint_every == 0:
                 trainer.save(folder)
 
-        trainer.spend(task.calls, on_step=save)
+        try:
+            trainer.spend(task.calls, on_step=save)
+        except StepNotMade:
+            if folder is not None:
+                trainer.save(folder)
+            raise
         task.ledger.finish(self.name)
         return trainer.questioner
 

@@ -1,11 +1,13 @@
 """Rows for SFT: questions that are known to show failures, from a file or from the embedded world.
 
 Of each picture, k questions make a completion; the last one of a picture repeats earlier questions to have k. No text
-is there twice for one picture, and pictures with fewer than k questions are left out.
+is there twice for one picture, not with other characters that nobody sees either, and pictures with fewer than k
+questions are left out.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,17 @@ from typing import Any
 from vlmprobe._checks import check_count
 from vlmprobe._json import encodable, read_lines
 from vlmprobe._optional import require
+from vlmprobe._visible import bare, is_blank
 from vlmprobe.asked import tagged
-from vlmprobe.data.source import ImageSource
+from vlmprobe.data.image import UnreadableImage
+from vlmprobe.data.order import StepImages
+from vlmprobe.data.source import ImageSource, keys_of
+from vlmprobe.examine import check_budget
 from vlmprobe.methods.random_valid import RandomValid
 from vlmprobe.methods.sft import Row
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
+from vlmprobe.models.service import Call, Service
+from vlmprobe.pictures import reasons
 from vlmprobe.text import parse_responses
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.verifiers import OracleVerifier
@@ -34,11 +42,11 @@ def rows_of(questions: Iterable[tuple[Picture, str]], k: int) -> list[Row]:
     """
     check_count("rows_of", "k", k)
     pictures: dict[int, Picture] = {}
-    texts: dict[int, dict[str, None]] = {}
+    texts: dict[int, dict[str, str]] = {}
     for picture, text in questions:
         pictures.setdefault(picture.id, picture)
-        texts.setdefault(picture.id, {}).setdefault(text)
-    return [Row(pictures[image], tagged(some)) for image, own in texts.items() for some in _cut(list(own), k)]
+        texts.setdefault(picture.id, {}).setdefault(bare(text), text)
+    return [Row(pictures[image], tagged(some)) for image, own in texts.items() for some in _cut(list(own.values()), k)]
 
 
 def _cut(texts: Sequence[str], k: int) -> Iterator[list[str]]:
@@ -53,12 +61,12 @@ def read_rows(path: str | Path, images: ImageSource, *, k: int) -> list[Row]:
     Args:
         path: `.jsonl` or `.parquet` with the columns `image`, a picture's key in the source, and `question`; further
             columns are passed over. What `vlmprobe export` writes has `image_key` instead, which will do as well.
-        images: where the pictures are.
+        images: where the pictures are. Rows about one that cannot be read are left out, with a warning that names it.
         k: questions per completion.
 
     Raises:
-        ValueError: another ending, a line that is no object, a column that is missing, a key that is not in the source;
-            names the line.
+        ValueError: another ending, a line that is no object, a column that is missing, a question that cannot stand
+            in its tag, a key that is not in the source; names the line; or none of the pictures can be read.
         ModuleNotFoundError: Parquet without pyarrow; names the extra.
     """
     path = Path(path)
@@ -67,20 +75,39 @@ def read_rows(path: str | Path, images: ImageSource, *, k: int) -> list[Row]:
         raise ValueError(f"[read_rows] path: expected a name that ends in .jsonl or .parquet, got {path.name!r}")
     if not path.is_file():
         raise ValueError(f"[read_rows] path: expected a file, got {str(path)!r}")
-    pictures = {encodable(picture.key): picture for picture in (images[i] for i in range(len(images)))}
-    return rows_of((_question(where, row, pictures) for where, row in readers[path.suffix](path)), k)
+    places = _places(images)
+    asked = [_question(where, row, places) for where, row in readers[path.suffix](path)]
+    shown = StepImages(images, dict.fromkeys(place for place, _ in asked))
+    pictures = {picture.id: picture for picture in shown}
+    if asked and not pictures:
+        raise UnreadableImage(f"[read_rows] {path.name}: none of its pictures can be read: {reasons(shown.left_out)}")
+    if shown.left_out:
+        lacking = f"{len(shown.left_out)} pictures left out with their rows: {reasons(shown.left_out)}"
+        warnings.warn(f"[read_rows] {path.name}: {lacking}", stacklevel=2)
+    return rows_of(((pictures[place], text) for place, text in asked if place in pictures), k)
 
 
-def _question(where: str, row: Any, pictures: Mapping[str, Picture]) -> tuple[Picture, str]:
+def _places(images: ImageSource) -> dict[str, int]:
+    """Key of a picture to its number."""
+    keys = keys_of(images)
+    if keys is not None:
+        return {encodable(key): place for place, key in enumerate(keys)}
+    return {encodable(image.key): image.id for image in StepImages(images, range(len(images)))}
+
+
+def _question(where: str, row: Any, places: Mapping[str, int]) -> tuple[int, str]:
     if not isinstance(row, Mapping):
         raise ValueError(f"[read_rows] {where}: expected an object, got {type(row).__name__}")
     key, text = row.get("image_key", row.get("image")), row.get("question")
     for name, value in (("image", key), ("question", text)):
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or is_blank(value):
             raise ValueError(f"[read_rows] {where}: {name}: expected a text, got {value!r:.60}")
-    if key not in pictures:
+    parsed = parse_responses([tagged([str(text)])], k=1, max_bytes=8 * len(str(text)))
+    if not parsed.ok[0]:  # it spells a tag or a mark of thinking
+        raise ValueError(f"[read_rows] {where}: question: expected a text that can stand in its tag, got {text!r:.60}")
+    if key not in places:
         raise ValueError(f"[read_rows] {where}: image: expected the key of a picture of the source, got {key!r:.60}")
-    return pictures[str(key)], str(text)
+    return places[str(key)], str(text)
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
@@ -118,6 +145,7 @@ def world_rows(
 
     Raises:
         ValueError: k or per_image below 1.
+        BudgetSpent, Unserved: as `vlmprobe.examine.examine`.
     """
     check_count("world_rows", "per_image", per_image)
     answerer = answerer or FaultyAnswerer(ExecutingAnswerer(), load_faults(OTHER_FAULTS))
@@ -131,8 +159,13 @@ def world_rows(
         if ok
     ]
     replies = answerer.answer([picture for picture, _ in shown], [text for _, text in shown])
+    check_budget(answerer, replies)
+    service = Service()
+    service.check("answerer", answerer, [Call(reply.failure, reply.error) for reply in replies])
     said = zip(shown, replies, strict=True)
     answered = [(picture, text, reply.text) for (picture, text), reply in said if reply.text is not None]
     verdicts = verifier.correctness(*(list(column) for column in zip(*answered, strict=True))) if answered else []
+    check_budget(verifier, verdicts)
+    service.check("verifier", verifier, [Call(verdict.failure, verdict.reason) for verdict in verdicts])
     wrong = [row[:2] for row, verdict in zip(answered, verdicts, strict=True) if verdict.correct is False]
     return rows_of(wrong, k)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
@@ -122,7 +123,9 @@ def train(
 
     Raises:
         ValueError: no row; a completion that is longer than the questioner may write, or has a word it cannot write.
+            Rows about a picture that the model's processor refuses are left out, with a warning that names it.
     """
+    rows = _usable(questioner, rows)
     if not rows:
         raise ValueError("[sft.train] rows: expected at least one, got none")
     optimizer = torch.optim.AdamW(questioner.parameters(), lr=options.learning_rate, weight_decay=0.0)
@@ -133,6 +136,14 @@ def train(
             some = [rows[i] for i in order[first : first + options.batch]]
             losses.append(_learn(questioner, optimizer, some, options))
     return losses
+
+
+def _usable(questioner: Questioner, rows: Sequence[Row]) -> list[Row]:
+    refused = {row.image.key: why for row in rows if (why := questioner.cannot_ask(row.image))}
+    if refused:
+        first = next(iter(refused.values()))
+        warnings.warn(f"[sft.train] {len(refused)} pictures left out: {first}", stacklevel=3)
+    return [row for row in rows if row.image.key not in refused]
 
 
 def _learn(questioner: Questioner, optimizer: torch.optim.Optimizer, rows: Sequence[Row], options: SFTOptions) -> float:

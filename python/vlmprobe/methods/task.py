@@ -25,9 +25,11 @@ from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import Tally, probe, recorded_tally
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.models.protocols import Answerer, Embedder, Verifier
+from vlmprobe.pictures import of_run, recalled
 from vlmprobe.steps import Annotator
 from vlmprobe.trainer import EVALUATION_SEED
 
+POOL = "pool"  # kind of the event that holds the pool's keys, in runs that may be about other pictures
 EVALUATION_IMAGES = 32  # per step of the pass; no number depends on it but the order of random draws
 
 
@@ -87,12 +89,15 @@ def begin(task: Task, run: str, **config: Any) -> None:
     """Writes a run's head: the task, and what is said besides.
 
     Raises:
-        ValueError: the ledger has a run of this name with another head.
+        ValueError: the ledger has a run of this name with another head, and steps of it.
     """
     names = ("calls", "k", "group_size", "images_per_step", "seed")
-    shared = {name: getattr(task, name) for name in names} | {"images": len(task.images)}
+    pool = recalled(task.images, task.ledger, run, kind=POOL)
+    shared = {name: getattr(task, name) for name in names} | {"images": len(pool)}
     roles = {name: getattr(task, name).identity for name in ("answerer", "verifier", "embedder")}
-    task.ledger.begin(RunRecord(id=run, config={**shared, **config}, versions=task.versions, identities=roles))
+    head = RunRecord(id=run, config={**shared, **config}, versions=task.versions, identities=roles)
+    task.ledger.begin(head, replace=True)
+    of_run(pool, task.ledger, run, kind=POOL)
 
 
 def ask_pool(asker: Asker, task: Task, *, name: str, **config: Any) -> Asker:
@@ -102,7 +107,7 @@ def ask_pool(asker: Asker, task: Task, *, name: str, **config: Any) -> Asker:
         asker,
         task.answerer,
         task.verifier,
-        shuffled(task.images, task.images_per_step, seed=task.seed),
+        shuffled(of_run(task.images, task.ledger, name), task.images_per_step, seed=task.seed),
         calls=task.calls,
         k=task.k,
         group_size=task.group_size,
@@ -133,7 +138,7 @@ def evaluate(asker: Asker, task: Task, images: ImageSource, *, n: int, name: str
     run = f"{name}/evaluation"
     known = {
         "n": n,
-        "evaluated": len(images),
+        "evaluated": len(recalled(images, task.ledger, run)),
         "asker": asker.identity,
         "temperature": getattr(asker, "temperature", None),
     }
@@ -142,7 +147,7 @@ def evaluate(asker: Asker, task: Task, images: ImageSource, *, n: int, name: str
         asker,
         task.answerer,
         task.verifier,
-        in_order(images, EVALUATION_IMAGES),
+        in_order(of_run(images, task.ledger, run), EVALUATION_IMAGES),
         calls=n,
         k=task.k,
         seed=task.seed + EVALUATION_SEED,

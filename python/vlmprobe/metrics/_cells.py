@@ -5,6 +5,7 @@ Rows of one image may be in several cells, so the cells' rates are not independe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -12,6 +13,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from vlmprobe._native import core
 from vlmprobe.metrics._labels import codes
 
 Floats = NDArray[np.float64]
@@ -20,19 +22,35 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Cells:
-    """K cells of scored rows.
+    """K cells of scored rows about m images.
 
     rate p_k = s_k / n_k;  covariance_kl = m/(m - 1) sum_c r_ck r_cl / (n_k n_l),  r_ck = s_ck - p_k n_ck over images c.
     """
 
-    n: Floats
-    """[K] rows."""
-    failures: Floats
-    """[K]"""
-    residuals: Floats
-    """[m, K] r_ck."""
-    images: Ints
-    """[K] images with a row of the cell."""
+    asked: Floats
+    """[m, K] n_ck, rows of the cell about an image."""
+    failed: Floats
+    """[m, K] s_ck."""
+
+    @property
+    def n(self) -> Floats:
+        """[K] rows."""
+        return self.asked.sum(0)
+
+    @property
+    def failures(self) -> Floats:
+        """[K]"""
+        return self.failed.sum(0)
+
+    @property
+    def residuals(self) -> Floats:
+        """[m, K] r_ck."""
+        return self.failed - self.failures / np.maximum(self.n, 1) * self.asked
+
+    @property
+    def images(self) -> Ints:
+        """[K] images with a row of the cell."""
+        return (self.asked > 0).sum(0)
 
     @property
     def rates(self) -> Floats:
@@ -57,6 +75,18 @@ class Cells:
         """Degrees of freedom: images of the cell that has the fewest, less one."""
         return int(self.images.min()) - 1
 
+    def least_p(self, labels: int = 2) -> float:
+        """That a two-sided test can give in which chance says which label is which on each image: one of all ways to
+        say so, for each way to name the labels themselves."""
+        ways = math.factorial(labels)
+        return float(ways) ** (1 - len(self.asked)) if len(self.asked) else 1.0
+
+    def exact_p(self) -> float:
+        """One-sided, that the second of two cells has no higher rate than the first: by the exact test, or the least
+        that it can give; see include/vlmprobe/metrics/bootstrap.h."""
+        (failed, failed_more), (asked, asked_more) = self.failed.T.tolist(), self.asked.T.tolist()
+        return core.metrics.exact_p_higher(failed_more, asked_more, failed, asked)
+
 
 def cells(wrong: Ints, cell: Ints, image: Ints, count: int) -> Cells:
     """The cells of the rows.
@@ -70,11 +100,9 @@ def cells(wrong: Ints, cell: Ints, image: Ints, count: int) -> Cells:
     places, within = np.unique(image, return_inverse=True)
     flat = within * count + cell
     shape = len(places), count
-    n = np.bincount(flat, minlength=shape[0] * count).reshape(shape).astype(float)
-    failed = np.bincount(flat, weights=wrong, minlength=shape[0] * count).reshape(shape)
-    total, failures = n.sum(0), failed.sum(0)
-    rates = failures / np.maximum(total, 1)
-    return Cells(total, failures, failed - rates * n, (n > 0).sum(0))
+    asked = np.bincount(flat, minlength=shape[0] * count).reshape(shape).astype(float)
+    failed = np.bincount(flat, weights=wrong, minlength=shape[0] * count).reshape(shape).astype(float)
+    return Cells(asked, failed)
 
 
 def scored(

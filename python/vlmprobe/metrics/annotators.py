@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
@@ -50,7 +51,9 @@ def annotator_agreement(
         confidence: of the intervals, in (0, 1).
 
     Returns:
-        `Agreement`; intervals end at most at 1, and at least at 0 (share) or -1. NaN as in the single functions.
+        `Agreement`; intervals end at most at 1, and at least at 0 (share) or -1. Where resampled images all agree as
+        well as those that were seen, they are for images with items on which annotators agree otherwise (`resampled`).
+        NaN as in the single functions.
 
     Raises:
         ValueError: unequal lengths, items with other numbers of annotators, a number out of range.
@@ -72,19 +75,17 @@ def annotator_agreement(
     items, image = [ratings[i] for i in kept], np.array(codes([cluster[i] for i in kept]), dtype=np.int64)
     labels = list(dict.fromkeys(rating for item in items for rating in item if rating is not None))
 
-    def estimate(rows: Floats, statistic: Statistic, least: float) -> Estimate:
+    def estimate(rows: Floats, unlike: Floats, statistic: Statistic, least: float) -> Estimate:
         sums = np.zeros((int(image.max(initial=-1)) + 1, rows.shape[1]))
         np.add.at(sums, image, rows)
-        value, low, high = resampled(sums, statistic, draws=draws, seed=seed, confidence=confidence)
+        value, low, high = resampled(sums, statistic, unlike=unlike, draws=draws, seed=seed, confidence=confidence)
         return Estimate(value, max(low, least), min(high, 1.0), len(kept), len(ratings) - len(kept), len(sums))
 
-    given = np.array([[list(item).count(label) for label in labels] for item in items], dtype=float)
-    given = given.reshape(len(items), len(labels))
-    rated = given.sum(1)
-    agreeing = (given * (given - 1)).sum(1) / np.maximum(rated - 1, 1)
-    share = estimate(np.column_stack([agreeing / np.maximum(rated, 1), np.ones(len(items))]), _share, 0.0)
-    alpha = estimate(np.column_stack([agreeing, given]), _alpha, -1.0)
-    kappa = estimate(_tables(items, labels), _kappa, -1.0) if annotators == {2} else None
+    common = Counter(rating for item in items for rating in item if rating is not None).most_common(2)
+    others = [(a, b) for a, _ in common for b, _ in common]  # an item as two annotators could have rated it
+    share = estimate(_shares(items), np.array([[0.0, 1.0], [1.0, 1.0]]), _share, 0.0)
+    alpha = estimate(_counts(items, labels), _counts(others, labels), _alpha, -1.0)
+    kappa = estimate(_tables(items, labels), _tables(others, labels), _kappa, -1.0) if annotators == {2} else None
     return Agreement(share, alpha, kappa)
 
 
@@ -113,6 +114,23 @@ def _kappa(sums: Floats) -> Floats:
     chance = _over((table.sum(-1) * table.sum(-2)).sum(-1), n**2)
     observed = _over(np.trace(table, axis1=-2, axis2=-1), n)
     return _over(observed - chance, 1 - chance)
+
+
+Items = Sequence[Sequence[Hashable | None]]
+
+
+def _counts(items: Items, labels: Sequence[Hashable]) -> Floats:
+    """[items, 1 + labels] how many ratings agree, each with the share of the item's others, and how many there are."""
+    given = np.array([[list(item).count(label) for label in labels] for item in items], dtype=float)
+    given = given.reshape(len(items), len(labels))
+    return np.column_stack([(given * (given - 1)).sum(1) / np.maximum(given.sum(1) - 1, 1), given])
+
+
+def _shares(items: Items) -> Floats:
+    """[items, 2] the share of ratings that agree, and 1."""
+    labels = list(dict.fromkeys(rating for item in items for rating in item if rating is not None))
+    agreeing, *given = _counts(items, labels).T
+    return np.column_stack([agreeing / np.maximum(np.sum(given, axis=0), 1), np.ones(len(items))])
 
 
 def _tables(items: Sequence[Sequence[Hashable | None]], labels: Sequence[Hashable]) -> Floats:

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import torch
 
 from vlmprobe import _core
+from vlmprobe._visible import bare
 from vlmprobe.metrics._labels import codes
 
 _native = _core.metrics
@@ -54,13 +55,14 @@ def effective_number_counted(counts: Mapping[str, int]) -> float:
 
 
 def duplicates(texts: Sequence[str]) -> float:
-    """Share of the texts that occurred earlier, compared character by character; NaN for no text.
+    """Share of the texts that occurred earlier, compared character by character but for those that nobody sees; NaN for
+    no text.
 
     Example:
         >>> duplicates(["Why?", "How?", "Why?", "Why?"])
         0.5
     """
-    return _native.duplicates(codes(texts))
+    return _native.duplicates(codes([bare(text) for text in texts]))
 
 
 def _prefix_codes(texts: Sequence[str], length: int) -> list[int]:

@@ -16,7 +16,7 @@ import torch
 from vlmprobe._checks import check_count
 from vlmprobe.metrics._labels import codes
 from vlmprobe.metrics.diversity import prefix_entropy, prefix_entropy_normalized, vendi
-from vlmprobe.metrics.estimate import Estimate, check_confidence
+from vlmprobe.metrics.estimate import TIE, UNBOUNDED, Estimate, check_confidence
 from vlmprobe.metrics.rates import t_quantile
 
 GROUPS = 20
@@ -44,6 +44,7 @@ def at_equal_n(
     n: int,
     *,
     cluster: Sequence[Hashable],
+    bounds: tuple[float, float] = UNBOUNDED,
     groups: int = GROUPS,
     seed: int = 0,
     confidence: float = 0.95,
@@ -52,15 +53,17 @@ def at_equal_n(
 
         deviation^2 = (g - 1)/g sum_j (x_j - mean x)^2     x_j: the measure without the images of group j
 
-    and Student's t with g - 1 degrees of freedom.
+    and Student's t with g - 1 degrees of freedom. Where no group changes the measure, or the measure of what is left is
+    not a number, nothing is known of other images, and the interval is `bounds`.
 
     Args:
         measure: of rows: `vendi`, `prefix_entropy`, `effective_number`, ...
         rows: [N] texts, labels, or a tensor [N, ...].
         n: at most N.
         cluster: [N] images.
-        groups: g, at least 2; as many as there are images where these are fewer. With one image the interval is
-            [-inf, inf].
+        bounds: between which the measure is, whatever the rows; the interval ends there. With one image, or without a
+            value, it is all of it.
+        groups: g, at least 2; as many as there are images where these are fewer.
         seed: which rows, and which images go together.
         confidence: of the interval, in (0, 1).
 
@@ -90,12 +93,15 @@ def at_equal_n(
     value = measure(_taken(rows, kept))
     g = min(groups, images)
     if g < 2 or math.isnan(value):
-        return Estimate(value, -math.inf, math.inf, n, 0, images)
+        return Estimate(value, *bounds, n, 0, images)
     group = (np.random.default_rng(seed).permutation(images) % g)[image]
     without = np.array([measure(_taken(rows, kept[group != j])) for j in range(g)])
     deviation = math.sqrt((g - 1) / g * ((without - without.mean()) ** 2).sum())
+    if not deviation > TIE * max(1.0, abs(value)):
+        return Estimate(value, *bounds, n, 0, images)
     reach = t_quantile((1 + confidence) / 2, df=g - 1) * deviation
-    return Estimate(value, value - reach, value + reach, n, 0, images)
+    low, high = max(value - reach, min(bounds[0], value)), min(value + reach, max(bounds[1], value))
+    return Estimate(value, low, high, n, 0, images)
 
 
 def _taken(rows: Any, places: np.ndarray) -> Any:
@@ -103,13 +109,16 @@ def _taken(rows: Any, places: np.ndarray) -> Any:
 
 
 def vendi_at(embeddings: torch.Tensor, n: int, *, cluster: Sequence[Hashable], seed: int = 0) -> Estimate:
-    """`vendi` of n of the rows (the paper's SD at equal n)."""
-    return at_equal_n(vendi, embeddings, n, cluster=cluster, seed=seed)
+    """`vendi` of n of the rows (the paper's SD at equal n); between 1 and min(n, d)."""
+    bounds = 1.0, float(min(n, embeddings.shape[-1]))
+    return at_equal_n(vendi, embeddings, n, cluster=cluster, bounds=bounds, seed=seed)
 
 
 def prefix_entropy_at(
     texts: Sequence[str], n: int, *, cluster: Sequence[Hashable], normalized: bool = False, seed: int = 0
 ) -> Estimate:
-    """`prefix_entropy`, or its normalised form, of n of the texts (the paper's LD at equal n)."""
+    """`prefix_entropy`, or its normalised form, of n of the texts (the paper's LD at equal n); at most log n, or 1."""
+    check_count("metrics::prefix_entropy_at", "n", n)
     measure = prefix_entropy_normalized if normalized else prefix_entropy
-    return at_equal_n(measure, texts, n, cluster=cluster, seed=seed)
+    bounds = 0.0, 1.0 if normalized else math.log(n)
+    return at_equal_n(measure, texts, n, cluster=cluster, bounds=bounds, seed=seed)

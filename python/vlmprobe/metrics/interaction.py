@@ -41,7 +41,7 @@ class Interaction:
     low: float
     high: float
     p: float
-    """Of 0, two-sided."""
+    """Of 0, two-sided; at least 2^(1 - m) of m images, what an exact test by signs can give."""
     q: float
     """The same, corrected for all pairs (Benjamini-Hochberg)."""
     n: tuple[int, int, int, int]
@@ -137,4 +137,8 @@ def _estimate(
     clustered = m / (m - 1) * ((influence @ CONTRAST) ** 2).sum()
     deviation = math.sqrt(max(clustered, (1 / wrong + 1 / right).sum()))
     reach = float(stats.t.ppf((1 + confidence) / 2, split.df)) * deviation
-    return value, value - reach, value + reach, 2 * float(stats.t.sf(abs(value) / deviation, split.df))
+    low, high = value - reach, value + reach
+    p = max(2 * float(stats.t.sf(abs(value) / deviation, split.df)), split.least_p())
+    if p >= 1 - confidence:  # p and the interval say the same of 0
+        low, high = min(low, 0.0), max(high, 0.0)
+    return value, low, high, p

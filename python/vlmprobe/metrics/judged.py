@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vlmprobe._checks import check_count
 from vlmprobe.metrics._labels import codes
-from vlmprobe.metrics.estimate import Floats, widening
+from vlmprobe.metrics.estimate import TIE, Floats, widening, wilson
 from vlmprobe.metrics.rates import t_quantile
 
 INVALID, RIGHT, WRONG, UNSCORED = 0, 1, 2, -1
@@ -82,7 +83,10 @@ def corrected_by_labels(
 
     The interval has the quantiles of draws: images resampled with their verdicts and labels, and to each count of
     labels a Gamma(1/2) added, the noise of a count of none. Without clusters that is close to a Dirichlet with
-    Jeffreys' prior. They are widened as in include/vlmprobe/metrics/bootstrap.h; with one image the interval is [0, 1].
+    Jeffreys' prior. A state that was never judged may have been in images that were not seen: Gamma(1/2) of them, with
+    as many questions as an image has, are added to it. The draws are widened as in
+    include/vlmprobe/metrics/bootstrap.h, for FDR by the images with a valid question; with one image, or without a
+    value, the interval is [0, 1].
 
     Args:
         judged: [N] states.
@@ -102,14 +106,15 @@ def corrected_by_labels(
             raise ValueError(f"[metrics::{op}] labels: expected some of what was judged {NAMES[j]}, got none")
     generator = np.random.default_rng(seed)
     pairs = np.where((verdicts == UNSCORED) | (truth == UNSCORED), UNSCORED, 3 * verdicts + truth)
-    counts = np.hstack([_by_image(verdicts, image, 3), _by_image(pairs, image, 9)])
+    counts = _scored(np.hstack([_by_image(verdicts, image, 3), _by_image(pairs, image, 9)]))
     drawn = _resampled(counts, draws, generator)
-    shares = drawn[:, :3] / drawn[:, :3].sum(1, keepdims=True)
+    shares = _drawn_shares(drawn[:, :3], counts[:, :3], generator)
     tables = drawn[:, 3:].reshape(-1, 3, 3) + generator.gamma(PRIOR, size=(draws, 3, 3))  # [draws, judged, truth]
     tables /= tables.sum(2, keepdims=True)
     point = _shares(verdicts) @ (table / np.maximum(table.sum(1, keepdims=True), 1))
     drawn = np.einsum("dj,djt->dt", shares, tables)
-    return _rates(point, drawn, int(table.sum()), verdicts, len(counts), confidence)
+    valid = counts[:, [RIGHT, WRONG]].sum(1) + counts[:, 3:].reshape(-1, 3, 3)[:, :, [RIGHT, WRONG]].sum((1, 2))
+    return _rates(point, drawn, int(table.sum()), verdicts, (len(counts), _images(valid)), confidence)
 
 
 def corrected_by_calibration(
@@ -123,8 +128,9 @@ def corrected_by_calibration(
 ) -> Rates:
     """The table P(judged | truth) of a foreign calibration inverted: s with q = P^T s, cut to shares.
 
-    The interval has the quantiles of draws: images resampled for q, and for each true state a Dirichlet of its verdicts
-    (with half a verdict of each state added), widened as in `corrected_by_labels`. Where a draw has no shares as its
+    The interval has the quantiles of draws: images resampled for q, with what may be in images that were not seen, and
+    for each true state a Dirichlet of its verdicts (with half a verdict of each state added), widened, all as in
+    `corrected_by_labels`. Where a draw has no shares as its
     solution, negative ones are set to 0.
 
     Args:
@@ -153,13 +159,13 @@ def corrected_by_calibration(
             f"[metrics::{op}] calibration: expected verdicts that depend on the truth, got {table.tolist()}"
         )
     generator = np.random.default_rng(seed)
-    counts = _by_image(verdicts, image, 3)
-    drawn = _resampled(counts, draws, generator)
-    shares = drawn / drawn.sum(1, keepdims=True)
+    counts = _scored(_by_image(verdicts, image, 3))
+    shares = _drawn_shares(_resampled(counts, draws, generator), counts, generator)
     tables = np.stack([generator.dirichlet(row + PRIOR, size=draws) for row in table], axis=1)  # [draws, truth, judged]
     point = _cut(np.linalg.solve(given.T, _shares(verdicts)))
     drawn = _cut(np.linalg.solve(tables.transpose(0, 2, 1), shares[:, :, None])[:, :, 0])
-    return _rates(point, drawn, len(calibration), verdicts, len(counts), confidence)
+    images = len(counts), _images(counts[:, [RIGHT, WRONG]].sum(1))
+    return _rates(point, drawn, len(calibration), verdicts, images, confidence)
 
 
 def from_sample(
@@ -173,7 +179,9 @@ def from_sample(
     """Horvitz-Thompson: total of truth = sum of the judge + sum over the labelled of (truth - judge) / probability.
 
     FDR is the ratio of two such totals; intervals by linearisation, clustered by image, with t of m - 1 degrees of
-    freedom. Unscored questions stay in the frame: the judge's part in them is 0, and their labels correct it.
+    freedom, m the images that have a part in the rate. Where these do not differ, Wilson's interval at m images; with
+    one image, or without a value, [0, 1]. Unscored questions stay in the frame: the judge's part in them is 0, and
+    their labels correct it.
 
     Args:
         judged: [N] states, `UNSCORED` among them.
@@ -203,11 +211,11 @@ def from_sample(
     def rate(upper: Floats, lower: Floats) -> Corrected:
         total = lower.sum()
         value = upper.sum() / total if total > 0 else np.nan
-        sums = np.bincount(image, weights=upper - value * lower)
-        m = len(sums)
-        spread = np.sqrt(m / max(m - 1, 1) * (sums**2).sum()) / total if total > 0 else np.nan
-        reach = t_quantile((1 + confidence) / 2, df=m - 1) * spread if m > 1 else np.inf
-        low, high = (value - reach, value + reach) if np.isfinite(reach) else (0.0, 1.0)
+        m, low, high = _images(np.bincount(image, weights=np.abs(upper) + np.abs(lower))), 0.0, 1.0
+        if m > 1 and total > 0:
+            sums = np.bincount(image, weights=upper - value * lower)
+            spread, t = np.sqrt(m / (m - 1) * (sums**2).sum()) / total, t_quantile((1 + confidence) / 2, df=m - 1)
+            low, high = (value - t * spread, value + t * spread) if spread > TIE else wilson(value, m, t)
         return Corrected(float(value), max(0.0, low), min(1.0, high), len(verdicts), n_labels, n_unscored)
 
     return Rates(rate(valid, count), rate(wrong, valid))
@@ -257,25 +265,49 @@ def _resampled(counts: Floats, draws: int, generator: np.random.Generator) -> Fl
     return np.asarray(generator.multinomial(m, np.full(m, 1 / m), size=draws) @ counts)
 
 
-def _cut(shares: Floats) -> Floats:
+def _scored(counts: Floats) -> Floats:
+    """Of images with a verdict."""
+    kept: Floats = counts[counts[:, :3].sum(1) > 0]
+    return kept
+
+
+def _images(rows: NDArray[Any]) -> int:
+    """How many images have some."""
+    return int((rows > 0).sum())
+
+
+def _drawn_shares(drawn: Floats, counts: Floats, generator: np.random.Generator) -> Floats:
+    """[draws, 3] shares of the judged states in the draws; with some of the states that are in no image."""
+    unseen = counts.sum(0) == 0
+    drawn[:, unseen] = counts.sum(1).mean() * generator.gamma(PRIOR, size=(len(drawn), unseen.sum()))
+    found: Floats = drawn / drawn.sum(1, keepdims=True)
+    return found
+
+
+def _cut(shares: NDArray[Any]) -> Floats:
     kept = np.maximum(shares, 0)
     return kept / kept.sum(-1, keepdims=True)
 
 
-def _rates(point: Floats, drawn: Floats, n_labels: int, verdicts: Ints, images: int, confidence: float) -> Rates:
-    """The draws' quantiles, widened about their median; with one image nothing is known about others."""
+def _rates(
+    point: Floats, drawn: Floats, n_labels: int, verdicts: Ints, images: tuple[int, int], confidence: float
+) -> Rates:
+    """The draws' quantiles, widened about their median by the images of each rate; with one nothing is known of others,
+    and without a value neither."""
     n, n_unscored = int((verdicts != UNSCORED).sum()), int((verdicts == UNSCORED).sum())
     places = 0.5, (1 - confidence) / 2, (1 + confidence) / 2
 
-    def rate(of: Floats, values: Floats) -> Corrected:
+    def rate(of: Floats, values: Floats, m: int) -> Corrected:
         low, high = 0.0, 1.0
-        if images > 1 and np.isfinite(values).any():
+        if m > 1 and np.isfinite(of) and np.isfinite(values).any():
             middle, *ends = np.nanquantile(values, places)
-            low, high = np.clip(middle + widening(images, confidence) * (np.array(ends) - middle), 0, 1)
+            low, high = np.clip(middle + widening(m, confidence) * (np.array(ends) - middle), 0, 1)
+            low, high = min(low, of), max(high, of)
         return Corrected(float(of), float(low), float(high), n, n_labels, n_unscored)
 
     def fdr(shares: Floats) -> Floats:
         valid = shares[..., RIGHT] + shares[..., WRONG]
         return np.divide(shares[..., WRONG], valid, out=np.full_like(valid, np.nan), where=valid > 0)
 
-    return Rates(rate(1 - point[INVALID], 1 - drawn[:, INVALID]), rate(fdr(point), fdr(drawn)))
+    of_all, of_valid = images
+    return Rates(rate(1 - point[INVALID], 1 - drawn[:, INVALID], of_all), rate(fdr(point), fdr(drawn), of_valid))

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, permutations
 from types import ModuleType
 
 import numpy as np
@@ -17,6 +17,7 @@ from vlmprobe.metrics._cells import Floats, corrected
 from vlmprobe.metrics.estimate import check_confidence
 from vlmprobe.metrics.skills import ABOVE, Skill
 
+MOST_TRIED = 7  # steps, in all orders
 WITHIN = 2.0  # a persistent skill's density changes by less than this factor
 
 
@@ -37,7 +38,7 @@ class SkillTrend:
     """Of the ratio's interval."""
     high: float
     p: float
-    """Of steps in any order, two-sided."""
+    """Of steps in any order, two-sided; of up to 7 steps all orders are tried."""
     q: float
     """The same, corrected for all skills (Benjamini-Hochberg)."""
     kind: str
@@ -58,7 +59,8 @@ def skill_trends(
 
         statistic   sum_t x_t (k_t - D n_t)      k_t of n_t questions of step t have the skill, D their share in all,
                                                  x_t the place of the step, from -1 to 1
-        null        the steps in any order: what one step asks stays together
+        null        the steps in any order: what one step asks stays together. All orders are tried where they are no
+                    more than the draws
         early, late q < level, and the statistic is below or above 0
         persistent  neither, and the interval of second / first is within [1/2, 2]
         undecided   neither, and too few questions to say so
@@ -141,8 +143,11 @@ def _permuted(questions: Floats, having: Floats, draws: int, seed: int) -> tuple
     excess = having - np.outer(questions, having.sum(0) / questions.sum())
     place = np.linspace(-1, 1, len(questions))
     statistic = place @ excess
+    reached = np.abs(statistic) - 1e-12 * questions.sum()  # the same order of steps again counts
+    if len(place) <= MOST_TRIED and math.factorial(len(place)) <= draws:
+        orders = np.array(list(permutations(place)))
+        return (np.abs(orders @ excess) >= reached).mean(0).tolist(), statistic
     generator, extreme, chunk = np.random.default_rng(seed), np.zeros(having.shape[1]), 1000
-    reached = np.abs(statistic) * (1 - 1e-12)  # the same order of steps again counts
     for start in range(0, draws, chunk):
         shuffled = generator.permuted(np.tile(place, (min(chunk, draws - start), 1)), axis=1)
         extreme += (np.abs(shuffled @ excess) >= reached).sum(0)
@@ -158,7 +163,8 @@ def _halves(questions: Floats, having: Floats, confidence: float, stats: ModuleT
         share, smooth = k.sum() / n.sum(), (k.sum() + 0.5) / (n.sum() + 0.5)
         residual, steps = k - share * n, len(n)
         clustered = steps / max(steps - 1, 1) * (residual**2).sum() / (k.sum() + 0.5) ** 2
-        variance += max(clustered, (1 - smooth) / (k.sum() + 0.5))
+        without = max(1 - smooth, 0.5 / (n.sum() + 1))  # what all questions had, half a question more may not have
+        variance += max(clustered, without / (k.sum() + 0.5))
         logs.append(math.log(smooth))
         shares.append(float(share))
     middle = logs[1] - logs[0]

@@ -53,7 +53,8 @@ def number(
     """How many `known_skills` there are, with an interval by resampling images.
 
     A number over a threshold is no smooth function of the rows, so leaving out groups of images (`at_equal_n`) would
-    give intervals of no width. For thresholds of some ten questions; at `above=0` the interval is too narrow.
+    say nothing. The interval is never narrower than if one skill hung on a single image. For thresholds of some ten
+    questions; at `above=0` it is too narrow.
 
     Example:
         >>> number([["count"], ["count", "color"], ["color"]], cluster=["a", "b", "c"], above=1).value
@@ -120,7 +121,7 @@ def number_difference(
         found: Floats = numbers[..., 0] - numbers[..., 1]
         return found
 
-    flat = sums.reshape(len(sums), -1)
+    flat = sums.reshape(len(sums), math.prod(shape))
     value, low, high = resampled_count(flat, difference, draws=draws, seed=seed, confidence=confidence)
     return Estimate(value, low, high, sum(len(rows) for rows, _ in methods), 0, len(sums))
 
@@ -202,8 +203,9 @@ def failure_rates(
 
     p compares a skill's questions with all others: the difference of the two rates over its deviation, which counts
     images (a picture with rows of both is in both) and is at least that of single rows at the rate of all questions;
-    Student's t with as many degrees of freedom as the smaller side has images, less one. Where there is no other
-    question, or only one image, it is 1.
+    Student's t with as many degrees of freedom as the smaller side has images, less one; and never below the exact
+    test's (of signs, where images have both kinds of questions; Fisher's, where they have one). Where there is no
+    other question, or only one image, it is 1.
 
     Args:
         skills: [N] of each valid question.
@@ -237,13 +239,15 @@ def _rate(skill: Skill, sets: Sequence[set[Skill]], wrong: Sequence[bool | None]
 
 
 def tested_higher(split: Cells, stats: ModuleType) -> float:
-    """One-sided p that the second of two cells has no higher rate than the first."""
+    """One-sided p that the second of two cells has no higher rate than the first; at least that of the exact test."""
     if (split.n == 0).any() or split.df < 1:
         return 1.0
     pooled = np.full(2, split.failures.sum() / split.n.sum())
     contrast = np.array([-1.0, 1.0])
     variance = contrast @ split.covariance(pooled) @ contrast
-    return float(stats.t.sf(contrast @ split.rates / math.sqrt(variance), split.df)) if variance > 0 else 1.0
+    if not variance > 0:
+        return 1.0
+    return max(float(stats.t.sf(contrast @ split.rates / math.sqrt(variance), split.df)), split.exact_p())
 
 
 def rated_on_the_other_half(

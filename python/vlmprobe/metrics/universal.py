@@ -56,7 +56,8 @@ def across_models(
     """Each skill with more than `above` scored questions of every model, by name.
 
     The tests take images for what is drawn: `vlmprobe.metrics._cells`. Their degrees of freedom are those of the cell
-    with the fewest images, less one.
+    with the fewest images, less one; and no p is below that of an exact test (`failure_rates`), or, of the excesses,
+    below the least that one can give.
 
     Args:
         model: [N] which model was asked; at least two.
@@ -129,4 +130,5 @@ def _differ(split: Cells, stats: ModuleType) -> float:
         return 1.0
     statistic = difference @ np.linalg.solve(spread, difference) / (count - 1)
     df = split.df - (count - 2)  # Hotelling's: the covariance is estimated too
-    return float(stats.f.sf(statistic * df / split.df, count - 1, df)) if df > 0 else 1.0
+    p = float(stats.f.sf(statistic * df / split.df, count - 1, df)) if df > 0 else 1.0
+    return max(p, split.least_p(count))

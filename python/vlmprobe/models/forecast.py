@@ -70,6 +70,7 @@ def forecast(
     k: int,
     valid: float = 0.8,
     wrong: float = 0.3,
+    votes: int = 1,
     confirm: int = 0,
 ) -> Forecast:
     """Expects every slot to be judged, the valid ones to be answered and their answers judged.
@@ -79,6 +80,7 @@ def forecast(
         steps, images_per_step, group_size, k: the shape of the run.
         valid: share of the questions that are valid.
         wrong: share of the valid questions that are answered wrongly.
+        votes: of each question and each answer, as if all were needed.
         confirm: further votes on each claimed failure.
 
     Raises:
@@ -90,7 +92,13 @@ def forecast(
         >>> round(found.calls), round(found.cost, 2)
         (10240, 0.49)
     """
-    for name, value in (("steps", steps), ("images_per_step", images_per_step), ("group_size", group_size), ("k", k)):
+    for name, value in (
+        ("steps", steps),
+        ("images_per_step", images_per_step),
+        ("group_size", group_size),
+        ("k", k),
+        ("votes", votes),
+    ):
         check_count("forecast", name, value)
     for name, share in (("valid", valid), ("wrong", wrong)):
         if not 0 <= share <= 1:
@@ -101,7 +109,8 @@ def forecast(
     if unknown is not None:
         raise ValueError(f"[forecast] roles: expected {', '.join(ROLES)}, got {unknown!r}")
     questions = steps * images_per_step * group_size * k
-    calls = dict(zip(ROLES, (questions, questions * valid, questions * valid * (1 + confirm * wrong)), strict=True))
+    each = (votes, valid, valid * (votes + confirm * wrong))
+    calls = {name: questions * share for name, share in zip(ROLES, each, strict=True)}
     return Forecast({name: _role(calls[name], cost) for name, cost in roles.items()})
 
 

@@ -6,6 +6,8 @@ picture and repeated for the rows that share it.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,17 +15,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vlmprobe.models import shared_prefix
-from vlmprobe.models.prompts import Prompts, replace_features
+from vlmprobe.models import shared_prefix, shipped
+from vlmprobe.models.encoding import encoded, refuses
+from vlmprobe.models.prompts import Prompts, UnusablePrompts
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.replies import Failure, Reply
+from vlmprobe.models.special_tokens import SpecialTokens
+from vlmprobe.text import neutralise
 
 QWEN_VL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")  # the classes whose positions and features this module knows
-
-
-def greedy_text(processor, tokens: Tensor) -> list[str]:
-    """[N, T] token ids as text, special tokens dropped (response tags are not special)."""
-    return [text.strip() for text in processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)]
 
 
 _NO_MASK = torch.ones(1, 1, 1, 1, dtype=torch.bool)
@@ -37,35 +37,72 @@ class VisionLanguageModel:
         model: an image-text-to-text model of transformers.
         processor: takes `text` and `images`; an `ImageTextProcessor` or the model's own.
         identity: model and revision, for the ledger.
+        source: where another process finds the weights, for adapters that are trained beside them; None: nowhere.
     """
 
-    def __init__(self, model, processor, *, identity: str):
+    def __init__(self, model, processor, *, identity: str, source: str | None = None):
         if not hasattr(model.model, "get_rope_index"):
             expected = "a model of the Qwen2-VL, Qwen2.5-VL or Qwen3-VL classes"
             raise ValueError(f"[VisionLanguageModel] model: expected {expected}, got {type(model).__name__}")
-        self.model, self.processor, self.identity = model, processor, identity
-        self.eos_ids = _ids(model.generation_config.eos_token_id, processor.tokenizer.eos_token_id)
-        self.pad_id = processor.tokenizer.pad_token_id
-        self.banned_ids = _banned(model.config, processor.tokenizer, self.eos_ids)
+        self.model, self.processor, self.identity, self.source = model, processor, identity, source
+        self.special = SpecialTokens(model, processor)
+        self.eos_ids, self.pad_id, self.banned_ids = self.special.ends, self.special.pad, self.special.banned
+        if processor.tokenizer.pad_token_id is None:  # batches are padded; what pads is masked
+            processor.tokenizer.pad_token_id = self.pad_id
         self.unshared = _cannot_share(model)
         """Why prompts cannot be shared by the completions of a group; empty where they can."""
         if not self.unshared:
             _replace_attention(model)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> VisionLanguageModel:
-        """Loads a checkpoint folder or a hub name.
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype | None = None,
+        base: VisionLanguageModel | str | Path | None = None,
+    ) -> VisionLanguageModel:
+        """Loads a checkpoint folder, a hub name, a name of `models.shipped`, or a folder of adapters with their base.
+
+        Args:
+            path: folder or name. A folder of adapters, such as `questioner/` of a checkpoint, is opened with the base
+                that it names; what is trained further are the adapters.
+            device, dtype: of the weights; float32 unless the adapters' base was trained in another type.
+            base: of adapters, where it is elsewhere than they say: a model, which gets them, a folder or a name.
 
         Raises:
-            ValueError: the folder holds no checkpoint, or the image would not reach the model.
+            ValueError: the folder holds no checkpoint, the image would not reach the model, or the base of adapters is
+                not there or not the one that they were trained beside.
         """
         from transformers import AutoModelForImageTextToText
 
-        local = isinstance(path, Path) or str(path).startswith((".", "/", "~"))
-        if local and not (Path(path) / "config.json").is_file():
-            raise ValueError(f"[VisionLanguageModel.load] path: expected a folder with config.json, got {str(path)!r}")
-        model = AutoModelForImageTextToText.from_pretrained(path, dtype=dtype, attn_implementation="sdpa")
-        return cls(model.to(device).eval(), load_processor(path), identity=_identity(path, model))
+        where = shipped.folder(path)
+        local = isinstance(where, Path) or str(where).startswith((".", "/", "~")) or Path(where).is_dir()
+        folder = Path(where).expanduser()
+        whole = not local or (folder / "config.json").is_file()
+        if not whole and (folder / "adapter_config.json").is_file():
+            from vlmprobe.models.lora import load_adapted
+
+            return load_adapted(folder, base, device=device, dtype=dtype)
+        if not whole:
+            got = f"{str(path)!r}, which has no adapter_config.json either"
+            raise ValueError(f"[VisionLanguageModel.load] path: expected a folder with config.json, got {got}")
+        if base is not None:
+            raise ValueError("[VisionLanguageModel.load] base: expected none beside whole weights, got one")
+        where = folder if local else where
+        model = AutoModelForImageTextToText.from_pretrained(
+            where, dtype=dtype or torch.float32, attn_implementation="sdpa"
+        )
+        if getattr(model, "_hf_peft_config_loaded", False):
+            hint = "a folder that holds the adapters alone"
+            raise ValueError(f"[VisionLanguageModel.load] path: expected whole weights, or {hint}, got {str(path)!r}")
+        return cls(
+            model.to(device).eval(),
+            load_processor(where),
+            identity=_identity(where, model),
+            source=shipped.name_of(where),
+        )
 
     @property
     def adapted(self) -> bool:
@@ -101,25 +138,33 @@ class VisionLanguageModel:
         Args:
             images, texts: [N].
             begun: [N] what the reply begins with, as if the model had said it; by default nothing.
+
+        Raises:
+            UnusablePrompts: rows that no prompt can be made of; names each picture and the cause. A text that spells a
+                special token is none of them: it reaches the model as text (see `models.special_tokens`).
         """
         if len(images) != len(texts):
             raise ValueError(f"[prompts] texts: expected {len(images)}, one for each image, got {len(texts)}")
-        inputs = self.processor(
-            text=[self._chat(text) + start for text, start in zip(texts, begun or [""] * len(texts), strict=True)],
-            images=[image.pixels for image in images],
-            padding=True,
-            padding_side="left",
-            return_tensors="pt",
-        ).to(self.device)
-        positions, _ = self.model.model.get_rope_index(
-            input_ids=inputs["input_ids"],
-            mm_token_type_ids=inputs["mm_token_type_ids"],
-            image_grid_thw=inputs["image_grid_thw"],
-            attention_mask=inputs["attention_mask"],
-        )
-        features = self._features(images, inputs["pixel_values"], inputs["image_grid_thw"])
-        following = positions.amax(dim=(0, 2)) + 1
-        return Prompts(inputs["input_ids"], inputs["attention_mask"], positions, following, features)
+        plain, starts = self.special.as_text(texts), self.special.as_said(begun or [])
+        for given, said in ((plain, False), (starts, True)):  # so that one long text does not pad a whole batch
+            if wrong := self.special.wrong(given, room=self.context, said=said):
+                raise UnusablePrompts(images, wrong)
+        chats = [self._chat(text) + start for text, start in zip(plain, starts or [""] * len(plain), strict=True)]
+        return encoded(self, images, chats, template=self._chat("x"))
+
+    def refuses(self, image: Picture) -> str:
+        """Why no prompt can be made about a picture of this size; empty where one can. See `models.encoding`."""
+        return refuses(self, image)
+
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and reply may have together; as many as you like where the model does not say."""
+        return getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
+
+    def decoded(self, tokens: Tensor) -> str:
+        """A completion [T] as text up to its end, special tokens dropped (response tags are not special), but for marks
+        of thinking."""
+        return self.processor.tokenizer.decode(self.special.spoken(tokens.tolist())).strip()
 
     @torch.no_grad()
     def greedy(self, prompts: Prompts, max_new_tokens: int) -> Tensor:
@@ -207,19 +252,6 @@ class VisionLanguageModel:
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
 
-    @torch.no_grad()
-    def _features(self, images: Sequence[Picture], pixels: Tensor, grid: Tensor):
-        """Features of all pictures; each distinct picture goes through the vision tower once."""
-        first: dict[str, int] = {}
-        which = [first.setdefault(image.sha256, i) for i, image in enumerate(images)]
-        chosen = sorted(set(which))
-        row_of = {index: row for row, index in enumerate(chosen)}
-        patches = pixels.split(grid.prod(-1).tolist())
-        features = self.model.model.get_image_features(
-            torch.cat([patches[i] for i in chosen]), grid[chosen], return_dict=True
-        )
-        return replace_features(features, lambda rows: [rows[row_of[i]] for i in which])
-
 
 class HFAnswerer:
     """The model under test, asked greedily.
@@ -253,17 +285,28 @@ class HFAnswerer:
         replies: list[Reply] = []
         for begin in range(0, len(questions), self._batch_size):
             part = slice(begin, begin + self._batch_size)
-            texts = [self._template.replace("{question}", question) for question in questions[part]]
-            tokens = self._model.greedy(self._model.prompts(images[part], texts), self._max_new_tokens).cpu()
-            replies += [self._reply(row) for row in tokens]
+            texts = [self._template.replace("{question}", neutralise(question)) for question in questions[part]]
+            replies += self._answered(images[part], texts)
         return replies
 
+    def _answered(self, images: Sequence[Picture], texts: Sequence[str]) -> list[Reply]:
+        """Rows that no prompt can be made of are rejected; the others are asked without them."""
+        replies: dict[int, Reply] = {}
+        while left := [i for i in range(len(texts)) if i not in replies]:
+            try:
+                prompts = self._model.prompts([images[i] for i in left], [texts[i] for i in left])
+            except UnusablePrompts as error:
+                warnings.warn(f"not answered: {error}", stacklevel=3)
+                replies |= {left[row]: Reply(failure=Failure.REJECTED, error=why) for row, why in error.rows.items()}
+                continue
+            tokens = self._model.greedy(prompts, self._max_new_tokens).cpu()
+            replies |= {i: self._reply(row) for i, row in zip(left, tokens, strict=True)}
+        return [replies[i] for i in range(len(texts))]
+
     def _reply(self, tokens: Tensor) -> Reply:
-        ended = torch.isin(tokens, torch.tensor(self._model.eos_ids)).any()
-        if not ended:
+        if not torch.isin(tokens, torch.tensor(self._model.eos_ids)).any():
             return Reply(failure=Failure.TRUNCATED)
-        [text] = greedy_text(self._model.processor, tokens[None])
-        return Reply(text=text) if text else Reply(failure=Failure.EMPTY)
+        return Reply.of(self._model.decoded(tokens))
 
 
 def quiet() -> None:
@@ -324,20 +367,3 @@ def _chat_template(path: str | Path) -> str | None:
 def _identity(path: str | Path, model) -> str:
     revision = getattr(model.config, "_commit_hash", None)
     return f"{Path(path).name}@{revision}" if revision else Path(path).name
-
-
-def _banned(config, tokenizer, eos_ids: list[int]) -> list[int]:
-    """Ids that no completion may hold: special tokens, those of images and videos (one in a completion crashes the next
-    forward pass), and the ids beyond the tokenizer that pad the vocabulary."""
-    names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
-    marks = {mark for name in names if (mark := getattr(config, name, None)) is not None}
-    padding = range(len(tokenizer), config.get_text_config().vocab_size)
-    return sorted((marks | set(tokenizer.all_special_ids) | set(padding)) - set(eos_ids))
-
-
-def _ids(*values) -> list[int]:
-    """All end-of-text ids, from numbers, lists and None."""
-    found: set[int] = set()
-    for value in values:
-        found.update([] if value is None else [value] if isinstance(value, int) else value)
-    return sorted(found)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from vlmprobe._checks import check_count, check_rows
 from vlmprobe.models.asking import Asking, schema_of
 from vlmprobe.models.encoded_images import EncodedImages
-from vlmprobe.models.model import EncodedImage, Message, Model, ModelReply, Request, Sampling, Status
+from vlmprobe.models.model import EncodedImage, Message, Model, ModelReply, Request, Sampling, Status, replies_of
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
@@ -26,6 +26,7 @@ _Judge = TypeVar("_Judge", "ModelAnswerer", "ModelVerifier")
 
 CRITERIA = ("grammatical", "atomic", "grounded", "objective")
 CORRECTNESS = ("correct",)
+VERDICT_TAG = "<verdict>"
 ANSWERING = Sampling(temperature=0.0, max_tokens=256)
 JUDGING = Sampling(temperature=0.6, top_p=0.95, max_tokens=4096)
 
@@ -80,17 +81,21 @@ class ModelAnswerer:
         return _asking(self, model)
 
     def answer(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
-        """See `vlmprobe.models.protocols.Answerer`. The answer is the text of the reply, as it is."""
+        """See `vlmprobe.models.protocols.Answerer`. The answer is the text of the reply, as it is, but for thinking
+        that the model left in it; where a picture cannot be read, a failure."""
         check_rows("ModelAnswerer.answer", "questions", len(images), questions)
+        shown = _shown(self._images.each(images))
         requests = [
             Request(
-                messages=[_turn(self._prompts.render("answerer", question=question), self._images(image))],
+                messages=[_turn(self._prompts.render("answerer", question=questions[i]), image)],
                 sampling=self._sampling,
                 id=f"answer-{i}",
             )
-            for i, (image, question) in enumerate(zip(images, questions, strict=True))
+            for i, image in shown.items()
         ]
-        return [_answer_of(reply) for reply in _replies(self.model, requests)]
+        replies = dict(zip(shown, replies_of(self.model, requests), strict=True))
+        unread = Reply(failure=Failure.REJECTED)
+        return [_answer_of(replies[i]) if i in replies else unread for i in range(len(images))]
 
     def __repr__(self) -> str:
         return f"ModelAnswerer({self.identity})"
@@ -101,9 +106,11 @@ class ModelVerifier:
 
     Args:
         model: what is asked.
-        prompts: `validity` and `correctness` are used; by default the package's.
+        prompts: `validity` and `correctness` are used; by default the package's. They ask for `<verdict>` tags, unless
+            there is a schema: only what stands in them is read (`vlmprobe.verdict`).
         sampling: by default as reasoning models are usually sampled.
-        schema: whether to ask the server for a JSON object. Only for models whose thinking comes apart from their text.
+        schema: whether to ask the server for a JSON object, which is read as well then. Only for models whose thinking
+            comes apart from their text, and servers that hold to it.
         votes: of each question and each answer; truth is what more than half of them say (`vlmprobe.models.votes`).
         confirm: further votes on an answer that the first one calls wrong, and on nothing else; for training.
         again: how often a verdict that cannot be read is asked for again.
@@ -111,7 +118,8 @@ class ModelVerifier:
         images: pictures already encoded, to share with an answerer.
 
     Raises:
-        ValueError: both votes and confirm; several votes at temperature 0, which would all be the same.
+        ValueError: both votes and confirm; several votes at temperature 0, which would all be the same; a prompt that
+            does not ask for tags, without a schema.
 
     Example:
         >>> ModelVerifier(client, confirm=2).correctness(images, questions, answers)  # doctest: +SKIP
@@ -143,6 +151,16 @@ class ModelVerifier:
         self.model, self._sampling, self._schema = model, sampling, schema
         self._votes, self._confirm, self._again, self._more_tokens = votes, confirm, again, more_tokens
         self._prompts, self._images = prompts or PromptFiles.load(), images or EncodedImages()
+        self._check_asked()
+
+    def _check_asked(self) -> None:
+        """Whoever is not told where to say it may say it anywhere, and so may whoever it quotes."""
+        for name in () if self._schema else ("validity", "correctness"):
+            if VERDICT_TAG not in self._prompts[name].lower():
+                raise ValueError(
+                    f"[ModelVerifier] prompts: expected {name}.txt to ask for {VERDICT_TAG}...</verdict>, got a prompt "
+                    "without them; or schema=True, where the server holds replies to a schema"
+                )
 
     @property
     def identity(self) -> str:
@@ -174,12 +192,11 @@ class ModelVerifier:
     def validity(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Criteria]:
         """See `vlmprobe.models.protocols.Verifier`."""
         check_rows("ModelVerifier.validity", "questions", len(images), questions)
-        turns = [
-            _turn(self._prompts.render("validity", question=question), self._images(image))
-            for image, question in zip(images, questions, strict=True)
-        ]
-        votes = self._poll(turns, "validity", CRITERIA, Quota(votes=self._votes))
-        return [Criteria(**_fields(vote)) for vote in votes]
+        encoded = self._images.each(images)
+        shown = _shown(encoded)
+        turns = [_turn(self._prompts.render("validity", question=questions[i]), image) for i, image in shown.items()]
+        votes = self._poll(turns, [questions[i] for i in shown], "validity", CRITERIA, Quota(votes=self._votes))
+        return [Criteria(**fields) for fields in _spread(encoded, votes)]
 
     def correctness(
         self, images: Sequence[Picture], questions: Sequence[str], answers: Sequence[str]
@@ -187,16 +204,22 @@ class ModelVerifier:
         """See `vlmprobe.models.protocols.Verifier`."""
         check_rows("ModelVerifier.correctness", "questions", len(images), questions)
         check_rows("ModelVerifier.correctness", "answers", len(images), answers)
+        encoded = self._images.each(images)
+        shown = _shown(encoded)
         turns = [
-            _turn(self._prompts.render("correctness", question=question, answer=answer), self._images(image))
-            for image, question, answer in zip(images, questions, answers, strict=True)
+            _turn(self._prompts.render("correctness", question=questions[i], answer=answers[i]), image)
+            for i, image in shown.items()
         ]
-        votes = self._poll(turns, "correctness", CORRECTNESS, Quota(votes=self._votes, confirm=self._confirm))
-        return [Judgement(**_fields(vote)) for vote in votes]
+        quoted = [f"{questions[i]}\n{answers[i]}" for i in shown]
+        votes = self._poll(turns, quoted, "correctness", CORRECTNESS, Quota(votes=self._votes, confirm=self._confirm))
+        return [Judgement(**fields) for fields in _spread(encoded, votes)]
 
-    def _poll(self, turns: Sequence[Message], role: str, keys: Sequence[str], quota: Quota) -> list[Vote]:
+    def _poll(
+        self, turns: Sequence[Message], quoted: Sequence[str], role: str, keys: Sequence[str], quota: Quota
+    ) -> list[Vote]:
         def ask(places: list[int], number: int) -> list[Vote]:
-            tries = [Asking(request=self._request(turns[i], f"{role}-{i}", keys, number)) for i in places]
+            requests = {i: self._request(turns[i], f"{role}-{i}", keys, number) for i in places}
+            tries = [Asking(request=request, quoted=quoted[i]) for i, request in requests.items()]
             return self._readable(tries, keys)
 
         return poll(ask, len(turns), quota)
@@ -213,7 +236,7 @@ class ModelVerifier:
         """Asks until nothing is left that may be asked again."""
         waiting = list(tries)
         while waiting:
-            replies = _replies(self.model, [each.request for each in waiting])
+            replies = replies_of(self.model, [each.request for each in waiting])
             for each, reply in zip(waiting, replies, strict=True):
                 each.hear(reply, keys, again=self._again, more_tokens=self._more_tokens)
             waiting = [each for each in waiting if each.open]
@@ -260,6 +283,20 @@ def _identity(model: Model, prompts: PromptFiles, names: Sequence[str], sampling
     return f"{model.identity} [{hashes}; {numbers}{seed}{more}]"
 
 
+def _shown(encoded: Sequence[EncodedImage | ValueError]) -> dict[int, EncodedImage]:
+    """Row to picture, where there is one."""
+    return {i: image for i, image in enumerate(encoded) if isinstance(image, EncodedImage)}
+
+
+def _spread(encoded: Sequence[EncodedImage | ValueError], votes: Sequence[Vote]) -> list[dict[str, Any]]:
+    """The votes on the rows that have a picture, and a failure that names it on the others."""
+    left = iter(votes)
+    return [
+        {"reason": str(image), "failure": Failure.REJECTED} if isinstance(image, ValueError) else _fields(next(left))
+        for image in encoded
+    ]
+
+
 def _fields(vote: Vote) -> dict[str, Any]:
     return {**vote.truths, "reason": vote.reason, "failure": vote.failure}
 
@@ -268,13 +305,7 @@ def _turn(text: str, image: EncodedImage) -> Message:
     return Message(role="user", text=text, images=[image])
 
 
-def _replies(model: Model, requests: Sequence[Request]) -> list[ModelReply]:
-    replies = model.reply(requests) if requests else []
-    check_rows("Model.reply", model.identity, len(requests), replies)
-    return list(replies)
-
-
 def _answer_of(reply: ModelReply) -> Reply:
     if reply.status != Status.OK:
-        return Reply(failure=Failure(reply.status.value))
-    return Reply(text=reply.text) if reply.text.strip() else Reply(failure=Failure.EMPTY)
+        return Reply(failure=Failure(reply.status.value), error=reply.error)
+    return Reply.of(reply.text)

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 
 from vlmprobe._native import core
-from vlmprobe.models.model import EncodedImage, Message, Model, ModelReply, Request, Sampling, Status, Usage
+from vlmprobe.models.model import (
+    Charge,
+    EncodedImage,
+    Message,
+    Model,
+    ModelReply,
+    Request,
+    Sampling,
+    Status,
+    Usage,
+    check_reply,
+)
 
 
 def request_row(request: Request) -> tuple:
@@ -32,12 +44,15 @@ def reply_row(reply: ModelReply) -> tuple:
     """A reply for the core."""
     usage = reply.usage.prompt_tokens, reply.usage.completion_tokens
     said = str(reply.status), reply.text, reply.reasoning, reply.finish_reason
-    return *said, *usage, reply.latency_s, reply.attempts, reply.endpoint, reply.error
+    charged = astuple(reply.charged or Charge())
+    return *said, *usage, reply.latency_s, reply.attempts, reply.endpoint, reply.error, charged
 
 
 def reply_of(row: Sequence[Any]) -> ModelReply:
     """What the core gives back."""
-    status, text, reasoning, finish_reason, prompt_tokens, completion_tokens, latency_s, attempts, endpoint, error = row
+    status, text, reasoning, finish_reason, *tokens, latency_s, attempts, endpoint, error, charged = row
+    prompt_tokens, completion_tokens = tokens
+    calls, charged_prompt, charged_completion = charged
     return ModelReply(
         status=Status(status),
         text=text,
@@ -48,6 +63,7 @@ def reply_of(row: Sequence[Any]) -> ModelReply:
         attempts=attempts,
         endpoint=endpoint,
         error=error,
+        charged=Charge(calls=calls, prompt_tokens=charged_prompt, completion_tokens=charged_completion),
     )
 
 
@@ -55,7 +71,8 @@ def to_core(model: Model) -> core.models.Model:
     """A model in Python as one that C++ code can ask; what it raises comes out of there with its traceback."""
 
     def call(rows: Sequence[Any]) -> list[tuple]:
-        return [reply_row(reply) for reply in model.reply([request_of(row) for row in rows])]
+        replies = model.reply([request_of(row) for row in rows])
+        return [reply_row(check_reply(model, i, reply)) for i, reply in enumerate(replies)]
 
     return core.models.PythonModel(model.identity, call)
 
@@ -64,7 +81,7 @@ def _image(image: EncodedImage) -> core.models.EncodedImage:
     """Made once for each image object."""
     made = image.__dict__.get("_native")
     if made is None:
-        made = core.models.EncodedImage(image.data, image.media_type, image.sha256)
+        made = core.models.EncodedImage(image.data, image.media_type)
         object.__setattr__(image, "_native", made)
     return made
 

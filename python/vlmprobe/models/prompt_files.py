@@ -1,7 +1,7 @@
 """The prompts: plain files in `vlmprobe/prompts`, each of which a user can replace.
 
 A prompt is text with placeholders such as `{question}`; other braces are text. What is put in comes from models, so
-every `<` and `>` in it is neutralised (`vlmprobe.text.neutralise`): it cannot close the tag in which it stands.
+it is neutralised (`vlmprobe.text.neutralise`): it cannot close the tag in which it stands, nor open a turn.
 """
 
 from __future__ import annotations

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from vlmprobe.models.protocols import Picture
+
+
+class UnusablePrompts(ValueError):
+    """Rows of which no prompt can be made: a picture that the processor refuses, a text that is too long.
+
+    Args:
+        images: of all rows.
+        rows: place of each that is to blame -> why.
+    """
+
+    def __init__(self, images: Sequence[Picture], rows: Mapping[int, str]):
+        self.causes = dict(rows)
+        """Place in the batch -> the cause."""
+        self.rows = {i: f"{images[i].key}: {why}" for i, why in rows.items()}
+        """Place in the batch -> the picture's key and the cause."""
+        named = list(dict.fromkeys(self.rows.values()))
+        more = f"; and {len(named) - 1} more" if len(named) > 1 else ""
+        super().__init__(f"[prompts] {named[0]}{more}")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from vlmprobe._visible import is_blank
+from vlmprobe.text import said
 
 
 class Failure(str, enum.Enum):
@@ -12,7 +15,7 @@ class Failure(str, enum.Enum):
     TIMEOUT = "timeout"  # no reply before the deadline
     REFUSAL = "refusal"  # the model declined
     TRANSPORT = "transport"  # connection or server error; the only kind that is retried
-    REJECTED = "rejected"  # the request itself is refused, and would be again
+    REJECTED = "rejected"  # refused: the request itself, or for its sender's key, credit or name of a model
     EMPTY = "empty"  # a reply without text
     TRUNCATED = "truncated"  # the token budget ended before the verdict
     UNPARSABLE = "unparsable"  # text from which no verdict could be read
@@ -35,6 +38,8 @@ class Reply:
     """The answer as the model gave it, not empty."""
     failure: Failure | None = None
     """Why there is no answer."""
+    error: str = field(default="", compare=False, repr=False)
+    """The failure in words, where the model gives some; no ledger keeps it with the answer."""
 
     def __post_init__(self) -> None:
         _check_failure("Reply", self.failure)
@@ -44,6 +49,21 @@ class Reply:
             )
         if self.text is not None and not (isinstance(self.text, str) and self.text.strip()):
             raise ValueError(f"[Reply] text: expected text that is not blank, got {self.text!r:.60}; use Failure.EMPTY")
+
+    @classmethod
+    def of(cls, text: str) -> Reply:
+        """What a model said, as a reply: the answer is what stands behind the thinking. Thinking without an end is
+        truncated; nothing to see is empty.
+
+        >>> Reply.of("<think>Or blue?</think> red").text
+        'red'
+        """
+        answer = said(text)
+        if answer is None:
+            return cls(failure=Failure.TRUNCATED)
+        if is_blank(answer):
+            return cls(failure=Failure.EMPTY)
+        return cls(text=answer if answer == text else answer.strip())
 
     @property
     def ok(self) -> bool:

@@ -37,7 +37,7 @@ _FIELDS = ("model", "revision", "endpoints", "sampling", "client", "prices", "bu
 _ENDPOINT = ("url", "key_env", "key_file")
 _SAMPLING = {"temperature": float, "top_p": float, "max_tokens": int, "seed": int}
 _CLIENT = {
-    **dict.fromkeys(("attempt_timeout_s", "deadline_s", "batch_deadline_s", "first_pause_s"), float),
+    **dict.fromkeys(("attempt_timeout_s", "deadline_s", "unreachable_s", "batch_deadline_s", "first_pause_s"), float),
     **dict.fromkeys(("max_attempts", "first_limit", "max_limit", "max_response_bytes"), int),
     **{"schema": bool, "extra": dict, "proxy": str},
 }
@@ -66,6 +66,15 @@ class Role:
     """prompt, completion: of a call, for a forecast."""
     judge: Mapping[str, Any] = field(default_factory=dict)
     """More arguments of `ModelVerifier`."""
+
+    def read_keys(self) -> None:
+        """Reads the endpoints' keys and forgets them: for whoever writes something before it connects.
+
+        Raises:
+            ValueError: see `Endpoint.key`.
+        """
+        for endpoint in self.endpoints:
+            endpoint.key()
 
     def connect(self, *, spent: Spent | None = None) -> ChatClient:
         """The client; nothing is sent yet.
@@ -160,13 +169,13 @@ def _role(name: str, content: Any) -> Role:
         name=name,
         model=_text(f"{name}.model", given["model"]),
         revision=_text(f"{name}.revision", given.get("revision", "")),
-        endpoints=tuple(_endpoints(f"{name}.endpoints", given["endpoints"])),
         sampling=Sampling(**{field: numbers.get(field, getattr(sampling, field)) for field in _SAMPLING}),
-        client=_kinds(f"{name}.client", given.get("client", {}), _CLIENT),
+        client=_client(f"{name}.client", given.get("client", {})),
         prices=Prices(**_each(f"{name}.prices", prices, _amount, _TOKENS)) if prices else None,
         budget=_each(f"{name}.budget", _kinds(f"{name}.budget", given.get("budget", {}), _BUDGET), _amount),
         tokens=_tokens(f"{name}.tokens", given.get("tokens")),
         judge=_kinds(f"{name}.judge", given.get("judge", {}), _JUDGE),
+        endpoints=tuple(_endpoints(f"{name}.endpoints", given["endpoints"])),
     )
 
 
@@ -180,7 +189,10 @@ def _endpoints(name: str, given: Any) -> list[Endpoint]:
         words = _each(f"{name}[{i}]", fields, _text)
         if "url" not in words:
             raise ValueError(f"[models] {name}[{i}].url: expected one, got none")
-        found.append(Endpoint(words.pop("url"), **words))
+        try:
+            found.append(Endpoint(words.pop("url"), **words))
+        except ValueError as error:
+            raise ValueError(f"[models] {name}[{i}]: {error}") from None
     return found
 
 
@@ -230,8 +242,17 @@ def _each(
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"[models] {name}: expected a text, got {value!r:.60}")
+        shown = type(value).__name__ if isinstance(value, (list, Mapping)) else repr(value)  # a list may hold a key
+        raise ValueError(f"[models] {name}: expected a text, got {shown:.60}")
     return value
+
+
+def _client(name: str, given: Any) -> dict[str, Any]:
+    """A run writes down what it was given: no password may be in it."""
+    fields = _kinds(name, given, _CLIENT)
+    if "@" in fields.get("proxy", ""):
+        raise ValueError(f"[models] {name}.proxy: expected a URL without a password")
+    return fields
 
 
 def _amount(name: str, value: Any) -> float:

@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from vlmprobe._visible import bare
+
 Rows = np.ndarray
 
 
 class TextCache:
-    """Calls `encode` for the texts not seen lately, each once; the least recently used row goes first.
+    """Calls `encode` for the texts not seen lately, each once; the least recently used row goes first. What nobody sees
+    is left out of a text before: it makes no question new.
 
     Args:
         encode: n distinct texts -> [n, dim] float32 array; row i must depend on text i alone.
@@ -34,6 +37,7 @@ class TextCache:
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
         """[Q, dim] float32, in the order given; a fresh tensor that the caller may change."""
         _check_texts(texts)
+        texts = [bare(text) for text in texts]
         if not texts:
             return torch.empty(0, self._dim, dtype=torch.float32)
         rows = {text: self._rows[text] for text in texts if text in self._rows}

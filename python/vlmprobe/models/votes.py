@@ -41,9 +41,13 @@ class Quota:
         return all(_settled([vote.truths[key] for vote in votes], self.most) for key in _keys(votes))
 
     def outcome(self, votes: Sequence[Vote]) -> Vote:
-        """All votes in one; how many there were, and how many agree with the outcome, begins the reason."""
+        """All votes in one; how many there were, and how many agree with the outcome, begins the reason. What is not
+        settled because the budget ended is not judged: a larger one asks on."""
         if len(votes) == 1:
             return votes[0]
+        unasked = next((vote for vote in votes if vote.failure is Failure.BUDGET), None)
+        if unasked is not None and not self.settled([vote for vote in votes if vote.failure is not Failure.BUDGET]):
+            return unasked
         if all(vote.failure is not None for vote in votes):
             return votes[0]
         truths = {key: _majority([vote.truths[key] for vote in votes], self.most) for key in _keys(votes)}

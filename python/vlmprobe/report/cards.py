@@ -10,6 +10,8 @@ from itertools import groupby
 
 from PIL import Image as PILImage
 
+from vlmprobe._pixels import rgb
+
 _PIXELATED_BELOW = 160  # pixels; smaller pictures are enlarged with hard edges, larger ones reduced
 _THUMBNAIL = 320
 
@@ -66,7 +68,7 @@ def picture(image: PILImage.Image) -> Picture:
     """The picture as a data URI: PNG when small, else a JPEG of at most 320 pixels."""
     width, height = image.size
     small = max(width, height) < _PIXELATED_BELOW
-    shown = image.convert("RGB")
+    shown = rgb(image).copy()
     if not small:
         shown.thumbnail((_THUMBNAIL, _THUMBNAIL))
     buffer = io.BytesIO()

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-DASH = "–"
+from vlmprobe._visible import visible
 
-# Controls, lone surrogates, and the marks that turn the direction of text: invisible, and able to hide or swap words.
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+DASH = "–"
+_BROKEN_MARK = re.compile(r"⟨(U(\+[0-9A-F]*)?)?$")
 
 
 def missing(value: Any) -> bool:
@@ -51,6 +51,6 @@ def percent_interval(ends: Sequence[float | None] | None, between: str = "–") 
 
 
 def plain(value: str, limit: int = 2000) -> str:
-    """Text that shows what it holds: invisible characters as U+FFFD, cut at `limit` characters."""
-    shown = _INVISIBLE.sub("\ufffd", value[: limit + 1])
-    return shown if len(shown) <= limit else shown[:limit] + "…"
+    """Text that shows what it holds: what nobody sees as marks (`_visible.visible`), cut at `limit` characters."""
+    shown = visible(value[: limit + 1])
+    return shown if len(shown) <= limit else _BROKEN_MARK.sub("", shown[:limit]) + "…"

@@ -46,7 +46,6 @@ _STYLE = {
     "xtick.color": _STAND_INS["muted"],
     "ytick.color": _STAND_INS["ink"],
 }
-_NOT_XML = re.compile("[\ufffe\uffff]")
 
 
 def colour(role: str) -> str:
@@ -56,7 +55,7 @@ def colour(role: str) -> str:
 
 def label(value: object, limit: int = 40) -> str:
     """A text of others on one line, invisible characters shown."""
-    return _NOT_XML.sub("\ufffd", " ".join(format.plain(str(value), limit).split()))
+    return " ".join(format.plain(str(value), limit).split())
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any
 from vlmprobe import grpo, reward
 from vlmprobe._files import write_text
 from vlmprobe._json import member, read_object
+from vlmprobe.evaluation import is_correct, is_valid
 from vlmprobe.judgings import rejudge, reweight
 from vlmprobe.ledger import Ledger
 from vlmprobe.methods import (
@@ -32,9 +33,11 @@ from vlmprobe.methods import (
     Task,
     ZeroShot,
     evaluate,
+    evaluation,
     pool_runs,
 )
 from vlmprobe.methods.sft import SFTOptions
+from vlmprobe.models.protocols import Verifier
 from vlmprobe.run_directory import RunDirectory
 from vlmprobe.studies.plan import Arm, Scale
 from vlmprobe.studies.setup import Setup
@@ -129,24 +132,45 @@ def run_arm(arm: Arm, setup: Setup, scale: Scale, folder: Path, *, seed: int, ve
 
     Raises:
         ValueError: the folder holds an arm with other settings.
+        StepNotMade: no call of a model came through, or its budget is spent; what was done is kept.
+        RuntimeError: nothing of the evaluation pass was judged, so there is no number of the arm.
     """
     began = time.monotonic()
     with RunDirectory(folder, quiet=True, resume=True) as directory:
         ledger = directory.ledger
+        evaluator = setup.evaluator(ledger, arm.method)  # whose key is missed before hours are spent
         method = METHODS[arm.method](arm, setup, scale)
         task = task_of(arm, setup, scale, ledger, folder, seed=seed, versions=versions, resumed=directory.resumed)
         asker = method.run(task)
         evaluate(asker, task, setup.held_out, n=scale.n, name=arm.method)
-        judged_again(arm, setup, scale, ledger)
+        judged_again(arm, setup, scale, ledger, evaluator)
+        check_judged(arm, ledger)
     took = time.monotonic() - began
     ended = {"settings": settings_of(arm, setup, seed), "seconds": round(took, 1)}
     write_text(folder / "done.json", json.dumps(ended, indent=1) + "\n")
     return took
 
 
-def judged_again(arm: Arm, setup: Setup, scale: Scale, ledger: Ledger) -> None:
+def check_judged(arm: Arm, ledger: Ledger) -> None:
+    """An arm is not done with numbers of nothing.
+
+    Raises:
+        RuntimeError: no question of the evaluation pass has a verdict, or no answer.
+    """
+    rows = [question for _, question in evaluation(ledger, arm.method, judging=EVALUATOR).rows]
+    questions = [is_valid(question) for question in rows]
+    answers = [is_correct(question) for question in rows if question.answer is not None and is_valid(question)]
+    for what, verdicts in (("questions", questions), ("answers", answers)):
+        if all(verdict is None for verdict in verdicts) and (verdicts or what == "questions"):
+            raise RuntimeError(
+                f"[reproduce] {arm.name}: expected verdicts of the evaluator, got none on {len(verdicts)} {what}; "
+                f"what it said is in {ledger.path}"
+            )
+
+
+def judged_again(arm: Arm, setup: Setup, scale: Scale, ledger: Ledger, evaluator: Verifier) -> None:
     """Evaluation pass and pool by the evaluator, and the pass under other rewards; the answerer is not asked."""
-    run, evaluator = f"{arm.method}/evaluation", setup.evaluator(ledger, arm.method)
+    run = f"{arm.method}/evaluation"
     rejudge(ledger, run, evaluator, setup.held_out, name=EVALUATOR)
     if scale.judge_pool:
         for asked in pool_runs(ledger, arm.method):

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from vlmprobe import metrics
 from vlmprobe.evaluation import is_valid
 from vlmprobe.metrics import skills as skill_numbers
-from vlmprobe.studies.numbers import OF_SKILLS, UNKNOWN, Interval, Outcome, bounds, combined, wrong_of
+from vlmprobe.studies.numbers import OF_SKILLS, SHARES, UNKNOWN, Interval, Outcome, bounds, combined, wrong_of
 from vlmprobe.studies.tables import SIX, Outcomes
 
 FLAT = 0.05
@@ -45,6 +45,8 @@ class Comparison(ABC):
 
     points: bool = False
     """Of shares."""
+    most: float = math.inf
+    """That the size of the difference can be."""
 
     @property
     @abstractmethod
@@ -62,7 +64,8 @@ class Comparison(ABC):
 
     def joined(self, seeds: Sequence[Interval], *, confidence: float = 0.95) -> Difference:
         """Of all of them."""
-        return Difference(self.text, *combined(seeds, confidence=confidence), self.points)
+        value, low, high = combined(seeds, confidence=confidence)
+        return Difference(self.text, value, max(low, -self.most), min(high, self.most), self.points)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,10 @@ class Above(Comparison):
     @property
     def points(self) -> bool:  # type: ignore[override]
         return self.key in ("qvr", "fdr")
+
+    @property
+    def most(self) -> float:  # type: ignore[override]
+        return 1.0 if self.key in SHARES else math.inf
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -141,6 +148,7 @@ class Rise(Comparison):
 
     name: str
     points = True
+    most = 1.0
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -176,6 +184,7 @@ class RisesMore(Comparison):
     more: str
     less: str
     points = True
+    most = 2.0
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -14,13 +14,14 @@ from statistics import fmean
 from typing import Any
 
 from vlmprobe import metrics
+from vlmprobe.data.order import StepImages
 from vlmprobe.data.source import ImageSource
 from vlmprobe.evaluation import is_correct, is_valid
 from vlmprobe.metrics import skills as skill_numbers
 from vlmprobe.studies.comparisons import rises
 from vlmprobe.studies.numbers import Outcome, combined, of_rate, over_seeds, skills_of, wrong_of
 from vlmprobe.studies.tables import SIX, Outcomes, joined, published
-from vlmprobe.studies.values import plain_estimate
+from vlmprobe.studies.values import finite, plain_estimate
 
 WINDOWS = 10
 STAGES = 4
@@ -39,8 +40,8 @@ def figures(outcomes: Outcomes, images: ImageSource) -> dict[str, Any]:
         found["curve"] = {"methods": [_curve(name, outcomes[name]) for name in compared]}
     if "RL" in outcomes and named and max(outcomes["RL"][0].pool_steps) > 0:
         found["figure-6"] = _density(outcomes["RL"][0])
-    if "RL" in outcomes:
-        found["figure-7"] = _stages(outcomes["RL"][0], images)
+    if "RL" in outcomes and (stages := _stages(outcomes["RL"][0], images)) is not None:
+        found["figure-7"] = stages
     return found
 
 
@@ -95,7 +96,7 @@ def _curve(name: str, seeds: Sequence[Outcome]) -> dict[str, Any]:
             }
             for points in zip(*each, strict=False)  # very short pools have fewer points
         ],
-        "rise": {"value": value, "low": low, "high": high},
+        "rise": {"value": finite(value), "low": finite(low), "high": finite(high)},
     }
 
 
@@ -116,15 +117,19 @@ def _density(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _stages(outcome: Outcome, images: ImageSource) -> dict[str, Any]:
-    """Figure 7: of the picture that was asked about at the most steps, its first sequence at several of them."""
+def _stages(outcome: Outcome, images: ImageSource) -> dict[str, Any] | None:
+    """Figure 7: of the picture that was asked about at the most steps and can be read, its first sequence at several of
+    them; None where no picture can be read any more."""
     seen: dict[int, dict[int, list[Any]]] = {}
     for (image, question), step in zip(outcome.pool.rows, outcome.pool_steps, strict=True):
         seen.setdefault(image, {}).setdefault(step, []).append(question)
-    image = max(seen, key=lambda each: (len(seen[each]), -each))
+    ordered = sorted(seen, key=lambda each: (-len(seen[each]), each))
+    picture = next((found[0] for each in ordered if (found := StepImages(images, [each]))), None)
+    if picture is None:
+        return None
+    image = picture.id
     steps = sorted(seen[image])
     shown = [steps[round(i * (len(steps) - 1) / (STAGES - 1))] for i in range(STAGES)]
-    picture = images[image]
     return {
         "method": outcome.arm.method,
         "image": picture.key,

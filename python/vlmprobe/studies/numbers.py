@@ -18,6 +18,7 @@ from vlmprobe.evaluation import Tally, is_correct, rates
 from vlmprobe.ledger import Ledger
 from vlmprobe.methods import evaluation, pool, pool_runs
 from vlmprobe.metrics import Estimate
+from vlmprobe.metrics.estimate import TIE
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.studies.arms import EVALUATOR, folder_of
 from vlmprobe.studies.plan import Arm, Scale
@@ -129,9 +130,9 @@ class Outcome:
         return {
             "qvr": qvr,
             "fdr": fdr,
-            "sd": self.at_equal_n(metrics.vendi, self.embedder(texts) if texts else []),
-            "ld": self.at_equal_n(metrics.prefix_entropy_normalized, texts),
-            "ld_nats": self.at_equal_n(metrics.prefix_entropy, texts),
+            "sd": self.at_equal_n(metrics.vendi, self.embedder(texts) if texts else [], least=1.0),
+            "ld": self.at_equal_n(metrics.prefix_entropy_normalized, texts, most=lambda n: 1.0),
+            "ld_nats": self.at_equal_n(metrics.prefix_entropy, texts, most=math.log),
             **(self._of_skills() if self.named else dict.fromkeys(OF_SKILLS, UNKNOWN)),
             "programs": self._different("program"),
             "faults": replace(self._different("triggered"), low=math.nan, high=math.nan),
@@ -150,14 +151,17 @@ class Outcome:
         measure: Callable[[Any], float],
         rows: Sequence[Any] | torch.Tensor,
         images: Sequence[int] | None = None,
+        *,
+        least: float = 0.0,
+        most: Callable[[int], float] = float,
     ) -> Estimate:
         """A measure of `scale.equal_n` of the valid questions (or of rows with other images), or of all where there are
-        fewer; see n."""
+        fewer; see n. It is at least `least`, and of n questions at most `most`: as many as there are."""
         n = min(self.scale.equal_n, len(rows))
         if not n:
             return UNKNOWN
-        found = metrics.at_equal_n(measure, rows, n, cluster=self.images if images is None else images)
-        return replace(found, low=max(found.low, 0.0))  # counts, entropies and Vendi are never below 0
+        cluster = self.images if images is None else images
+        return metrics.at_equal_n(measure, rows, n, cluster=cluster, bounds=(least, most(n)))
 
     def _number_of_skills(self, rows: list[list[str]], images: list[int]) -> Estimate:
         return metrics.skills.number(rows, cluster=images, above=self.scale.above)
@@ -220,7 +224,8 @@ def combined(each: Sequence[Interval], *, confidence: float = 0.95) -> Interval:
         confidence: of the result, in (0, 1).
 
     Returns:
-        NaN where one of the values is not known; without an interval there, and where neither part is.
+        NaN where one of the values is not known; without an interval there, and where neither part is, or neither has
+        any width: seeds that agree say nothing of other pictures.
     """
     if any(math.isnan(one[0]) for one in each):
         return math.nan, -math.inf, math.inf
@@ -231,7 +236,9 @@ def combined(each: Sequence[Interval], *, confidence: float = 0.95) -> Interval:
     reach = 0.0
     if len(each) > 1:
         reach = metrics.t_quantile(upper, df=len(each) - 1) * stdev(one[0] for one in each) / math.sqrt(len(each))
-    if any(math.isnan(end) for one in each for end in one):
-        return (value, value - reach, value + reach) if len(each) > 1 else (value, -math.inf, math.inf)
-    down, up = (scale * fmean(abs(one[end] - one[0]) for one in each) for end in (1, 2))
+    down = up = 0.0
+    if not any(math.isnan(end) for one in each for end in one):
+        down, up = (scale * fmean(abs(one[end] - one[0]) for one in each) for end in (1, 2))
+    if max(reach, down, up) <= TIE * max(1.0, abs(value)):
+        return value, -math.inf, math.inf
     return value, value - math.hypot(reach, down), value + math.hypot(reach, up)

@@ -19,6 +19,11 @@ from vlmprobe.studies.arms import check_same, done, folder_of, run_arm
 from vlmprobe.studies.plan import Arm, Scale
 from vlmprobe.studies.setup import Setup
 
+
+class ArmsFailed(RuntimeError):
+    """Some arms did not end; the others did, and what all of them did is kept."""
+
+
 THREADS = 1  # of each process in the embedded world
 
 
@@ -44,7 +49,7 @@ def run_all(
 
     Raises:
         ValueError: an arm that has ended had other settings.
-        RuntimeError: an arm failed; names it. The others have ended, and what they did is kept.
+        ArmsFailed: an arm failed; names it. The others have ended, and what they did is kept.
     """
     check_count("reproduce", "jobs", jobs)
     known = versions()
@@ -81,7 +86,7 @@ def run_all(
                 process.terminate()
             raise
     if failed:
-        raise RuntimeError(f"[reproduce] {len(failed)} arms failed ({', '.join(failed)}); the same command goes on")
+        raise ArmsFailed(f"[reproduce] {len(failed)} arms failed ({', '.join(failed)}); the same command goes on")
 
 
 def _begin() -> None:

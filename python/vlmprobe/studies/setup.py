@@ -20,20 +20,23 @@
     }
 
 Pictures are drawn from the folders by a fixed seed; those of the evaluation are others than the pool's also where both
-are drawn from one folder. `sft_images` is where the pictures of `sft_rows` are, by default `images`. Answerers,
-verifier and evaluator are written as in `vlmprobe.models.roles`; a budget is that of one arm.
+are drawn from one folder. `sft_images` is where the pictures of `sft_rows` are, by default `images`. The names of all
+pictures are kept in `<run>/pictures.json` when the reproduction begins: one that is taken away later is left out, and
+shifts no other. Answerers, verifier and evaluator are written as in `vlmprobe.models.roles`; a budget is that of one
+arm.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import torch
 
+from vlmprobe._files import write_text
 from vlmprobe._json import read_object
 from vlmprobe._native import core
 from vlmprobe.data.order import epoch_order
@@ -49,6 +52,7 @@ from vlmprobe.models.lora import add_lora
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Embedder, Verifier
 from vlmprobe.models.roles import Role, roles
+from vlmprobe.pictures import numbered
 from vlmprobe.questioner import Preface, Questioner
 from vlmprobe.steps import Annotator
 from vlmprobe.studies.plan import ANSWERERS, QUESTIONERS, Scale
@@ -58,6 +62,7 @@ from vlmprobe.world.source import HELD_OUT_SEED, POOL_SEED, WorldImages
 from vlmprobe.world.truth import annotator
 from vlmprobe.world.verifiers import NoisyVerifier, OracleVerifier
 
+PICTURES = "pictures.json"
 DRAW_SEED = 41  # of the pictures that are drawn from folders
 ROWS_SEED = 33  # of the scenes that rows for SFT are about: neither the pool's nor the evaluation's
 
@@ -161,6 +166,8 @@ class FileSetup:
     scale: Scale
     content: Mapping[str, Any]
     embedding: str = "minilm"
+    pictures: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Folder, as the configuration writes it, to the keys of its pictures when the reproduction began."""
     world: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -206,7 +213,7 @@ class FileSetup:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
         model = VisionLanguageModel.load(given["checkpoint"], device=device, dtype=dtype)
-        if given.get("lora"):
+        if given.get("lora") and not model.adapted:  # a folder of adapters is gone on with
             add_lora(model)
         prompt = PromptFiles.load(self.content.get("prompts"))["questioner"]
         return Questioner(model, prompt=prompt, max_new_tokens=int(given.get("max_new_tokens", 256)))
@@ -240,8 +247,26 @@ class FileSetup:
             | {"embedder": self.embedding}
         )
 
-    def _folder(self, name: str) -> FolderImages:
-        return FolderImages(self.content.get(name, self.content["images"]))
+    def begun(self, folder: Path) -> FileSetup:
+        """The same, with the pictures as they were when the reproduction in that folder began.
+
+        Raises:
+            ValueError: what is kept there cannot be read.
+        """
+        if (folder / PICTURES).is_file():
+            return replace(self, pictures=read_pictures(folder / PICTURES))
+        paths = [self.content[name] for name in ("images", "evaluation_images", "sft_images") if name in self.content]
+        return replace(self, pictures={path: list(FolderImages(path).keys) for path in paths})
+
+    def keep(self, folder: Path) -> None:
+        """Writes the pictures into the reproduction's folder, where they are not yet."""
+        if not (folder / PICTURES).is_file():
+            write_text(folder / PICTURES, json.dumps(self.pictures, indent=1) + "\n")
+
+    def _folder(self, name: str) -> ImageSource:
+        path = self.content.get(name, self.content["images"])
+        images = FolderImages(path)
+        return numbered(images, self.pictures[path]) if path in self.pictures else images
 
     def _drawn(self, name: str, count: int, *, last: bool = False) -> ImageSource:
         """So many pictures of a folder, or of the end of the same order; both from one folder have none in common."""
@@ -273,6 +298,22 @@ def _deciding(value: Any) -> Any:
         return value
     passing = ("endpoints", "client", "prices", "budget", "tokens")
     return {name: _deciding(each) for name, each in value.items() if name not in passing}
+
+
+def read_pictures(file: Path) -> dict[str, list[str]]:
+    """Folder to the keys of its pictures, as `FileSetup.begun` wrote them.
+
+    Raises:
+        ValueError: it cannot be read, or holds something else.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        for keys in found.values():
+            if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
+                raise ValueError(f"expected names of pictures, got {keys!r:.60}")
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(f"[reproduce] {file}: cannot be read ({error}); put the file back") from None
+    return dict(found)
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

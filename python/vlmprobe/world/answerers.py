@@ -53,6 +53,11 @@ class FaultyAnswerer:
         what = f"{core.hash(faults.to_json()):016x}, seed={faults.seed}"
         self.identity = f"{inner.identity}+faults[{what}: {ids}]" if ids else inner.identity
 
+    @property
+    def model(self) -> object | None:
+        """Who is asked, where the answerer asks a model."""
+        return getattr(self._inner, "model", None)
+
     def answer(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
         """See `vlmprobe.models.protocols.Answerer`."""
         replies = self._inner.answer(images, questions)

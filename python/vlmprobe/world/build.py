@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vlmprobe._native import core
+from vlmprobe._visible import say
 from vlmprobe.world import lessons, tiny
 from vlmprobe.world.lessons import IGNORE, Batch
 
@@ -36,7 +37,7 @@ class Progress:
 
     def __call__(self, **values) -> None:
         line = json.dumps(values | {"seconds": round(time.monotonic() - self.began, 1)})
-        print(line, flush=True)
+        say(line, flush=True)
         with self.path.open("a") as file:
             file.write(line + "\n")
 

@@ -1,7 +1,7 @@
 """Draws a scene as a 64 x 64 RGB picture.
 
 Objects are drawn at four times the size and averaged down. A cluttered scene gets a tinted ground, pale bands and
-pixel noise that its id fixes; a clean one stands on a plain light ground. Source: DESIGN, section 6.
+pixel noise that its id fixes; a clean one stands on a plain light ground. docs/world.md.
 """
 
 from __future__ import annotations

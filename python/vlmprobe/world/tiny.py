@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WEIGHTS = Path(__file__).parent / "weights"
+from vlmprobe.models import shipped
+
+WEIGHTS = shipped.WORLD
 MAX_SLOTS = 8  # response tags that the tokenizer knows
 
 PAD, EOS, UNKNOWN = "<|pad|>", "<|eos|>", "<|unk|>"

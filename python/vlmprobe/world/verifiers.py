@@ -15,7 +15,11 @@ NAMES = ("grammatical", "atomic", "grounded", "objective")
 
 
 class OracleVerifier:
-    """Executes the question on the scene: always right."""
+    """Executes the question on the scene: always right, or unknown where an answer cannot be told.
+
+    What an answer says is stated in include/vlmprobe/world/answer.h: the one value of the right answer's type in it.
+    None or two is unknown, which is unscored and no failure.
+    """
 
     identity = "world-oracle"
 
@@ -31,16 +35,9 @@ class OracleVerifier:
     def correctness(
         self, images: Sequence[Picture], questions: Sequence[str], answers: Sequence[str]
     ) -> list[Judgement]:
-        """See `vlmprobe.models.protocols.Verifier`. A question without a right answer gives an unknown."""
-        rows = []
-        for image, question, answer in zip(images, questions, answers, strict=True):
-            judged = core.world.judge(scene_of(image), question)
-            if judged.valid:
-                correct = core.world.same_answer(answer, judged.answer)
-                rows.append(Judgement(correct=correct, reason=f"the right answer is {judged.answer}"))
-            else:
-                rows.append(Judgement(reason=judged.reason))
-        return rows
+        """See `vlmprobe.models.protocols.Verifier`. A question without a right answer gives an unknown, and so does an
+        answer that says no value, or several."""
+        return [_judged(*row)[0] for row in zip(images, questions, answers, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +84,8 @@ class NoisyVerifier:
     def correctness(
         self, images: Sequence[Picture], questions: Sequence[str], answers: Sequence[str]
     ) -> list[Judgement]:
-        """See `vlmprobe.models.protocols.Verifier`."""
-        truths = self._oracle.correctness(images, questions, answers)
-        return [self._judgement(*row) for row in zip(images, questions, answers, truths, strict=True)]
+        """See `vlmprobe.models.protocols.Verifier`. Whether an answer can be told is no matter of error."""
+        return [self._judgement(*row) for row in zip(images, questions, answers, strict=True)]
 
     def _criteria(self, image: Picture, question: str, truth: Criteria) -> Criteria:
         right = self._rates.valid_sensitivity if truth.valid else self._rates.valid_specificity
@@ -99,10 +95,13 @@ class NoisyVerifier:
             return Criteria(grammatical=True, atomic=True, grounded=False, objective=True, reason="judged in error")
         return Criteria(grammatical=True, atomic=True, grounded=True, objective=True, reason="judged in error")
 
-    def _judgement(self, image: Picture, question: str, answer: str, truth: Judgement) -> Judgement:
-        draw = self._draw(image, f"{question}\n{answer}")
-        if truth.correct is None:  # invalid, but let through: a judge would still say something
+    def _judgement(self, image: Picture, question: str, answer: str) -> Judgement:
+        truth, valid = _judged(image, question, answer)
+        draw = self._draw(image, f"{question}\n{_well_formed(answer)}")
+        if not valid:  # but let through: a judge would still say something
             return Judgement(correct=draw < 0.5, reason="judged without a right answer")
+        if truth.correct is None:
+            return truth
         right = self._rates.wrong_specificity if truth.correct else self._rates.wrong_sensitivity
         return truth if draw < right else Judgement(correct=not truth.correct, reason="judged in error")
 
@@ -110,6 +109,21 @@ class NoisyVerifier:
         scene, name = scene_of(image).id, core.hash(text)
         low = 0xFFFFFFFF
         return float(core.uniform(self._seed, core.Stream.verifier, scene & low, name & low, (scene ^ name) >> 32))
+
+
+def _judged(image: Picture, question: str, answer: str) -> tuple[Judgement, bool]:
+    """The truth about an answer, and whether the question is valid."""
+    judged = core.world.judge(scene_of(image), question)
+    if not judged.valid:
+        return Judgement(reason=judged.reason), False
+    correct = _tri(core.world.same_answer(_well_formed(answer), judged.answer))
+    found = "" if correct is not None else ", the answer says no single one"
+    return Judgement(correct=correct, reason=f"the right answer is {judged.answer}{found}"), True
+
+
+def _well_formed(text: str) -> str:
+    """Without lone surrogates, which have no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _tri(value: int) -> bool | None:

@@ -190,7 +190,7 @@ TEST_CASE("rows that are no unit rows are named") {
         "[memory::EmbeddingBank::add] rows: expected float32, got Double");
   CHECK(thrown([&] { bank.add(at::ones({2, 3})); }) ==
         "[memory::EmbeddingBank::add] rows: expected shape [N, 4], got [2, 3]");
-  CHECK(thrown([&] { bank.add(at::Tensor()); }) == "[memory::EmbeddingBank::add] rows: expected float32, got nothing");
+  CHECK(thrown([&] { bank.add(at::Tensor()); }) == "[memory::EmbeddingBank::add] rows: expected a tensor, got none");
   CHECK(thrown([] { EmbeddingBank(0); }) == "[memory::EmbeddingBank] dim: expected 1 to 1048576, got 0");
   CHECK(bank.size() == 0);  // nothing of a refused batch is kept
   if (!memory::has_faiss())

@@ -267,8 +267,8 @@ TEST_CASE("wrong columns are named") {
   rows = batch.rows;
   rows.slot = at::Tensor();
   CHECK(thrown([&] { memory.novelty(rows); }).empty());
-  CHECK(thrown([&] { memory.novelty(rows, Within::step); }) == "[memory::novelty] slot: expected int64, got nothing");
-  CHECK(thrown([&] { memory.commit("run", 0, rows); }) == "[memory::commit] slot: expected int64, got nothing");
+  CHECK(thrown([&] { memory.novelty(rows, Within::step); }) == "[memory::novelty] slot: expected a tensor, got none");
+  CHECK(thrown([&] { memory.commit("run", 0, rows); }) == "[memory::commit] slot: expected a tensor, got none");
   rows = batch.rows;
   rows.texts = rows.texts.first(2);
   CHECK(thrown([&] { memory.commit("run", 0, rows); }) ==

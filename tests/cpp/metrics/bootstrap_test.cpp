@@ -51,9 +51,10 @@ TEST_CASE("draws are those of the counters") {
     s[0] += a.successes[c], s[1] += a.totals[c], s[2] += b.successes[c], s[3] += b.totals[c];
   }
   const double value = 8.0 / 14 - 6.0 / 12, draw = s[0] / s[1] - s[2] / s[3];
-  const auto found = metrics::paired_difference(a.sums(), b.sums(), 7, 1);
-  CHECK(found.low == doctest::Approx(std::clamp(value + kWider4 * (draw - value), -1.0, 1.0)).epsilon(1e-9));
-  CHECK(found.high == found.low);
+  const auto found = metrics::ratio_difference(a.sums(), b.sums(), 7, 1);
+  const double only = value + kWider4 * (draw - value);  // one draw shows nothing, so 0 and the value are in it
+  CHECK(found.low == doctest::Approx(std::min({only, value, 0.0})).epsilon(1e-9));
+  CHECK(found.high == doctest::Approx(std::max({only, value, 0.0})).epsilon(1e-9));
 }
 
 TEST_CASE("one ratio: its value, its draws, and no bound at 1") {
@@ -89,8 +90,9 @@ TEST_CASE("a difference of ratios is that of rates but for the bound") {
   const Table a{{1, 0, 2, 5}, {3, 2, 4, 5}}, b{{2, 1, 0, 3}, {4, 2, 1, 5}};
   const auto rates = metrics::paired_difference(a.sums(), b.sums(), 7, 500);
   const auto ratios = metrics::ratio_difference(a.sums(), b.sums(), 7, 500);
-  CHECK(ratios.low == rates.low);
-  CHECK(ratios.p == rates.p);
+  CHECK(ratios.value == rates.value);
+  CHECK(ratios.low >= rates.low);
+  CHECK(ratios.high <= rates.high);
   const Table large{{40, 10, 20, 90}, {3, 2, 4, 5}};
   CHECK(metrics::ratio_difference(large.sums(), b.sums(), 7, 500).value == doctest::Approx(160.0 / 14 - 0.5));
   CHECK(metrics::ratio_difference(large.sums(), b.sums(), 7, 500).high > 12);
@@ -108,6 +110,86 @@ TEST_CASE("p is below 0.05 where the interval leaves 0 out, and never 0") {
     CHECK((found.p < 0.05) == (found.low > 0 || found.high < 0));
     CHECK(found.p >= 2.0 / 2000);
   }
+}
+
+TEST_CASE("p is never below the sign test's, whatever few images seem to say") {
+  const auto p_of = [](std::vector<double> a, std::vector<double> b) {
+    const std::vector<double> one(a.size(), 1);
+    return metrics::paired_difference({a, one}, {b, one}, 3, 4000).p;
+  };
+  // All of n images differ in one direction: 2 of 2^n signs do. One against the others: n and none of n, twice.
+  CHECK(p_of({1, 1}, {0, 0}) == 0.5);
+  CHECK(p_of({1, 1, 1}, {0, 0, 0}) == doctest::Approx(0.25));
+  CHECK(p_of({0, 0, 0, 0}, {1, 1, 1, 1}) == 0.125);
+  CHECK(p_of({1, 1, 1, 1, 1}, {0, 0, 0, 0, 0}) == 0.0625);
+  CHECK(p_of({1, 1, 1, 1, 1, 0}, {0, 0, 0, 0, 0, 1}) >= 2 * 7.0 / 64);
+  CHECK(p_of({1, 1, 1, 1, 0, 1, 0}, {0, 0, 0, 0, 0, 1, 0}) == 0.125);  // images that agree say nothing
+  CHECK(p_of({1, 1, 0, 0}, {0, 0, 1, 1}) == 1);
+  const std::vector<double> fifty(50, 1), none(50, 0);
+  CHECK(p_of(fifty, none) < 0.001);
+}
+
+TEST_CASE("the exact one-sided p by hand, and the least that it can be of many images") {
+  const auto p_of = [](std::vector<double> a, std::vector<double> b) {
+    const std::vector<double> one(a.size(), 1);
+    return metrics::exact_p_higher({a, one}, {b, one});
+  };
+  CHECK(p_of({1, 1, 1}, {0, 0, 0}) == 0.125);
+  CHECK(p_of({0, 0, 0}, {1, 1, 1}) == 1);
+  CHECK(p_of({1, 1, 1, 0}, {0, 0, 0, 1}) == 5.0 / 16);  // all four signs, or all but one of the four
+  CHECK(p_of({1}, {0}) == 1);                           // one image says nothing
+  const Table a{{1, 1, 0, 0, 0}, {1, 1, 0, 0, 0}}, b{{0, 0, 0, 0, 0}, {0, 0, 1, 1, 1}};
+  CHECK(metrics::exact_p_higher(a.sums(), b.sums()) == doctest::Approx(1.0 / 10));
+  CHECK(metrics::exact_p_higher(b.sums(), a.sums()) == 1);
+  const std::vector<double> forty(40, 1), none(40, 0);
+  CHECK(p_of(forty, none) == doctest::Approx(std::pow(2.0, -40)));
+}
+
+TEST_CASE("images of one method alone can be labelled in so many ways: Fisher's exact test") {
+  const auto p_of = [](int wrong_a, int only_a, int wrong_b, int only_b) {
+    Table a, b;
+    for (int i = 0; i < only_a + only_b; ++i) {
+      const bool of_a = i < only_a;
+      a.successes.push_back(i < wrong_a), a.totals.push_back(of_a);
+      b.successes.push_back(!of_a && i - only_a < wrong_b), b.totals.push_back(!of_a);
+    }
+    return metrics::paired_difference(a.sums(), b.sums(), 3, 4000).p;
+  };
+  // Of the 252 ways in which 4 of 10 wrong ones fall on either half, 6 x 1 give 4 to one side and none to the other.
+  CHECK(p_of(4, 5, 0, 5) >= doctest::Approx(2 * 6.0 / 252));
+  CHECK(p_of(5, 5, 0, 5) >= doctest::Approx(2.0 / 252));
+  // 5 of 10 against none of 10: C(15, 5) = 3003 of the C(20, 10) = 184756 ways, twice; Fisher's p is 0.0325. Drawn.
+  CHECK(p_of(5, 10, 0, 10) > 0.025);
+
+  // Two and two: six ways, and the two extreme ones are as large.
+  const Table a{{1, 1, 0, 0}, {1, 1, 0, 0}}, b{{0, 0, 0, 0}, {0, 0, 1, 1}};
+  CHECK(metrics::paired_difference(a.sums(), b.sums(), 3, 4000).p >= doctest::Approx(1.0 / 3));
+}
+
+TEST_CASE("what was seen of few images alike is no certainty") {
+  const auto of = [](std::vector<double> a, std::vector<double> b) {
+    const std::vector<double> one(a.size(), 1);
+    return metrics::paired_difference({a, one}, {b, one}, 3, 4000);
+  };
+  const std::vector<double> fifty(50, 1), none(50, 0);
+  // t with 49 degrees of freedom is 2.0096, so u = 4.0385/54.0385 = 0.0747: for two rates at their bounds 0.1057.
+  CHECK(of(none, none).low == doctest::Approx(-0.0747).epsilon(1e-3));
+  CHECK(of(none, none).high == doctest::Approx(0.0747).epsilon(1e-3));
+  CHECK(of(fifty, none).low == doctest::Approx(1 - 0.1057).epsilon(1e-3));
+  CHECK(of(fifty, none).high == 1);
+  CHECK(of(fifty, fifty).low == doctest::Approx(-0.0747).epsilon(1e-3));
+  std::vector<double> half(50, 0);
+  for (std::size_t i = 0; i < 50; i += 2) half[i] = 1;
+  CHECK(of(half, half).high == doctest::Approx(0.1057).epsilon(1e-3));
+
+  const Table whole{{3, 3, 3, 3, 3}, {1, 1, 1, 1, 1}}, broken{{0.5, 0.5, 0.5}, {1, 1, 1}};
+  // t with 4 degrees of freedom is 2.7764: u = 7.709/12.709 = 0.6066.
+  CHECK(metrics::ratio(whole.sums(), 1).low == doctest::Approx(3 - 0.6066).epsilon(1e-3));
+  CHECK(metrics::ratio(whole.sums(), 1).high == doctest::Approx(3 + 0.6066).epsilon(1e-3));
+  CHECK(std::isinf(metrics::ratio(broken.sums(), 1).high));
+  const auto same = metrics::ratio_difference(whole.sums(), whole.sums(), 1);
+  CHECK(same.low == doctest::Approx(-0.6066).epsilon(1e-3));
+  CHECK(same.p == 1);
 }
 
 TEST_CASE("what an image does to both methods cancels") {
@@ -143,10 +225,21 @@ TEST_CASE("nothing is known from one image, or without rows") {
 }
 
 TEST_CASE("draws without a row of a method are left out") {
-  const Table a{{1, 0, 0, 0}, {1, 0, 0, 0}}, b{{1, 1, 0, 0}, {1, 1, 1, 1}};
+  const Table a{{1, 1, 0, 0}, {1, 1, 0, 0}}, b{{1, 1, 0, 0}, {1, 1, 1, 1}};
   const auto found = metrics::paired_difference(a.sums(), b.sums(), 1, 1000);
-  CHECK(found.draws < 800);  // (3/4)^4 of them have no row of a
-  CHECK(found.draws > 560);
+  CHECK(found.draws < 970);  // (1/2)^4 of them have no row of a
+  CHECK(found.draws > 900);
+}
+
+TEST_CASE("a method that was asked about one image is as unknown as its rate alone") {
+  const Table a{{6, 0, 0, 0}, {9, 0, 0, 0}}, b{{1, 1, 0, 0}, {1, 1, 1, 1}};
+  const auto rates = metrics::paired_difference(a.sums(), b.sums(), 1, 1000);
+  CHECK(rates.value == doctest::Approx(2.0 / 3 - 0.5));
+  CHECK(rates.low == -1);
+  CHECK(rates.high == 1);
+  CHECK(rates.p == 1);
+  CHECK(std::isinf(metrics::ratio_difference(b.sums(), a.sums(), 1, 1000).high));
+  CHECK(std::isinf(metrics::ratio(a.sums(), 1, 1000).high));
 }
 
 TEST_CASE("wrong sums are named") {

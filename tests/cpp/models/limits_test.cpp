@@ -1,4 +1,3 @@
-#include "../../../src/models/budget.h"
 #include "../../../src/models/concurrency.h"
 #include "../../../src/models/image_texts.h"
 #include "../../../src/models/retry.h"
@@ -10,7 +9,6 @@
 #include "vlmprobe/models/scripted_model.h"
 
 using namespace vlmprobe;
-using models::Budget;
 using models::ConcurrencyLimit;
 using models::Outcome;
 
@@ -49,6 +47,23 @@ TEST_CASE("what is tried again") {
   CHECK(models::outcome_of(200) == Outcome::reply);
 }
 
+TEST_CASE("only two statuses bring a reply, and one that is none of HTTP's is an outage") {
+  for (long http = -1; http < 1100; ++http) {
+    CAPTURE(http);
+    CHECK((models::outcome_of(http) == Outcome::reply) == (http == 200 || http == 201));
+  }
+  for (const long odd : {-1L, 0L, 101L, 202L, 204L, 206L, 299L, 499L, 520L, 529L, 599L, 600L, 999L})
+    CHECK(models::outcome_of(odd) == Outcome::again);
+  for (const long refused : {300L, 307L, 402L, 418L, 434L, 451L})
+    CHECK(models::outcome_of(refused) == Outcome::rejected);
+}
+
+TEST_CASE("a gateway's failure may have cost tokens, a server's own has not") {
+  for (const long idle : {409L, 425L, 500L, 503L, 529L}) CHECK(!models::may_have_worked(idle));
+  for (const long unknown : {0L, 202L, 206L, 499L, 502L, 504L, 520L, 524L, 600L})
+    CHECK(models::may_have_worked(unknown));
+}
+
 TEST_CASE("pauses double up to half a minute, a quarter more or less") {
   for (std::uint64_t request = 0; request < 100; ++request)
     for (std::int64_t attempts = 1; attempts < 30; ++attempts) {
@@ -60,45 +75,9 @@ TEST_CASE("pauses double up to half a minute, a quarter more or less") {
   CHECK(models::pause_after(3, 0.5, 1) != models::pause_after(3, 0.5, 2));
 }
 
-TEST_CASE("a budget counts what is in flight before it is spent") {
-  models::ChatOptions options;
-  options.max_calls = 2, options.max_tokens = 1000;
-  Budget budget(options);
-  models::Request request;
-  request.messages = {{"user", std::string(100, 'x')}};
-  request.sampling.max_tokens = 300;
-  const auto held = budget.needed(request);
-  CHECK(held.prompt_tokens == 100);
-  CHECK(held.completion_tokens == 300);
-  CHECK(budget.allows(held));
-  budget.hold(held);
-  CHECK(budget.allows(held));  // 800
-  budget.hold(held);
-  CHECK(!budget.allows(held));  // 1200 tokens, and a third call
-  budget.release(held, true, {40, 20});
-  budget.release(held, false, {});  // it was never served
-  CHECK(budget.spent().calls == 1);
-  CHECK(budget.spent().completion_tokens == 20);
-  CHECK(budget.allows(held));
-  budget.hold(held), budget.release(held, true, {40, 20});
-  CHECK(!budget.allows(held));  // two calls
-  CHECK(budget.idle());
-}
-
-TEST_CASE("a budget of cost counts both prices") {
-  models::ChatOptions options;
-  options.max_cost = 0.003, options.prompt_price = 10, options.completion_price = 100;  // per million
-  Budget budget(options);
-  CHECK(budget.allows({100, 20}));  // 0.001 + 0.002
-  CHECK(!budget.allows({100, 21}));
-  budget.hold({100, 20}), budget.release({100, 20}, true, {50, 10});
-  CHECK(budget.spent().cost == doctest::Approx(0.0015));
-  CHECK(!budget.allows({100, 20}));
-}
-
 TEST_CASE("images are encoded once, and the least recently used ones go") {
   models::ImageTexts texts(8);  // bytes: two texts of four
-  const models::EncodedImage a{"aaa", "image/png", "a"}, b{"bbb", "image/png", "b"}, c{"ccc", "image/png", "c"};
+  const models::EncodedImage a("aaa"), b("bbb"), c("ccc");
   const char* const first = texts.of(a).data();
   CHECK(texts.of(a) == "YWFh");
   texts.of(b);
@@ -110,14 +89,17 @@ TEST_CASE("images are encoded once, and the least recently used ones go") {
 
 TEST_CASE("a model is asked through its interface") {
   const std::unique_ptr<models::Model> model = std::make_unique<models::ScriptedModel>(
-      std::map<std::string, std::string, std::less<>>{{"How many?", "two"}, {"Why?", ""}});
-  models::Request known, silent, unknown;
+      std::map<std::string, std::string, std::less<>>{{"How many?", "two"}, {"Why?", ""}, {"Where?", " \n"}});
+  models::Request known, silent, blank, unknown;
   known.messages = {{"system", "Look."}, {"user", "How many?"}};
   silent.messages = {{"user", "Why?"}}, unknown.messages = {{"user", "Who?"}};
-  const std::vector<models::Request> requests = {known, silent, unknown};
+  blank.messages = {{"user", "Where?"}};
+  const std::vector<models::Request> requests = {known, silent, unknown, blank};
   const auto replies = model->reply(requests);
   CHECK(replies[0].text == "two");
   CHECK(replies[0].usage.prompt_tokens == 3);
   CHECK(replies[1].status == models::Status::empty);
   CHECK(replies[2].status == models::Status::rejected);
+  CHECK(replies[3].status == models::Status::empty);
+  CHECK(replies[3].text.empty());
 }

@@ -269,6 +269,50 @@ TEST_CASE("tensors score as columns do") {
   CHECK(reward::score(reward::paper(), batch(Table())).total.numel() == 0);
 }
 
+TEST_CASE("columns on spans are checked before anything is read or written") {
+  const Table table(6, 3);
+  const std::int8_t three[] = {1, 1, 1}, odd[] = {1, 1, 1, 1, 1, 7};
+  const double short_column[] = {0.5}, large[] = {0, 0, 0, 0, 0, 2}, infinite[] = {0, 0, 0, 0, 0, -INFINITY};
+  const std::int64_t outside[] = {0, 0, 0, 1, 1, 2}, below[] = {0, 0, 0, 1, 1, -1};
+  const auto message = [&](auto change) {
+    Columns columns = table.columns();
+    change(columns);
+    const std::string fixed = thrown([&] { reward::score(reward::equation5(), columns); });
+    CHECK(thrown([&] { reward::score(reward::paper(), columns); }) == fixed);
+    std::vector<double> out(6);
+    CHECK(thrown([&] { reward::paper().evaluate(columns, out); }).size() > 0);
+    return fixed;
+  };
+  CHECK(message([&](Columns& c) { c.sequence = outside; }) ==
+        "[reward::score] sequence: row 5: expected an index below num_sequences, got 2");
+  CHECK(message([&](Columns& c) { c.sequence = below; }) ==
+        "[reward::score] sequence: row 5: expected an index below num_sequences, got -1");
+  CHECK(message([](Columns& c) { c.num_sequences = -4; }) ==
+        "[reward::score] num_sequences: expected at least 0, got -4");
+  CHECK(message([&](Columns& c) { c.valid = three; }) ==
+        "[reward::score] valid: expected shape [Q], got [3] (Q=6 was set by sequence)");
+  CHECK(message([&](Columns& c) { c.correct = odd; }) == "[reward::score] correct: row 5: expected 1, 0 or -1, got 7");
+  CHECK(message([&](Columns& c) { c.semantic = short_column; }) ==
+        "[reward::score] semantic: expected shape [Q], got [1] (Q=6 was set by sequence)");
+  CHECK(message([](Columns& c) { c.lexical = {}; }) ==
+        "[reward::score] lexical: expected shape [Q], got [0] (Q=6 was set by sequence)");
+  CHECK(message([&](Columns& c) { c.lexical = large; }) ==
+        "[reward::score] lexical: row 5: expected a value in [0, 1] or NaN, got 2");
+  CHECK(message([&](Columns& c) { c.custom = {infinite}; }) ==
+        "[reward::score] custom: row 5: expected a finite value or NaN, got -inf");
+}
+
+TEST_CASE("a formula is evaluated into one result for each question, with the values of its custom terms") {
+  const Table table(6, 3);
+  std::vector<double> five(5), six(6);
+  CHECK(thrown([&] { reward::paper().evaluate(table.columns(), five); }) ==
+        "[reward::Formula] out: expected 6 entries, got 5");
+  CHECK(thrown([&] { Formula::custom("a").evaluate(table.columns(), six); }) ==
+        "[reward::Formula] custom: expected the values of 1 terms, got 0");
+  CHECK(thrown([&] { reward::score(Formula::custom("a"), table.columns()); }) ==
+        "[reward::Formula] custom: expected the values of 1 terms, got 0");
+}
+
 TEST_CASE("wrong columns are named") {
   const auto message = [](auto change) {
     auto wrong_batch = batch(Table(3));

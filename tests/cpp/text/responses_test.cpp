@@ -139,6 +139,50 @@ TEST_CASE("statuses equal the definitions over all kinds of tag soup") {
   }
 }
 
+TEST_CASE("what a questioner thinks is no part of its questions") {
+  const std::string final = "<response_1>Why?</response_1> <response_2>How?</response_2>";
+  const std::string draft = "<response_1>a</response_1><response_2>b<response_1>";
+  for (const auto& [opening, closing] : text::detail::kThinkingMarks) {
+    const std::string open(opening), close(closing);
+    CAPTURE(open);
+    for (const std::string& thought : {open + draft + close, draft + close, open + close + draft + close}) {
+      const auto questions = parse(thought + final);
+      CHECK(statuses(questions) == "ok ok");
+      CHECK(questions.text.strings() == std::vector<std::string>{"Why?", "How?"});
+    }
+    CHECK(statuses(parse(final + close)) == "missing missing");         // thought about, not said
+    CHECK(statuses(parse(open + final)) == "missing missing");          // the thinking was cut
+    CHECK(statuses(parse(final + open + "but")) == "missing missing");  // it thinks again, and was cut
+    CHECK(statuses(parse(open + final + close + final + draft + close)) == "missing missing");
+    CHECK(statuses(parse("<response_1>What does " + close + " say?</response_1><response_2>How?</response_2>")) ==
+          "missing ok");
+  }
+}
+
+TEST_CASE("spans count bytes of the whole completion, its thinking included") {
+  const std::string thought = "<think><response_1>a</response_1></think>\n";
+  const std::string text = thought + "<response_1>why</response_1>";
+  const auto questions = parse(text, 1, every_byte(text));
+  CHECK(questions.token_begin[0] == static_cast<std::int64_t>(thought.size()));
+  CHECK(questions.token_end[0] == static_cast<std::int64_t>(text.size()));
+  const std::string cut = "<think><response_1>a</response_1>";
+  CHECK(parse(cut, 1, every_byte(cut)).token_begin == std::vector<std::int64_t>{-1});
+}
+
+TEST_CASE("a question that nobody sees is empty, one with something to see is not") {
+  std::string unseen;
+  for (const text::ScalarRange& range : text::kInvisible) {
+    std::string one;
+    text::append(one, range.first);
+    CHECK(statuses(parse("<response_1> " + one + "\u00A0" + one + "</response_1>", 1)) == "empty");
+    text::append(unseen, range.last);
+  }
+  CHECK(statuses(parse("<response_1>" + unseen + "</response_1>", 1)) == "empty");
+  const auto seen = parse("<response_1>" + unseen + "\U0001F408\u200D\u2B1B?</response_1>", 1);
+  CHECK(statuses(seen) == "ok");
+  CHECK(seen.text[0] == unseen + "\U0001F408\u200D\u2B1B?");  // stored as it was
+}
+
 TEST_CASE("a token span holds the tokens that overlap the block") {
   //   tokens: "x " | "<response_1>" | "why" | "" | " ?</resp" | "onse_1> " | "" ; the block is bytes 2 .. 32
   const std::string_view text = "x <response_1>why ?</response_1> ";

@@ -308,35 +308,3 @@ TEST_CASE("the object asked about") {
   CHECK(asked("how many objects are there ?") == filter(""));
   CHECK(asked("what color is the circle ?") == filter("circle"));  // no single one: what is stated
 }
-
-TEST_CASE("answers say the same, articles, case, marks and number words aside") {
-  for (const auto& [said, truth] : {std::pair("yes", "yes"),
-                                    {"Yes.", "yes"},
-                                    {" YES! ", "yes"},
-                                    {"the red", "red"},
-                                    {"A red", "red"},
-                                    {"\"Red\"", "red"},
-                                    {"two", "2"},
-                                    {"2.", "2"},
-                                    {"Zero", "0"},
-                                    {"one", "1"},
-                                    {"an orange", "orange"},
-                                    {"", ""}})
-    CHECK(same_answer(said, truth));
-  for (const auto& [said, truth] : {std::pair("no", "yes"),
-                                    {"", "yes"},
-                                    {"the", "red"},
-                                    {"yes no", "yes"},
-                                    {"12", "2"},
-                                    {"1 2", "12"},
-                                    {"twenty", "20"},
-                                    {"red circle", "red"},
-                                    {"r\xC3\xA9"
-                                     "d",
-                                     "red"},
-                                    {"redd", "red"},
-                                    {"anyone", "1"}})
-    CHECK_FALSE(same_answer(said, truth));
-  CHECK_FALSE(same_answer(std::string(10 << 20, 'y'), "yes"));
-  CHECK_FALSE(same_answer(std::string_view("yes\xFF\x00", 5), "yes"));
-}

@@ -10,6 +10,7 @@
 #include "vlmprobe/memory/question_memory.h"
 #include "vlmprobe/reward/expression.h"
 #include "vlmprobe/text/responses.h"
+#include "vlmprobe/world/answer.h"
 #include "vlmprobe/world/faults.h"
 #include "vlmprobe/world/judge.h"
 #include "world/scenes.h"
@@ -79,7 +80,7 @@ TEST_CASE("one round of the world, by hand") {
     if (!judgement.valid()) continue;
     const world::Corruption given =
         faults.corrupt(scene, *judgement.program, questions.text[q], judgement.answer, judgement.answer);
-    correct[q] = world::same_answer(given.answer, judgement.answer);
+    correct[q] = static_cast<std::int8_t>(world::same_answer(given.answer, judgement.answer));
     if (correct[q] == 0) wrong.push_back(q);
   }
   CHECK(valid == std::vector<std::int8_t>{1, 1, 1, 0, 1, 0});

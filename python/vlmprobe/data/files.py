@@ -1,0 +1,191 @@
+"""Picture files: which names are pictures, and how a file that may hold anything is opened."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import threading
+import warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as PILImage
+from PIL import ImageFile, UnidentifiedImageError
+
+from vlmprobe._pixels import rgb
+
+EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""What a file may be, whatever its name says, as Pillow names it: none of these starts another program."""
+MAX_PIXELS = 120_000_000
+
+_OTHERS = {"__macosx", "@eadir", "@recycle", "#recycle", "$recycle.bin", "recycler", "lost+found", "@tmp"} | {
+    "system volume information"
+}
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: PILImage.Transpose.FLIP_LEFT_RIGHT,
+    3: PILImage.Transpose.ROTATE_180,
+    4: PILImage.Transpose.FLIP_TOP_BOTTOM,
+    5: PILImage.Transpose.TRANSPOSE,
+    6: PILImage.Transpose.ROTATE_270,
+    7: PILImage.Transpose.TRANSVERSE,
+    8: PILImage.Transpose.ROTATE_90,
+}
+_LOCK = threading.RLock()
+
+
+def picture_files(root: Path, extensions: Collection[str]) -> dict[str, Path]:
+    """Key to file of the pictures below a folder, in the order of the keys.
+
+    Hidden files and folders are none, nor is what systems keep beside pictures: resource forks, thumbnails, bins,
+    editors' locks. Links to folders are not followed.
+
+    Raises:
+        OSError: a folder that cannot be listed.
+    """
+    found = {}
+    for folder, folders, names in os.walk(root, onerror=_raise):
+        folders[:] = [name for name in folders if not _of_the_system(name)]
+        for name in names:
+            file = Path(folder, name)
+            if file.suffix.lower() in extensions and not _of_the_system(name) and file.is_file():
+                key = os.fsencode(file.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+                found[key] = file
+    return {key: found[key] for key in sorted(found)}
+
+
+def _of_the_system(name: str) -> bool:
+    return name.startswith((".", "~$")) or name.lower() in _OTHERS
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def read_picture(file: Path, *, formats: Sequence[str] = FORMATS, max_pixels: int = MAX_PIXELS) -> PILImage.Image:
+    """The first picture of a file as RGB (`vlmprobe.data.rgb`), turned as its orientation says, without metadata.
+
+    An orientation that damaged metadata hides is 1. A file that is cut short is an error, whatever
+    `PIL.ImageFile.LOAD_TRUNCATED_IMAGES` says.
+
+    Raises:
+        ValueError: none of the formats, no pixel, or more of them than `max_pixels`, as the file's head says.
+        Exception: whatever a decoder raises.
+    """
+    if not file.stat().st_size:
+        raise ValueError("it is empty")
+    with _as_it_is():
+        known = tuple(name for name in formats if name in PILImage.OPEN)
+        with _opened(file, known) as opened:
+            width, height = opened.size
+            if not 0 < width * height <= max_pixels:
+                raise ValueError(f"expected 1 to {max_pixels} pixels, got {width} x {height}")
+            deep = _has_deep_colours(opened)
+            opened.load()
+            if opened.format in ("JPEG", "MPO") and _ends_in_zeros(file):
+                raise ValueError("its end was never written: it is zeros")
+            if deep and _brightest(opened) < 16:
+                raise ValueError("its colours of 16 bits are all below 4096 of 65535 and would be shown black")
+            turn = _TURNS.get(_orientation(opened))
+            picture = opened.copy() if turn is None else opened.transpose(turn)
+            pixels = rgb(_unsigned(opened, picture), absent=_absent(opened))
+    pixels.info.clear()  # a profile or an orientation of the file is none of the pixels that are sent
+    return pixels
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    """Without Pillow's warnings, and without its leave to fill what a file lacks with grey."""
+    PILImage.init()
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+        try:
+            yield
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+
+
+def _opened(file: Path, formats: tuple[str, ...]) -> PILImage.Image:
+    try:
+        return PILImage.open(file, formats=formats)
+    except UnidentifiedImageError:
+        raise ValueError(f"it is none of {', '.join(formats)}") from None
+
+
+def _ends_in_zeros(file: Path) -> bool:
+    """Whether a JPEG's place on the disk was kept but not filled, as after a broken download: libjpeg shows grey."""
+    with file.open("rb") as opened:
+        opened.seek(-min(64, file.stat().st_size), os.SEEK_END)
+        if opened.read().strip(b"\0"):
+            return False
+    return not file.read_bytes().rstrip(b"\0").endswith(b"\xff\xd9")
+
+
+def _has_deep_colours(opened: Any) -> bool:
+    """Whether it has colours of 16 bits, of which Pillow keeps the upper 8."""
+    modes = [str(argument) for tile in opened.tile for argument in _flat(tile[3])]
+    return opened.mode in ("LA", "RGB", "RGBA") and any(";16" in mode for mode in modes)
+
+
+def _brightest(opened: PILImage.Image) -> float:
+    """The greatest value of a colour."""
+    colours = [band for name, band in zip(opened.getbands(), opened.split(), strict=True) if name != "A"]
+    return max(float(band.getextrema()[1]) for band in colours)  # type: ignore[arg-type]
+
+
+def _flat(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+def _unsigned(opened: Any, picture: PILImage.Image) -> PILImage.Image:
+    """Pillow reads unsigned numbers of 32 bits as signed ones."""
+    if picture.mode != "I" or getattr(opened, "tag_v2", {}).get(339, (1,)) != (1,):
+        return picture
+    values = np.asarray(picture)
+    return picture if values.min() >= 0 else PILImage.fromarray(values.view(np.uint32).astype(np.float32))
+
+
+def _absent(opened: Any) -> float | None:
+    """The value of a TIFF's pixels that stands for none (GDAL_NODATA)."""
+    with suppress(Exception):
+        return float(opened.tag_v2[42113].strip("\0 "))
+    return None
+
+
+def _orientation(opened: Any) -> int:
+    """1 .. 8 as Pillow reads it, else as the block's first directory or the XMP says it, else 1."""
+    readers: tuple[Callable[[Any], object], ...] = (_by_pillow, _by_hand, _by_xmp)
+    for read in readers:
+        with suppress(Exception):
+            value: Any = _flat(read(opened))[0]
+            if int(value) in range(1, 9):
+                return int(value)
+    return 1
+
+
+def _by_pillow(opened: Any) -> object:
+    return opened.getexif()[_ORIENTATION]
+
+
+def _by_hand(opened: Any) -> object:
+    block = opened.info["exif"]
+    block = block[re.search(rb"II\*\0|MM\0\*", block).start() :]  # type: ignore[union-attr]
+    order = "<" if block[:2] == b"II" else ">"
+    at = struct.unpack_from(f"{order}I", block, 4)[0]
+    for entry in range(at + 2, at + 2 + 12 * struct.unpack_from(f"{order}H", block, at)[0], 12):
+        tag, kind = struct.unpack_from(f"{order}HH", block, entry)
+        if tag == _ORIENTATION:
+            return struct.unpack_from(f"{order}{'I' if kind in (4, 9) else 'H'}", block, entry + 8)[0]
+    return None
+
+
+def _by_xmp(opened: Any) -> object:
+    text = opened.info.get("xmp") or opened.info["XML:com.adobe.xmp"]
+    data = text if isinstance(text, bytes) else text.encode()
+    return int(re.search(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])", data)[1])  # type: ignore[index]
