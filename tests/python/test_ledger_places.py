@@ -147,7 +147,7 @@ def test_what_cannot_be_read_at_all_is_one_sentence(folder):
         steps_in(folder)
 
 
-def test_the_commands_read_a_folder_that_cannot_be_written(folder, capsys, tmp_path_factory):
+def test_the_commands_read_a_folder_that_cannot_be_written(folder, capsys):
     shut(folder)
     out = folder.parent / "out"
     out.mkdir()

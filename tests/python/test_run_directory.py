@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from test_ledger import make_step
 from tiny_runs import make
-from vlmprobe.ledger import RunRecord
+from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.models import Failure, Reply
 from vlmprobe.run_directory import RunDirectory, read_settings
+from vlmprobe.step_lines import recorded_report, step_line
 from vlmprobe.step_report import StepReport
+from vlmprobe.world.answerers import ExecutingAnswerer
 
 PYTHON = Path(__file__).parents[2] / "python"
 REPORT = StepReport(
@@ -116,6 +120,29 @@ def test_resuming_drops_the_lines_that_come_again_and_one_that_was_cut(tmp_path)
         ("before", 2),
         ("run", 0),
     ]
+
+
+def test_the_ledger_gives_back_the_numbers_of_each_step(tmp_path):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        trainer = make(ledger=ledger, answerer=HalfSilent())
+        for report in trainer.train(3):
+            found = recorded_report(ledger.step("run", "train", report.step))
+            assert step_line("run", found) == step_line("run", report)
+            assert found.unscored > 0 and found.terms.keys() == report.terms.keys()
+
+
+class HalfSilent(ExecutingAnswerer):
+    """Every second answer does not come through."""
+
+    def answer(self, images, questions):
+        replies = super().answer(images, questions)
+        return [Reply(failure=Failure.TIMEOUT) if i % 2 else reply for i, reply in enumerate(replies)]
+
+
+def test_a_step_that_was_not_trained_on_has_no_numbers_of_an_update():
+    found = recorded_report(make_step(numbers={"asking_calls": 3}))
+    assert (found.questions, found.valid, found.wrong, found.calls, found.tokens) == (4, 2, 1, 5, 10)
+    assert found.reward == 0.5 and found.unscored == 1 and json.loads(step_line("x", found))["loss"] is None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -25,7 +25,8 @@ def open_file(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """The file at the present schema; transactions are begun by hand.
 
     A new or empty file gets the tables, an older one is migrated in one transaction; opened read_only, an older one is
-    migrated in memory. Opened read_only it is read wherever it is, and nothing is left beside it; see `_readable`.
+    migrated in a copy that goes away when it is closed. Opened read_only it is read wherever it is, and nothing is left
+    beside it; see `_readable`.
 
     Raises:
         ValueError: no such file or folder, not a ledger, a damaged one, or one of a newer schema.
@@ -204,12 +205,20 @@ class _CopiedConnection(sqlite3.Connection):
 
 
 def _copy_of(path: Path, log: Path) -> sqlite3.Connection:
+    def fill(place: Path) -> None:
+        shutil.copyfile(path, place)
+        shutil.copyfile(log, f"{place}-wal")
+
+    return _temporary(fill)
+
+
+def _temporary(fill: Callable[[Path], None]) -> _CopiedConnection:
+    """A file of its own, filled before it is opened."""
     folder = tempfile.TemporaryDirectory(prefix="vlmprobe-ledger-")
     try:
-        copy = Path(folder.name) / "ledger.sqlite"
-        shutil.copyfile(path, copy)
-        shutil.copyfile(log, f"{copy}-wal")
-        db = _sqlite(copy.as_uri(), factory=_CopiedConnection)
+        place = Path(folder.name) / "ledger.sqlite"
+        fill(place)
+        db = _sqlite(place.as_uri(), factory=_CopiedConnection)
     except BaseException:
         folder.cleanup()
         raise
@@ -260,8 +269,10 @@ def _statements(version: int) -> Iterator[str]:
 
 
 def _copied(db: sqlite3.Connection) -> sqlite3.Connection:
-    memory = _sqlite(":memory:", uri=False)
-    memory.execute("PRAGMA foreign_keys = ON")
-    db.backup(memory)
+    """In a file, because a ledger may be larger than memory."""
+    copy = _temporary(lambda place: None)
+    copy.execute("PRAGMA foreign_keys = ON")
+    copy.execute("PRAGMA synchronous = OFF")
+    db.backup(copy)
     db.close()
-    return memory
+    return copy
