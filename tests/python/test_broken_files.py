@@ -15,6 +15,7 @@ from vlmprobe.ledger import Ledger
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.roles import read_roles
 from vlmprobe.run_directory import read_settings
+from vlmprobe.studies.arms import check_same
 from vlmprobe.studies.setup import read_config
 from vlmprobe.world.answerers import load_faults
 
@@ -142,3 +143,10 @@ def test_labels_that_cannot_be_read_are_named(name, content, message, tmp_path):
     with Ledger(":memory:") as ledger, pytest.raises(ValueError) as error:
         import_labels(ledger, tmp_path / name)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["[", "[]", "{}", '{"settings": 3}', '{"settings": null}', "\xff"])
+def test_an_arm_that_ended_in_no_way_we_know_is_named(content, tmp_path):
+    (tmp_path / "done.json").write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match=r"^\[reproduce\] .*done\.json: (settings: )?expected .*got|expected JSON"):
+        check_same(None, None, tmp_path, seed=0)

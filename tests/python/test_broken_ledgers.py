@@ -108,6 +108,7 @@ def test_a_ledger_with_a_page_of_other_bytes_is_said_wherever_it_is(path):
         ("UPDATE questions SET text = x'00ff'", "is damaged ("),
         ("UPDATE questions SET text = CAST(x'ff41' AS TEXT)", "is damaged (Could not decode to UTF-8"),
         ("UPDATE steps SET numbers = 'null'", "is damaged (expected a JSON object, got 'null')"),
+        ("UPDATE verdicts SET correct = 7", "is damaged ("),
         ("UPDATE rewards SET value = 'high'", "is damaged (value: expected"),
     ],
 )

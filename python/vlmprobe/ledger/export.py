@@ -12,11 +12,10 @@ from typing import Any
 from vlmprobe._json import plain
 from vlmprobe._optional import require
 from vlmprobe.ledger.failures import Read
-from vlmprobe.ledger.reading import Kinds, checked_columns, json_values, rewards_by_question, snapshot
+from vlmprobe.ledger.reading import Kinds, checked_columns, json_values, rewards_by_question, snapshot, truths
 
 ROWS_AT_ONCE = 10_000
 _ENCODER = json.JSONEncoder(allow_nan=False)
-_TRUTH = {0: False, 1: True, None: None}
 Row = dict[str, Any]
 _TEXTS = ("run", "phase", "image_key", "status", "question", "prefix", "reason", "verdict_failure", "judge")
 _MORE_TEXTS = ("answer", "answer_failure", "answerer", "rewards", "annotations")
@@ -81,8 +80,8 @@ def _some(db: sqlite3.Connection, after: int) -> tuple[int, list[Row]]:
         ids, *columns, annotations = checked_columns(db, _SOME, (after,), _KINDS)
         last = ids[-1] if ids else after
         rewards = rewards_by_question(db, _REWARDS, (after + 1, last))
-    truths = {_READ.index(name) for name in _TRUTHS}
-    columns = [[_TRUTH[value] for value in column] if i in truths else column for i, column in enumerate(columns)]
+    named = zip(_READ, columns, strict=True)
+    columns = [truths(name, column) if name in _TRUTHS else column for name, column in named]
     found = [dict(zip(_READ, values, strict=True)) for values in zip(*columns, strict=True)]
     for row, i, known in zip(found, ids, json_values(annotations), strict=True):
         row["rewards"], row["annotations"] = rewards.get(i, {}), known

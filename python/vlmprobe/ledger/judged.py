@@ -11,10 +11,9 @@ from typing import Any
 
 from vlmprobe.ledger.failures import Read
 from vlmprobe.ledger.queries import recorded_steps
-from vlmprobe.ledger.reading import Kinds, checked_columns, json_values
+from vlmprobe.ledger.reading import Kinds, checked_columns, json_values, truths
 
 AT_ONCE = 32  # steps in memory
-_TRUTHS = {0: False, 1: True, None: None}
 _KINDS: Kinds = [int, int, str, (int, type(None)), (int, type(None)), int, str]
 _QUESTIONS = """
   SELECT step, image, question, valid, correct, asked,
@@ -63,5 +62,5 @@ def each_judged(read: Read, run: str) -> Iterator[JudgedQuestions]:
 
 def _of_steps(db: sqlite3.Connection, run: str, phase: str, steps: str) -> JudgedQuestions:
     step, image, text, valid, correct, asked, known = checked_columns(db, _QUESTIONS, (run, phase, steps), _KINDS)
-    valid, correct = ([_TRUTHS[value] for value in column] for column in (valid, correct))
-    return JudgedQuestions(step, image, text, valid, correct, [*map(bool, asked)], json_values(known))
+    judged = truths("verdicts.valid", valid), truths("verdicts.correct", correct)
+    return JudgedQuestions(step, image, text, *judged, [*map(bool, asked)], json_values(known))

@@ -71,12 +71,12 @@ def verdicts_by_question(db: sqlite3.Connection, query: str, values: tuple[int, 
     truth = (int, _NONE)
     kinds: Kinds = [int, truth, truth, truth, truth, truth, str, (str, _NONE), str]
     question_id, *criteria, reason, failure, judge = checked_columns(db, query, values, kinds)
-    truths = [[_TRUTHS[value] for value in column] for column in criteria]
+    found = [truths("verdicts", column) for column in criteria]
     return {
         i: VerdictRecord(
             grammatical=a, atomic=b, grounded=c, objective=d, correct=e, reason=why, failure=failed, judge=who
         )
-        for i, a, b, c, d, e, why, failed, who in zip(question_id, *truths, reason, failure, judge, strict=True)
+        for i, a, b, c, d, e, why, failed, who in zip(question_id, *found, reason, failure, judge, strict=True)
     }
 
 
@@ -198,6 +198,21 @@ _JUDGES = """
   ) ORDER BY judge_id
 """
 _TRUTHS = {0: False, 1: True, None: None}
+
+
+_TRUTHS = {0: False, 1: True, None: None}
+
+
+def truths(name: str, column: Sequence[int | None]) -> list[bool | None]:
+    """A column of 0, 1 and NULL.
+
+    Raises:
+        Damaged: another number.
+    """
+    if not _TRUTHS.keys() >= {*column}:
+        wrong = next(value for value in column if value not in _TRUTHS)
+        raise Damaged(f"{name}: expected 0, 1 or NULL, got {wrong}")
+    return [_TRUTHS[value] for value in column]
 
 
 def checked_columns(db: sqlite3.Connection, query: str, values: tuple[Any, ...], kinds: Kinds) -> list[list[Any]]:
