@@ -197,7 +197,6 @@ _JUDGES = """
     UNION SELECT judge_id FROM answers WHERE question_id BETWEEN ? AND ?
   ) ORDER BY judge_id
 """
-_TRUTHS = {0: False, 1: True, None: None}
 
 
 _TRUTHS = {0: False, 1: True, None: None}
