@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from vlmprobe._files import drafted
 from vlmprobe._optional import require
 
 ROWS_AT_ONCE = 10_000
@@ -40,18 +41,14 @@ def export(db: sqlite3.Connection, path: str | Path) -> int:
     Raises:
         ValueError: another ending.
         ModuleNotFoundError: Parquet without pyarrow; names the extra.
+        OSError: it cannot be written.
     """
     path = Path(path)
     writers = {".jsonl": _write_jsonl, ".parquet": _write_parquet}
     if path.suffix not in writers:
         raise ValueError(f"[Ledger.export] path: expected a name that ends in .jsonl or .parquet, got {path.name!r}")
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        count = writers[path.suffix](draft, _rows(db))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return count
+    with drafted(path) as draft:
+        return writers[path.suffix](draft, _rows(db))
 
 
 def _rows(db: sqlite3.Connection) -> Iterator[dict[str, Any]]:
@@ -77,7 +74,7 @@ def _write_parquet(path: Path, rows: Iterator[dict[str, Any]]) -> int:
     kinds = {name: arrow.int64() if name in _NUMBERS else arrow.bool_() for name in (*_NUMBERS, *_TRUTHS)}
     schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in _COLUMNS])
     count = 0
-    with parquet.ParquetWriter(path, schema) as writer:
+    with path.open("wb") as file, parquet.ParquetWriter(file, schema) as writer:  # its own opening wants UTF-8
         while some := list(islice(rows, ROWS_AT_ONCE)):
             writer.write_table(arrow.Table.from_pylist(some, schema=schema))
             count += len(some)
