@@ -115,7 +115,11 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
-    table = require("pyarrow.parquet", extra="parquet").read_table(path)
+    parquet = require("pyarrow.parquet", extra="parquet")
+    try:
+        table = parquet.read_table(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"[read_rows] {path.name}: expected a Parquet file ({error})") from None
     for number, row in enumerate(table.to_pylist(), 1):
         yield f"{path.name}, row {number}", row
 
