@@ -39,7 +39,7 @@ class RunDirectory:
 
     Raises:
         ValueError: the folder holds something else, is a file, or another process has it; or it holds a run whose
-            ledger is gone.
+            ledger is gone; a name that is no UTF-8, in which no checkpoint could be written.
         OSError: it cannot be written.
 
     Example:
@@ -52,6 +52,7 @@ class RunDirectory:
 
     def __init__(self, path: str | Path, *, quiet: bool = False, resume: bool = False):
         self.path = Path(path)
+        _check_name(self.path)
         _check_folder(self.path, resume)
         with self._writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -241,6 +242,13 @@ def _check_whole(path: Path) -> None:
             f"[RunDirectory] {path / 'ledger.sqlite'}: expected the ledger of this run beside {there.name}, got none: "
             "put it back to go on, or name another folder to begin anew"
         )
+
+
+def _check_name(path: Path) -> None:
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"[RunDirectory] path: expected a name in UTF-8, got {str(path)!r}") from None
 
 
 def _check_folder(path: Path, resume: bool) -> None:

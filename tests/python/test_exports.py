@@ -109,9 +109,9 @@ def test_any_name_of_a_run_is_found_again(ledger):
     ledger.begin(RunRecord(id=name))
     ledger.begin(RunRecord(id=name))  # the same again
     ledger.record(make_step(step=7).__class__(**{**vars(make_step(step=7)), "run": name}))
-    ledger.begin_judging(name, "view \ud800", reward="\ud800")
-    ledger.record_judging("view \ud800", ledger.step(name, "train", 7))
-    assert ledger.step(name, "train", 7, judging="view \ud800").run == r"run \udcff"
+    ledger.begin_judging(name, "view", reward="\ud800")
+    ledger.record_judging("view", ledger.step(name, "train", 7))
+    assert ledger.step(name, "train", 7, judging="view").run == r"run \udcff"
     label = LabelRecord(
         run=name, phase="train", step=7, sequence=0, slot=0, annotator="\udc00", valid=True, correct=False
     )

@@ -15,6 +15,7 @@ import pytest
 
 from test_ledger import make_step
 from tiny_runs import make
+from vlmprobe._files import write_text
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.models import Failure, Reply
 from vlmprobe.run_directory import RunDirectory, read_settings
@@ -48,6 +49,13 @@ def test_a_folder_of_something_else_is_not_taken_for_a_run(tmp_path):
     with pytest.raises(ValueError, match=r"or that of a run, got a file, '.*kept'"):
         RunDirectory(tmp_path / "kept", resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_name_that_is_no_utf8_is_refused_before_anything_is_made(tmp_path):
+    """Checkpoints could not be written there, after the first steps are made."""
+    with pytest.raises(ValueError, match=r"^\[RunDirectory\] path: expected a name in UTF-8, got '.*caf\\udce9'$"):
+        RunDirectory(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -181,3 +189,17 @@ def test_a_read_only_folder_is_named(open_folder):
         with pytest.raises(OSError, match=rf"^\[RunDirectory\] {open_folder}/new{way}"):
             RunDirectory(open_folder / "new")
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["page.html", "all.jsonl", "all.parquet"])
+def test_a_file_that_cannot_be_written_is_named_and_not_its_draft(open_folder, name):
+    (open_folder / "ledger").mkdir()
+    with Ledger(open_folder / "ledger" / "ledger.sqlite") as ledger:
+        write = ledger.export if name != "page.html" else lambda path: write_text(path, "page")
+        open_folder.chmod(0o555)
+        with nobody(), pytest.raises(OSError, match="Permission denied") as refused:
+            write(open_folder / name)
+        assert f"{open_folder}/{name}" in str(refused.value) and ".part" not in str(refused.value)
+        with pytest.raises(OSError, match="No such file or directory") as refused:
+            write(open_folder / "nowhere" / name)
+        assert f"{open_folder}/nowhere/{name}" in str(refused.value) and ".part" not in str(refused.value)

@@ -16,7 +16,7 @@ import pytest
 from tiny_runs import dump, whole_state
 from vlmprobe import cli
 from vlmprobe.checkpoint import find
-from vlmprobe.ledger import Ledger
+from vlmprobe.ledger import Ledger, RunRecord
 
 PYTHON = Path(__file__).parents[2] / "python"
 SMALL = [
@@ -145,6 +145,16 @@ def test_a_ledger_that_is_gone_beside_its_checkpoints_is_said_and_the_run_is_not
         said = capsys.readouterr().err
         assert f"{copy}/ledger.sqlite: expected the ledger of this run beside {beside}, got none: put it back" in said
     assert files(copy) == before
+
+
+def test_the_ledger_of_another_command_is_not_asked_for_its_settings(tmp_path, capsys):
+    (tmp_path / "demo").mkdir()
+    with Ledger(tmp_path / "demo" / "ledger.sqlite") as ledger:
+        ledger.begin(RunRecord(id="demo"))
+    for words in (["rejudge"], ["reweight", "--reward", "valid"]):
+        assert cli.main([*words, "--run", str(tmp_path / "demo"), "--name", "x"]) == 2
+        said = capsys.readouterr().err
+        assert f"{tmp_path}/demo: expected a run of `vlmprobe train`, got demo\n" in said
 
 
 def test_a_run_without_its_settings_is_not_taken_for_a_new_one(copy, finished, capsys):

@@ -112,6 +112,13 @@ def test_other_files_are_one_sentence_that_names_them(content, text, tmp_path):
         list(read_lines("op", file))
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1 cut short", b'{"image": "a.png", "question": "why ?"}\n'])
+def test_rows_in_a_damaged_parquet_file_are_named(content, tmp_path, pictures):
+    (tmp_path / "rows.parquet").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^\[read_rows\] rows\.parquet: expected a Parquet file \("):
+        rows.read_rows(tmp_path / "rows.parquet", pictures, k=1)
+
+
 @pytest.mark.parametrize("bad", [b"run,phase\nr\x00,\n", b"run,phase\n\xe9,\n"])
 def test_a_table_of_labels_that_is_no_text_is_named(bad, tmp_path):
     (tmp_path / "labels.csv").write_bytes(bad)

@@ -214,8 +214,16 @@ def settings_of(run: str) -> Settings:
     ledger_of(run)
     known = read_settings(run)
     if not known:
+        _check_trained(run)
         raise ValueError(f"[train] {Path(run) / 'run.json'}: expected the settings of the run, got none: put it back")
     return settle(known, {})
+
+
+def _check_trained(run: str) -> None:
+    with Ledger(ledger_of(run), read_only=True) as ledger:
+        names = [each.id for each in ledger.runs()]
+    if names and RUN not in names:
+        raise ValueError(f"[train] {run}: expected a run of `vlmprobe train`, got {', '.join(names):.60}")
 
 
 def settle(known: Mapping[str, Any], given: Mapping[str, Any], *, begun: Callable[[], bool] = lambda: True) -> Settings:

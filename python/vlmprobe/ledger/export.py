@@ -109,7 +109,7 @@ def _write_parquet(path: Path, rows: Iterator[Row]) -> int:
     kinds = {name: arrow.int64() if name in _NUMBERS else arrow.bool_() for name in (*_NUMBERS, *_TRUTHS)}
     schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in _COLUMNS])
     count = 0
-    with parquet.ParquetWriter(path, schema) as writer:
+    with path.open("wb") as file, parquet.ParquetWriter(file, schema) as writer:  # its own opening wants UTF-8
         while some := [_flat(row) for row in islice(rows, ROWS_AT_ONCE)]:
             writer.write_table(arrow.Table.from_pylist(some, schema=schema))
             count += len(some)

@@ -186,11 +186,12 @@ class Ledger:
             base: the judging whose verdicts a reward is computed from; None for the run's own.
             reward: the expression; None for another verifier's verdicts.
         Raises:
-            ValueError: there is a judging of this name already, and it is another; or there is no such base.
+            ValueError: there is a judging of this name already, and it is another; or there is no such base; a name
+                that nobody can see or that is no UTF-8.
         """
         base, reward = (rows.optional_text(f"judging.{n}", v) for n, v in (("base", base), ("reward", reward)))
         with self._transaction():
-            judgings.begin(self._db, self._run_id(run), rows.text("judging.name", name), base, reward, _now())
+            judgings.begin(self._db, self._run_id(run), name, base, reward, _now())
 
     def record_judging(self, name: str, step: StepRecord) -> None:
         """Writes a step's verdicts, or its rewards, into the judging of that name; what is there already stays."""

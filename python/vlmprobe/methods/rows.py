@@ -118,8 +118,8 @@ def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
     parquet, arrow = require("pyarrow.parquet", extra="parquet"), require("pyarrow", extra="parquet")
     try:
         table = parquet.read_table(path)
-    except (arrow.ArrowException, OSError) as error:
-        raise ValueError(f"[read_rows] {path.name}: expected Parquet ({error!s:.200})") from None
+    except (arrow.ArrowException, ValueError, OSError) as error:
+        raise ValueError(f"[read_rows] {path.name}: expected a Parquet file ({error!s:.200})") from None
     for number, row in enumerate(table.to_pylist(), 1):
         yield f"{path.name}, row {number}", row
 
