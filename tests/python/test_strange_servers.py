@@ -71,10 +71,9 @@ def test_a_form_that_the_server_is_to_change_is_asked_for_again_later(form):
 
 def test_what_a_budget_holds_back_goes_as_soon_as_there_is_room():
     with planned() as server:
-        options = {"max_cost": 600.0, "prices": Prices(prompt=1e6, completion=1e6), "batch_deadline_s": 8.0}
-        got = client(server.url, **options).reply([ask(f"question {i}") for i in range(40)])
-    assert {reply.status for reply in got[:2]} == {Status.OK}
-    assert Status.TIMEOUT not in {reply.status for reply in got}
+        options = {"max_cost": 1000.0, "prices": Prices(prompt=1e6, completion=1e6), "batch_deadline_s": 8.0}
+        got = client(server.url, **options).reply([ask(f"question {i}") for i in range(20)])
+    assert {reply.status for reply in got} == {Status.OK}  # one after the other
 
 
 class Doubling:

@@ -10,7 +10,8 @@
 // 2. The verdict is what stands in `<verdict> ... </verdict>`, in any case of letters, and nothing else is. The last
 //    one ends the text: at most 1000 bytes may follow, with no brace and no word of a verdict (a key, true, false,
 //    wrong, not, ...) among them. Every other one that can be read, closed or not, must not give a key another value,
-//    and one that begins an object must be readable. Without its closing tag only an object without fault is read; else truncated.
+//    and one that begins an object must be readable. Without its closing tag only an object without fault is read;
+//    else truncated.
 //    Asked for an object: a text that is one, fenced or not, is the verdict before that, whatever its strings hold.
 // 3. Inside, without fence, emphasis and special tokens around it (text/wrapping.h), is
 //    a. an object (text/flat_object.h), in tags also as `{{ ... }}` or a list of one; fields inside its fields only
