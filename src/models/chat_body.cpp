@@ -177,7 +177,7 @@ Reply unreadable(std::string error) {
 }
 
 // An error inside or beside the choices outlives any text: a gateway that lost its server half-way says both.
-std::string outage_in(const Json& body) {
+std::string outage_in(const Json& body, std::string_view text) {
   const auto error_of = [](const Json& object) {
     const auto error = object.is_object() ? object.find("error") : object.end();
     if (error == object.end() || says_nothing(*error)) return std::string();
@@ -185,10 +185,12 @@ std::string outage_in(const Json& body) {
     return "the body says: " + (words.empty() ? "an error without a message" : words);
   };
   std::string error = error_of(body);
+  if (error.empty() && (text_at(body, "object") == "error" || text_at(body, "type") == "error" || says(body, "errors")))
+    error = "the body says: " + complaint(text);
   const auto choices = body.find("choices");
   if (!error.empty()) return error;
   if (choices == body.end() || !choices->is_array() || choices->empty() || !(*choices)[0].is_object())
-    return "the body has no choices";
+    return "the body has no choices: " + complaint(text);
   const Json& choice = (*choices)[0];
   const auto message = choice.find("message");
   if (error = error_of(choice); !error.empty()) return error;
@@ -258,8 +260,9 @@ bool credit_is_spent(std::string_view body) {
 Reply read_reply(std::string_view body) {
   Json json = parsed(body);
   if (json.is_discarded()) json = parsed(text::well_formed(body));
-  if (!json.is_object()) return unreadable("the body is no JSON object");
-  if (std::string error = outage_in(json); !error.empty()) {
+  if (!json.is_object())
+    return unreadable(is_blank(body) ? "the body is empty" : "the body is no JSON object: " + complaint(body));
+  if (std::string error = outage_in(json, body); !error.empty()) {
     Reply reply = unreadable(std::move(error));
     reply.usage = usage_of(json, 0);
     return reply;

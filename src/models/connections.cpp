@@ -30,12 +30,17 @@ Connection::~Connection() {
 
 bool Connection::rest(CURL* easy) {
   curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket_);
+  curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME, &took_s_);
   resting_since_ = std::chrono::steady_clock::now();
   return used();
 }
 
 double Connection::rested_s() const {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - resting_since_).count();
+}
+
+bool Connection::rested() const {
+  return rested_s() >= kRestS + took_s_;
 }
 
 bool Connection::silent() const {
@@ -59,7 +64,7 @@ bool Connection::delivered() const {
 
 std::unique_ptr<Connection> Connections::take(const std::string& url, bool& unasked) {
   auto& resting = resting_[url];
-  while (!resting.empty() && resting.front()->rested_s() >= kRestS) {
+  while (!resting.empty() && resting.front()->rested()) {
     std::unique_ptr<Connection> found = std::move(resting.front());
     resting.pop_front();
     if (found->silent() && found->rested_s() < kOldS) return found;

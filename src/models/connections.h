@@ -2,8 +2,9 @@
 //
 // HTTP/1.1 binds a reply to its request by nothing but the order on the connection: a reply that nobody asked for is
 // taken for the next request's, and shifts all that follow. So each connection has a pool of its own, and it is known
-// which request gets which. One is used again only when it has been silent for kRestS since its last reply; one with
-// anything to read is closed, and where that were bytes in plain text the server's connections are not kept any more.
+// which request gets which. One is used again only when it has been silent since its last reply for as long as that
+// took and kRestS: a second reply to one request, of a gateway that asked twice, comes about so late. One with anything
+// to read is closed, and where that were bytes in plain text the server's connections are not kept any more.
 #pragma once
 
 #include <curl/curl.h>
@@ -30,6 +31,7 @@ class Connection {
 
   bool used() const { return socket_ != CURL_SOCKET_BAD; }
   double rested_s() const;
+  bool rested() const;
   bool silent() const;     // nothing to read, and not closed
   bool has_bytes() const;  // that the server sent unasked
   bool delivered() const;  // the other side has all that was sent; true where the system does not say
@@ -37,6 +39,7 @@ class Connection {
  private:
   CURLSH* pool_;
   curl_socket_t socket_ = CURL_SOCKET_BAD;
+  double took_s_ = 0;
   std::chrono::steady_clock::time_point resting_since_ = {};
 };
 

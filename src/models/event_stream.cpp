@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "vlmprobe/models/finish.h"
 #include "vlmprobe/text/utf8.h"
 
 namespace vlmprobe::models {
@@ -53,8 +54,10 @@ Assembled told(const Json& error) {
 
 // Appends what a chunk adds to a field of the message: texts are joined, anything else stands for itself.
 void add(Json& message, const std::string& name, const Json& value) {
-  if (value.is_null() || name == "role") return;
+  if (value.is_null() || (name == "role" && (value == "" || value == "assistant"))) return;
   Json& known = message[name];
+  if (value.is_array() && known.is_string()) known = Json::array({{{"type", "text"}, {"text", known}}});
+  if (value.is_string() && known.is_array()) return known.push_back({{"type", "text"}, {"text", value}});
   if (known.is_string() && value.is_string()) {
     known.get_ref<std::string&>() += value.get_ref<const std::string&>();
   } else if (known.is_array() && value.is_array()) {
@@ -73,6 +76,13 @@ const Json* first_choice(const Json& chunk) {
   return found == choices->end() ? nullptr : &*found;
 }
 
+// What ended so stays so, whatever a later chunk says.
+bool ended_badly(const Json& choice) {
+  const auto reason = choice.find("finish_reason");
+  const bool told = reason != choice.end() && reason->is_string() && *reason != "";
+  return told && finish_of(reason->get_ref<const std::string&>()) != Finish::whole;
+}
+
 void add_chunk(Json& body, Json& choice, const Json& chunk) {
   for (const auto& [name, value] : chunk.items())
     if (name != "choices" && !value.is_null()) body[name] = value;
@@ -80,7 +90,7 @@ void add_chunk(Json& body, Json& choice, const Json& chunk) {
   if (more == nullptr) return;
   for (const auto& [name, value] : more->items()) {
     if (name != "delta" && name != "message") {
-      if (!value.is_null()) choice[name] = value;
+      if (!value.is_null() && !(name == "finish_reason" && ended_badly(choice))) choice[name] = value;
     } else if (value.is_object()) {
       for (const auto& [field, text] : value.items()) add(choice["message"], field, text);
     }

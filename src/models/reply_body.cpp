@@ -82,7 +82,8 @@ std::string text_of(std::string body) {
 
 JsonBody json_of(std::string text) {
   if (is_compressed(text))
-    return {{}, "the body is compressed, which no Content-Encoding says; set the server to send it plain", true};
+    return {
+        {}, "HTTP 200: the body is compressed, which no Content-Encoding says; set the server to send it plain", true};
   if (is_event_stream(text)) {
     auto [json, error] = assembled(text);
     return {std::move(json), std::move(error)};

@@ -261,6 +261,9 @@ std::vector<std::pair<std::uint64_t, Posted>> Transfers::perform() {
     Transfer* transfer = nullptr;
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &transfer->posted.http);
+    const char* location = nullptr;
+    curl_easy_getinfo(transfer->easy, CURLINFO_REDIRECT_URL, &location);
+    if (location != nullptr) transfer->posted.location = location;
     transfer->posted.end = end_of(*transfer, code);
     transfer->posted.error = error_of(*transfer, code);
     ended.emplace_back(transfer->number, std::move(transfer->posted));

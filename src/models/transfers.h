@@ -36,11 +36,12 @@ struct Posted {
     broken,
   };
   End end = End::answered;
-  long http = 0;           // status; 0 without one
-  double retry_after = 0;  // seconds that the server asks for, at most a minute; 0: none
-  std::string body;        // without its content encoding
-  std::string error;       // unless answered
-  bool unasked = false;    // the server was found to send what nobody had asked for
+  long http = 0;              // status; 0 without one
+  std::string location = {};  // of a redirect
+  double retry_after = 0;     // seconds that the server asks for, at most a minute; 0: none
+  std::string body;           // without its content encoding
+  std::string error;          // unless answered
+  bool unasked = false;       // the server was found to send what nobody had asked for
 };
 
 class Transfers {

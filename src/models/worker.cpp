@@ -128,10 +128,12 @@ void ChatClient::Worker::turn() {
   take_incoming();
   expire();
   start_what_fits();
-  for (auto& [number, posted] : transfers_.perform()) {
+  auto ended = transfers_.perform();
+  for (auto& [number, posted] : ended) {
     const auto attempt = attempts_.extract(number);
     finished(attempt.mapped(), posted);
   }
+  if (!ended.empty()) return;  // what they held may let others go
   {
     const std::lock_guard lock(mutex_);
     if (!incoming_.empty()) return;
@@ -309,10 +311,12 @@ void ChatClient::Worker::answered(const Attempt& attempt, Posted& posted) {
 // What went wrong, in the server's words where it has any.
 std::string ChatClient::Worker::said(const Posted& posted) const {
   if (posted.end == Posted::End::encoded)
-    return "the reply is encoded in a way that cannot be read here (" + posted.error +
-           "); set the server to send it plain";
+    return "HTTP " + std::to_string(posted.http) + ": the reply is encoded in a way that cannot be read here (" +
+           posted.error + "); set the server to send it plain";
   if (posted.end != Posted::End::answered) return posted.error;
-  const std::string words = words_in(secrets_.cut_body(text_of(posted.body), /*answer=*/false));
+  std::string words = words_in(secrets_.cut_body(text_of(posted.body), /*answer=*/false));
+  if (!posted.location.empty())
+    words = "a redirect to " + secrets_.cut(posted.location).substr(0, 200) + ", which is not followed";
   return "HTTP " + std::to_string(posted.http) + (words.empty() ? "" : ": ") + words;
 }
 

@@ -24,13 +24,17 @@ constexpr std::array<std::string_view, 24> kUnsure = {
     "cannot",        "can't",        "cant",       "unknown", "unsure",  "uncertain", "unclear",   "unable",
     "indeterminate", "undetermined", "impossible", "idk",     "maybe",   "may",       "perhaps",   "possibly",
     "might",         "could",        "or",         "either",  "whether", "hard",      "difficult", "sorry"};
-constexpr std::array<std::string_view, 20> kNegations = {
-    "not",    "no",     "never", "neither", "nor",       "none",  "nothing", "without", "except", "excluding",
-    "hardly", "rather", "wrong", "untrue",  "incorrect", "false", "nope",    "instead", "unlike", "anything"};
-constexpr std::array<std::string_view, 14> kBounds = {"than",    "least",  "most",    "between", "minimum",
-                                                      "maximum", "nearly", "almost",  "dozen",   "pair",
-                                                      "pairs",   "couple", "hundred", "half"};
-constexpr std::array<std::string_view, 3> kArithmetic = {"plus", "minus", "times"};
+constexpr std::array<std::string_view, 26> kNegations = {
+    "not",       "no",       "never",  "neither", "nor",    "none",      "nothing", "without", "except",
+    "excluding", "hardly",   "rather", "wrong",   "untrue", "incorrect", "false",   "nope",    "instead",
+    "unlike",    "anything", "non",    "isnt",    "arent",  "doesnt",    "dont",    "wasnt"};
+constexpr std::array<std::string_view, 16> kBounds = {"than",    "least",  "most",  "between", "minimum", "maximum",
+                                                      "nearly",  "almost", "dozen", "pair",    "pairs",   "couple",
+                                                      "hundred", "half",   "max",   "min"};
+constexpr std::array<std::string_view, 13> kBeforeBounds = {
+    "about", "around", "approximately", "approx",  "roughly",   "circa", "over",
+    "under", "above",  "below",         "exceeds", "exceeding", "near"};
+constexpr std::array<std::string_view, 4> kArithmetic = {"plus", "minus", "times", "x"};
 constexpr std::array<std::string_view, 20> kUnits = {
     "zero", "one",    "two",    "three",    "four",     "five",    "six",     "seven",     "eight",    "nine",
     "ten",  "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"};
@@ -146,6 +150,13 @@ class Sum {
   bool linked_ = false;
 };
 
+// "about 4", "up to 4".
+bool bounded(Sentence words, std::size_t number) {
+  if (number == 0) return false;
+  const std::string_view before = words[number - 1].text;
+  return among(kBeforeBounds, before) || (before == "to" && number > 1 && words[number - 2].text == "up");
+}
+
 // A bound, a number that goes on in a sum, or one that is said of several things, is none of the world's.
 std::vector<Said> counted(Sentence words) {
   std::vector<Said> found;
@@ -157,6 +168,7 @@ std::vector<Said> counted(Sentence words) {
     const auto number = number_at(words, i);
     if (!number) continue;
     const auto [value, last] = *number;
+    other |= bounded(words, i);
     found.push_back({value < 0 ? "?" : std::to_string(value), i, last});
     goes_on += last + 1 < words.size() && words[last + 1].phrase == words[last].phrase;
     sum.begin(words[last]);

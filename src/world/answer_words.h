@@ -48,11 +48,13 @@ class AnswerWords {
     return !text::is_space(c) && !(c >= 0x2000 && c <= 0x2BFF) && !(c >= 0x3000 && c <= 0x303F) && c < 0x1F000;
   }
 
+  static bool compares(char32_t c) { return c == '<' || c == '>' || c == '~' || (c >= 0x2200 && c <= 0x22FF); }
+
   void step() {
     const text::Scalar here = text::decode(text_, at_);
     const char c = here.value < 0x80 ? static_cast<char>(here.value) : '\0';
     if (word_.empty() && digit(c)) return number(before_);
-    before_ = here.value;
+    if (!(text::is_space(here.value) && compares(before_))) before_ = here.value;  // "> 3"
     const bool joined = c == '\'' && !word_.empty() && in_word(static_cast<unsigned char>(next(1)));
     if (in_word(here.value) || joined) {
       for (std::size_t i = 0; i < here.bytes; ++i) word_ += text::lower(text_[at_ + i]);
@@ -65,9 +67,8 @@ class AnswerWords {
 
   // Digits and what makes another number of them: a bound or sign before, a part, range or sum behind.
   void number(char32_t before) {
-    const bool sign = before == '<' || before == '>' || before == '~' || before == '-' || before == '+' ||
-                      before == '.' || before == '^' || before == '#' || before == 0xB1 ||
-                      (before >= 0x2200 && before <= 0x22FF);
+    const bool sign = compares(before) || before == '-' || before == '+' || before == '.' || before == '^' ||
+                      before == '#' || before == 0xB1;
     if (sign) word_ += '?';
     while (digit(next(0)) ||
            (std::string_view(".,:/-+*x^").find(next(0)) != std::string_view::npos && digit(next(1)) && next(0) != '\0'))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sqlite3
 import threading
@@ -242,6 +243,35 @@ def test_a_wrong_file_of_models_is_named(content, text, tmp_path):
     with pytest.raises(ValueError, match=r"^\[models\]") as caught:
         read_roles(file)
     assert text in str(caught.value) and "sk-1" not in str(caught.value)
+
+
+WRONG = {
+    "sampling": ({"temperature": "0"}, {"temperature": math.nan}, {"top_p": 2}, {"max_tokens": 1.5}, {"seed": 10**30}),
+    "client": ({"deadline_s": "5"}, {"max_attempts": 10**30}, {"max_attempts": True}, {"schema": "no"}, {"extra": [1]}),
+    "judge": ({"votes": 10**30}, {"votes": "3"}, {"schema": "yes"}, {"more_tokens": "yes"}),
+    "budget": ({"max_calls": math.inf}, {"max_calls": 10**30}),
+    "prices": ({"prompt": 10**400, "completion": 1},),
+}
+
+
+@pytest.mark.parametrize(("part", "value"), [(part, value) for part, values in WRONG.items() for value in values])
+def test_a_value_of_another_kind_is_named_with_its_field(part, value, tmp_path):
+    file = tmp_path / "models.json"
+    file.write_text(json.dumps({"verifier": {"model": "m", "endpoints": ["http://a/v1"], part: value}}))
+    with pytest.raises(
+        ValueError, match=rf"^\[models\] (verifier\.{part}\.{next(iter(value))}|.*models\.json): expected "
+    ):
+        read_roles(file)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000 + "]" * 100_000, '{"answerer": {"model": "a\\ud800", "endpoints": "http://a"}}']
+)
+def test_a_file_that_no_reader_can_take_is_one_sentence(text, tmp_path):
+    file = tmp_path / "models.json"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"^\[models\] .*: expected "):
+        read_roles(file)
 
 
 def test_a_file_that_is_no_json_is_named(tmp_path):

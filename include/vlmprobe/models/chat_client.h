@@ -9,10 +9,10 @@
 //                0.8 once per episode of 429; 5xx and broken connections stop growth for a while
 //   answers      only what is known to be one: 200 or 201, no error inside or beside the choices, a finish reason that
 //                finish.h calls whole, a message of the assistant of text alone, thinking that has its end
-//   connections  are kept, and used again after a quarter of a second of silence that follows a 200 which was read to
-//                its end; after anything else, or with anything to be read, they are closed. A reply that begins before
-//                the server has the whole request is not that request's. A server that is caught sending what nobody
-//                asked for (`unasked`) gets a connection for each request from then on
+//   connections  are kept, and used again after silence that follows a 200 which was read to its end: as long as that
+//                took and a quarter of a second; after anything else, or with anything to be read, they are closed. A
+//                reply that begins before the server has the whole request is not that request's. A server that is
+//                caught sending what nobody asked for (`unasked`) gets a connection for each request from then on
 //   attempts     connection errors, 408, 409, 425, 429, 499, 5xx, cut, oversized or unreadable bodies, errors inside a
 //                body and endings that finish.h calls broken are tried again after a pause that doubles; 429 and a
 //                server that cannot be reached cost no attempt, only time; 3xx and the other 4xx are not tried again,

@@ -13,7 +13,8 @@
 //   broken    everything else                error, abort, network_error, insufficient_system_resource, unknown names,
 //                                            none at all: how much of the reply is missing is not known
 //
-// In any case of letters, with `-` for `_`. Header-only, no torch.
+// In any case of letters, with `-` for `_`; a filter's name may go on behind a colon ("content_filter: SAFETY").
+// Header-only, no torch.
 #pragma once
 
 #include <algorithm>
@@ -54,6 +55,9 @@ inline constexpr auto kFinishNames = std::to_array<FinishName>({
     {"guardrail_intervened", Finish::filtered},
     {"safety", Finish::filtered},
     {"image_safety", Finish::filtered},
+    {"image_prohibited_content", Finish::filtered},
+    {"image_recitation", Finish::filtered},
+    {"model_armor", Finish::filtered},
     {"recitation", Finish::filtered},
     {"blocklist", Finish::filtered},
     {"prohibited_content", Finish::filtered},
@@ -68,8 +72,11 @@ inline constexpr auto kFinishNames = std::to_array<FinishName>({
 
 inline Finish finish_of(std::string_view reason) {
   const auto same = [](char given, char known) { return text::lower(given == '-' ? '_' : given) == known; };
+  const std::string_view head = reason.substr(0, reason.find(':'));
   for (const auto& [name, finish] : detail::kFinishNames)
-    if (std::equal(reason.begin(), reason.end(), name.begin(), name.end(), same)) return finish;
+    if (std::equal(head.begin(), head.end(), name.begin(), name.end(), same) &&
+        (head.size() == reason.size() || finish == Finish::filtered))
+      return finish;
   return Finish::broken;
 }
 

@@ -38,7 +38,7 @@ struct Verdict {
 
 namespace detail {
 
-inline constexpr std::string_view kReasonKey = "reason", kAroundKeys = "\"'*_-`", kAroundValues = "\"'*_.`!";
+inline constexpr std::string_view kReasonKey = "reason", kAroundKeys = "\"'*_-`", kAroundValues = "\"'*_.`";
 
 inline bool is_reason(std::string_view key) {
   return same_letters(trimmed(key, kAroundKeys), kReasonKey);
@@ -49,6 +49,7 @@ inline Tri truth_of(std::string_view key, std::string_view value) {
   constexpr std::array<std::string_view, 4> kYes = {"true", "yes", "1", "\xE6\x98\xAF"};
   constexpr std::array<std::string_view, 4> kNo = {"false", "no", "0", "\xE5\x90\xA6"};
   value = trimmed(value, kAroundValues);
+  while (value.ends_with('!')) value = trimmed(value.substr(0, value.size() - 1), kAroundValues);  // "!false" is none
   const auto is = [&](std::string_view word) { return same_letters(value, word); };
   const auto is_not = [&](std::string_view word) {
     return value.size() > word.size() && is(std::string(word).append(key));

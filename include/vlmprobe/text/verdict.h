@@ -9,11 +9,13 @@
 // 1. Only what follows the thinking counts (text/thinking.h); thinking without an end: truncated. Blank: empty.
 // 2. The verdict is what stands in `<verdict> ... </verdict>`, in any case of letters, and nothing else is. The last
 //    one ends the text: at most 1000 bytes may follow, with no brace and no word of a verdict (a key, true, false,
-//    wrong, actually, ...) among them. Every other one that can be read must not give a key another value, and one that
-//    begins an object must be readable. Without its closing tag only an object without fault is read; else truncated.
+//    wrong, not, ...) among them. Every other one that can be read, closed or not, must not give a key another value,
+//    and one that begins an object must be readable. Without its closing tag only an object without fault is read;
+//    else truncated.
 //    Asked for an object: a text that is one, fenced or not, is the verdict before that, whatever its strings hold.
 // 3. Inside, without fence, emphasis and special tokens around it (text/wrapping.h), is
-//    a. an object (text/flat_object.h); fields inside its fields only contradict;
+//    a. an object (text/flat_object.h), in tags also as `{{ ... }}` or a list of one; fields inside its fields only
+//       contradict;
 //    b. an object with faults, as far as it is plain (text/loose_object.h);
 //    c. lines `key: value` (also `=`; commas and semicolons separate too). A reason takes the rest of its line and the
 //       lines that follow it, up to the next line of keys, with which the text then ends. Any other line: unparsable;
@@ -90,8 +92,8 @@ inline std::size_t last_tag(std::string_view text, std::string_view tag) {
 
 // Whether a remark after a verdict takes nothing back.
 inline bool may_follow(std::string_view trailing, Keys keys) {
-  constexpr std::array<std::string_view, 8> kOfVerdicts = {"true",     "false",      "incorrect", "wrong",
-                                                           "actually", "correction", "wait",      "mistake"};
+  constexpr std::array<std::string_view, 11> kOfVerdicts = {
+      "true", "false", "incorrect", "wrong", "actually", "wait", "mistake", "no", "correction", "not", "however"};
   trailing = trimmed(trailing);
   if (trailing.size() > kMostTrailing || trailing.find_first_of("{}") != trailing.npos) return false;
   for (std::size_t begin = 0; begin < trailing.size();) {
@@ -138,6 +140,13 @@ inline bool read_strictly(std::string_view text, Findings& found) {
 
 enum class Extent : std::int8_t { open, closed, whole };  // tags without their end; with it; all of the text
 
+// What is inside `{{ ... }}`, as templates write it, and a list of one.
+inline std::string_view without_brackets(std::string_view text) {
+  const bool doubled = text.starts_with("{{") && text.ends_with("}}");
+  const bool listed = text.starts_with('[') && text.ends_with(']') && trimmed(text.substr(1)).starts_with('{');
+  return doubled || listed ? trimmed(text.substr(1, text.size() - 2)) : text;
+}
+
 // Only a faultless object shows where it ends, and only tags may hold lines.
 inline bool read_content(std::string_view content, Extent extent, Keys keys, Findings& found) {
   content = unwrapped(content);
@@ -157,12 +166,13 @@ inline bool read_content(std::string_view content, Extent extent, Keys keys, Fin
 
 // One verdict in tags: what is behind the opening one, up to the next.
 struct Tagged {
-  Tagged(std::string_view behind, Keys keys) : found(keys) {
+  Tagged(std::string_view behind, bool last, Keys keys) : found(keys) {
     const std::size_t close = last_tag(behind, kClose);
     closed = close != behind.npos;
     content = behind.substr(0, close);
     trailing = closed ? behind.substr(close + kClose.size()) : std::string_view();
-    read = read_content(content, closed ? Extent::closed : Extent::open, keys, found);
+    read = read_content(without_brackets(unwrapped(content)), closed || !last ? Extent::closed : Extent::open, keys,
+                        found);
   }
 
   // Begins an object that has faults: what follows may be inside it.
@@ -185,7 +195,7 @@ inline Reading read_tagged(std::string_view said, Keys keys, Findings& found, st
   if (begin == said.npos) return Reading::unparsable;
   for (;;) {
     const std::size_t from = begin + kOpen.size(), next = find_tag(said, kOpen, from);
-    const Tagged here(said.substr(from, std::min(next, said.size()) - from), keys);
+    const Tagged here(said.substr(from, std::min(next, said.size()) - from), next == said.npos, keys);
     if (next == said.npos) {
       found = here.found;
       found.compare(earlier);

@@ -16,11 +16,10 @@
 //
 // What says nothing, whatever its value:
 //   - it is not known: cannot, unsure, unclear, unknown, maybe, or, either, ...;
-//   - a negation: before the value, in its sentence, or at the beginning of a later one ("It is not red.", "Red. No.").
-//   A
-//     text that begins with yes or no may go on with "there is none" and "that is not", as far as it agrees;
-//   - a number that is a bound, a part or a sum: than, least, most, dozen, "3+", "~4", "4%", "4/5", "two circles and
-//     a star", "one circle, one square".
+//   - a negation: before the value, in its sentence, or at the beginning of a later one ("It is not red.", "Red.
+//     No."). A text that begins with yes or no may go on with "there is none" and "that is not", as far as it agrees;
+//   - a number that is a bound, a part or a sum: than, least, most, about, up to, dozen, "3+", "> 3", "~4", "4%",
+//     "4/5", "two circles and a star", "one circle, one square".
 // A sentence that ends with a question mark is no answer and is passed over; so is everything up to the end of the
 // thinking (text/thinking.h), and thinking without an end says nothing.
 //

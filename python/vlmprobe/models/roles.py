@@ -19,13 +19,13 @@ A role that is left out is not behind an endpoint. Only `model` and `endpoints` 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vlmprobe._checks import check_count
-from vlmprobe._json import read_object, typed
+from vlmprobe._json import read_object
 from vlmprobe.models.chat import ChatClient, Endpoint, Prices, Spent
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.forecast import RoleCost
@@ -35,16 +35,10 @@ from vlmprobe.models.prompt_files import PromptFiles
 
 _FIELDS = ("model", "revision", "endpoints", "sampling", "client", "prices", "budget", "tokens")
 _ENDPOINT = ("url", "key_env", "key_file")
-_SAMPLING = {"temperature": float, "top_p": float, "max_tokens": int, "seed": int}
-_CLIENT = {
-    **dict.fromkeys(("attempt_timeout_s", "deadline_s", "unreachable_s", "batch_deadline_s", "first_pause_s"), float),
-    **dict.fromkeys(("max_attempts", "first_limit", "max_limit", "max_response_bytes"), int),
-    **{"schema": bool, "extra": dict, "proxy": str},
-}
-_BUDGET = {"max_calls": int, "max_tokens": int, "max_cost": float}
+_BUDGET = ("max_calls", "max_tokens", "max_cost")
 _TOKENS = ("prompt", "completion")
-_JUDGE = {"schema": bool, "votes": int, "confirm": int, "again": int, "more_tokens": int}
-_OPEN = ("seed", "batch_deadline_s")  # null as if they were left out
+_MOST = 2**53
+"""The greatest number that a file may hold: whole ones are exact up to here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +157,7 @@ def _role(name: str, content: Any) -> Role:
         if not given.get(needed):
             raise ValueError(f"[models] {name}.{needed}: expected one, got none")
     sampling = ANSWERING if name == "answerer" else JUDGING
-    numbers = _kinds(f"{name}.sampling", given.get("sampling", {}), _SAMPLING)
+    numbers = _typed(f"{name}.sampling", given.get("sampling", {}), _SAMPLING)
     prices = _fields(f"{name}.prices", given.get("prices", {}), _TOKENS)
     return Role(
         name=name,
@@ -172,9 +166,9 @@ def _role(name: str, content: Any) -> Role:
         sampling=Sampling(**{field: numbers.get(field, getattr(sampling, field)) for field in _SAMPLING}),
         client=_client(f"{name}.client", given.get("client", {})),
         prices=Prices(**_each(f"{name}.prices", prices, _amount, _TOKENS)) if prices else None,
-        budget=_each(f"{name}.budget", _kinds(f"{name}.budget", given.get("budget", {}), _BUDGET), _amount),
+        budget=_each(f"{name}.budget", _fields(f"{name}.budget", given.get("budget", {}), _BUDGET), _amount),
         tokens=_tokens(f"{name}.tokens", given.get("tokens")),
-        judge=_kinds(f"{name}.judge", given.get("judge", {}), _JUDGE),
+        judge=_typed(f"{name}.judge", given.get("judge", {}), _JUDGE),
         endpoints=tuple(_endpoints(f"{name}.endpoints", given["endpoints"])),
     )
 
@@ -205,25 +199,12 @@ def _tokens(name: str, given: Any) -> dict[str, int]:
     return tokens
 
 
-def _kinds(name: str, content: Any, known: Mapping[str, type]) -> dict[str, Any]:
-    """The fields, each of its kind; whole numbers of a size that every part takes."""
-    given = _fields(name, content, tuple(known))
-    for key, value in given.items():
-        if value is None and key in _OPEN:
-            continue
-        typed("models", f"{name}.{key}", value, known[key])
-        most = 2**62 if known is _BUDGET or key == "max_response_bytes" else 2**31 - 1
-        if known[key] is int and not 0 <= value <= most:
-            raise ValueError(f"[models] {name}.{key}: expected 0 to {most}, got {value}")
-    return given
-
-
-def _fields(name: str, content: Any, known: tuple[str, ...]) -> dict[str, Any]:
+def _fields(name: str, content: Any, known: Collection[str]) -> dict[str, Any]:
     if not isinstance(content, Mapping):
         raise ValueError(f"[models] {name}: expected an object, got {type(content).__name__}")
     for key in content:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
+            near = difflib.get_close_matches(str(key), list(known), n=1, cutoff=0.6)
             hint = f"; did you mean {near[0]}?" if near else ""
             if key in ("key", "api_key"):
                 hint = "; a key comes from the environment (key_env) or a file (key_file)"
@@ -244,18 +225,78 @@ def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         shown = type(value).__name__ if isinstance(value, (list, Mapping)) else repr(value)  # a list may hold a key
         raise ValueError(f"[models] {name}: expected a text, got {shown:.60}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError(f"[models] {name}: expected a text, got half a character in it")
     return value
 
 
 def _client(name: str, given: Any) -> dict[str, Any]:
     """A run writes down what it was given: no password may be in it."""
-    fields = _kinds(name, given, _CLIENT)
+    fields = _typed(name, given, _CLIENT)
     if "@" in fields.get("proxy", ""):
         raise ValueError(f"[models] {name}.proxy: expected a URL without a password")
     return fields
 
 
+def _typed(name: str, given: Any, kinds: Mapping[str, Callable[[str, Any], Any]]) -> dict[str, Any]:
+    return {key: kinds[key](f"{name}.{key}", value) for key, value in _fields(name, given, kinds).items()}
+
+
 def _amount(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST:
         raise ValueError(f"[models] {name}: expected a number of at least 0, got {value!r:.60}")
     return value
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not abs(value) <= _MOST:
+        raise ValueError(f"[models] {name}: expected a whole number, got {value!r:.60}")
+    return value
+
+
+def _length(name: str, value: Any) -> int:
+    if _whole(name, value) < 1:
+        raise ValueError(f"[models] {name}: expected at least 1, got {value}")
+    return int(value)
+
+
+def _share(name: str, value: Any) -> float:
+    if not 0 < _amount(name, value) <= 1:
+        raise ValueError(f"[models] {name}: expected (0, 1], got {value}")
+    return float(value)
+
+
+def _seed(name: str, value: Any) -> int | None:
+    return None if value is None else _whole(name, value)
+
+
+def _limit(name: str, value: Any) -> float | None:
+    return None if value is None else _amount(name, value)
+
+
+def _truth(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"[models] {name}: expected true or false, got {value!r:.60}")
+    return value
+
+
+def _object(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"[models] {name}: expected an object, got {type(value).__name__}")
+    return dict(value)
+
+
+_SAMPLING = {"temperature": _amount, "top_p": _share, "max_tokens": _length, "seed": _seed}
+_CLIENT = {
+    **dict.fromkeys(("attempt_timeout_s", "deadline_s", "unreachable_s", "first_pause_s"), _amount),
+    **dict.fromkeys(("max_attempts", "first_limit", "max_limit", "max_response_bytes"), _length),
+    "batch_deadline_s": _limit,
+    "schema": _truth,
+    "extra": _object,
+    "proxy": _text,
+}
+_JUDGE = {
+    "schema": _truth,
+    **dict.fromkeys(("votes", "more_tokens"), _length),
+    **dict.fromkeys(("confirm", "again"), _whole),
+}

@@ -51,7 +51,9 @@ TEST_CASE("only the names of a closed list are whole answers") {
   for (const char* cut : {"length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens",
                           "model_context_window_exceeded", "repetition"})
     CHECK(status(ended('"' + std::string(cut) + '"')) == Status::truncated);
-  for (const char* filtered : {"content_filter", "content-filter", "sensitive", "SAFETY", "RECITATION", "refusal"})
+  for (const char* filtered :
+       {"content_filter", "content-filter", "sensitive", "SAFETY", "RECITATION", "refusal", "IMAGE_PROHIBITED_CONTENT",
+        "image_recitation", "MODEL_ARMOR", "content_filter: PROHIBITED_CONTENT", "content_filter:recitation"})
     CHECK(status(ended('"' + std::string(filtered) + '"')) == Status::refusal);
   for (const char* tool : {"tool_calls", "tool-calls", "function_call", "tool_use"})
     CHECK(status(ended('"' + std::string(tool) + '"')) == Status::empty);
@@ -78,6 +80,11 @@ TEST_CASE("an error inside or beside the choices outlives the text") {
   CHECK(read_reply(two(stop, "", R"(,"error":{"code":1})")).error == "the body says: an error without a message");
   CHECK(status(two(stop, "", R"(,"error":"overloaded")")) == Status::transport);
   CHECK(status(two(stop, "", R"(,"error":true)")) == Status::transport);
+  for (const char* beside : {R"(,"object":"error","message":"boom")", R"(,"type":"error")", R"(,"errors":["boom"])"})
+    CHECK(status(two(stop, "", beside)) == Status::transport);
+  CHECK(read_reply(R"({"message":"busy"})").error == R"(the body has no choices: {"message":"busy"})");
+  CHECK(read_reply("Ollama is running").error == "the body is no JSON object: Ollama is running");
+  CHECK(read_reply("\n").error == "the body is empty");
   for (const char* none : {"null", "false", "\"\"", "{}", "[]"}) {
     const std::string field = R"(,"error":)" + std::string(none);
     CHECK(status(two(stop + field, field, field)) == Status::ok);

@@ -175,6 +175,16 @@ TEST_CASE("where two values can be read, or the key is another, nothing is") {
     CHECK_MESSAGE(truth(inside) == Tri::unknown, inside);
 }
 
+TEST_CASE("brackets of a template or a list around the object are none of it, and a negation is") {
+  CHECK(truth("{{\"correct\": false}}") == Tri::no);
+  CHECK(truth("[{\"correct\": true, \"reason\": \"x\"}]") == Tri::yes);
+  CHECK(truth("{{'correct': True}}") == Tri::yes);
+  CHECK(truth("[{\"correct\": true}, {\"correct\": false}]") == Tri::unknown);
+  CHECK(truth("{\"correct\": !false}") == Tri::unknown);
+  CHECK(truth("correct: !true") == Tri::unknown);
+  CHECK(truth("{\"correct\": \"**true!**\"}") == Tri::yes);
+}
+
 TEST_CASE("keys in several forms come several at once") {
   CHECK(truths(
             R"({'reason': 'It's fine', 'grammatical': True, 'atomic': False, 'grounded': 'yes', 'objective': None})") ==

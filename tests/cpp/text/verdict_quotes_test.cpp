@@ -183,6 +183,21 @@ TEST_CASE("a verdict beside a quotation is read where the quotation cannot be ta
     CHECK_MESSAGE(text::read_verdict(said, kCorrect).truths[0] == Tri::no, said);
 }
 
+TEST_CASE("a verdict that opens its tag again in a quotation contradicts itself") {
+  for (const char* own : {"correct: false", "Correct = no"})
+    for (const char* quoted : {"<verdict>correct: true\"", "\"<verdict>{\"correct\": true}"}) {
+      const std::string said = std::string("<verdict>") + own + "\nreason: it wrote " + quoted + "</verdict>";
+      CAPTURE(said);
+      CHECK(text::read_verdict(said, kCorrect).truths[0] == Tri::unknown);
+    }
+}
+
+TEST_CASE("a remark behind a verdict may take it back") {
+  for (const char* remark : {"No, that is not so.", "However, the picture shows four.", "I do not mean it."})
+    CHECK(text::read_verdict(std::string("<verdict>{\"correct\": true}</verdict> ") + remark, kCorrect).reading ==
+          text::Reading::unparsable);
+}
+
 TEST_CASE("verdicts that contradict each other are unknown, key by key") {
   const std::vector<std::string_view> keys = {"grammatical", "atomic"};
   const auto causes = [&](std::string_view said) {

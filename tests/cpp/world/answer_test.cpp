@@ -322,6 +322,14 @@ TEST_CASE("no value, two values, a bound, a sum or a doubt says nothing") {
   says_nothing("4" + std::string(20000, ' ') + "4", "4");
 }
 
+TEST_CASE("a bound says nothing, wherever it stands and whatever is between") {
+  for (const char* answer : {"> 4", "\u2265 4", "~ 4", "about 4", "approximately four", "approx. 4", "up to 4",
+                             "over 4 objects", "max 4", "4 max", "4 x 4", "around four"})
+    says_nothing(answer, "4");
+  for (const char* answer : {"Answer - 4", "- 4", "count = 4", "equal to 4"}) says(answer, "4", "3");
+  for (const char* answer : {"non-red", "It isnt red"}) says_nothing(answer, "red");
+}
+
 TEST_CASE("an answer to a question of no type is right when it is the same") {
   says_nothing("teal", "pink");
   CHECK(same_answer("The Pink.", "pink") == Tri::yes);

@@ -1,0 +1,130 @@
+"""Servers that say one thing and then another, redirect, answer twice, or speak of budgets that are nearly spent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from typing import BinaryIO
+
+import pytest
+
+from chat_server import running
+from chatting import ask, client
+from planned_server import planned
+from vlmprobe._native import core
+from vlmprobe.models.chat import Prices
+from vlmprobe.models.model import Status
+
+pytestmark = pytest.mark.skipif(
+    not core.models.has_chat_client(), reason="libcurl is missing: apt-get install libcurl4-openssl-dev"
+)
+
+
+def events(*choices: dict) -> bytes:
+    lines = [json.dumps({"choices": [{"index": 0, **choice}]}) for choice in choices]
+    return "".join(f"data: {line}\n\n" for line in [*lines, "[DONE]"]).encode()
+
+
+def streamed(*choices: dict) -> tuple[Status, str]:
+    with planned() as server:
+        server.plan = lambda model, text: (200, events(*choices))
+        got = client(server.url, max_attempts=1).reply([ask("a")])[0]
+    return got.status, got.text
+
+
+def test_a_stream_of_texts_and_parts_is_joined_in_order():
+    parts = [{"type": "text", "text": "black "}]
+    said = streamed({"delta": {"content": "a "}}, {"delta": {"content": parts}}, {"delta": {"content": "cat"}})
+    assert said[0] is not Status.OK  # without an end
+    end = {"delta": {"content": "cat"}, "finish_reason": "stop"}
+    assert streamed({"delta": {"content": "a "}}, {"delta": {"content": parts}}, end) == (Status.OK, "a black cat")
+
+
+@pytest.mark.parametrize(("bad", "status"), [("length", Status.TRUNCATED), ("content_filter", Status.REFUSAL)])
+def test_an_end_of_a_stream_is_not_mended_by_a_later_one(bad, status):
+    cut = {"delta": {"content": "a"}, "finish_reason": bad}
+    assert streamed(cut, {"delta": {}, "finish_reason": "stop"})[0] is status
+
+
+def test_a_stream_of_somebody_else_is_no_answer():
+    user = {"delta": {"role": "user", "content": "a"}, "finish_reason": "stop"}
+    assert streamed(user) == (Status.TRANSPORT, "")
+    assert streamed(user | {"delta": {"role": "", "content": "a"}}) == (Status.OK, "a")
+
+
+def test_a_redirect_is_named():
+    with running() as url:
+        got = client(url).reply([ask("redirect* | a")])[0]
+    assert got.status is Status.REJECTED and not got.final
+    assert got.error == "HTTP 302: a redirect to http://127.0.0.1:9/v1/chat/completions, which is not followed"
+
+
+@pytest.mark.parametrize("form", ["encoded-strangely", "zipped-unsaid"])
+def test_a_form_that_the_server_is_to_change_is_asked_for_again_later(form):
+    with running() as url:
+        got = client(url).reply([ask(f"{form}* | a")])[0]
+    assert got.status is Status.REJECTED and not got.final
+
+
+def test_what_a_budget_holds_back_goes_as_soon_as_there_is_room():
+    with planned() as server:
+        options = {"max_cost": 1000.0, "prices": Prices(prompt=1e6, completion=1e6), "batch_deadline_s": 8.0}
+        got = client(server.url, **options).reply([ask(f"question {i}") for i in range(20)])
+    assert {reply.status for reply in got} == {Status.OK}  # one after the other
+
+
+class Doubling:
+    """Takes 0.3 s for an answer, and says it again 0.4 s later."""
+
+    def __init__(self) -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}/v1"
+        threading.Thread(target=self.take, daemon=True).start()
+
+    def take(self) -> None:
+        while True:
+            try:
+                taken = self.listening.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(taken,), daemon=True).start()
+
+    def serve(self, taken: socket.socket) -> None:
+        with contextlib.suppress(OSError), taken, taken.makefile("rb") as lines:
+            while answer := self.answer(lines):
+                time.sleep(0.3)
+                taken.sendall(answer)
+                threading.Timer(0.4, self.send, (taken, answer)).start()
+
+    @staticmethod
+    def answer(lines: BinaryIO) -> bytes:
+        """The answer to the next request; empty where there is none."""
+        length = 0
+        for line in lines:
+            if line.lower().startswith(b"content-length"):
+                length = int(line.split(b":")[1])
+            if line == b"\r\n":
+                break
+        content = lines.read(length)
+        if not content:
+            return b""
+        said = {"content": json.loads(content)["messages"][-1]["content"]}
+        body = json.dumps({"choices": [{"message": said, "finish_reason": "stop"}]}).encode()
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    @staticmethod
+    def send(taken: socket.socket, answer: bytes) -> None:
+        with contextlib.suppress(OSError):
+            taken.sendall(answer)
+
+
+def test_a_second_answer_that_takes_as_long_again_is_not_another_requests():
+    server = Doubling()
+    asking = client(server.url, attempt_timeout_s=10.0)
+    for text in ("first", "second", "third"):
+        assert [reply.text for reply in asking.reply([ask(text)])] == [text]
+        time.sleep(0.3)
+    server.listening.close()
