@@ -21,6 +21,12 @@ inline Outcome outcome_of(long http) {
   return http < 300 || http >= 500 || passes ? Outcome::again : Outcome::rejected;
 }
 
+// Whether a refusal is the request's own fault, so that every server would refuse it; any other is about a key, credit,
+// the name of a model or a path, and another server may take it.
+inline bool is_own_fault(long http) {
+  return http == 400 || http == 413 || http == 414 || http == 415 || http == 422;
+}
+
 // Whether tokens may have been spent behind a failure: unless the server says itself that it made nothing.
 inline bool may_have_worked(long http) {
   for (const long idle : {408L, 409L, 425L, 500L, 501L, 503L, 529L})

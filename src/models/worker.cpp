@@ -29,6 +29,12 @@ Outcome outcome_for(const Posted& posted) {
   return outcome == Outcome::throttled && !is_throttled(posted) ? Outcome::rejected : outcome;
 }
 
+Reply failure(Status status, std::string error, std::int64_t attempts) {
+  Reply reply;
+  reply.status = status, reply.error = std::move(error), reply.attempts = attempts;
+  return reply;
+}
+
 }  // namespace
 
 bool has_chat_client() {
@@ -148,11 +154,8 @@ void ChatClient::Worker::fail_all(const std::string& error) {
     broken_ = error;
     for (const auto& [key, job] : in_flight_) jobs.push_back(job);
   }
-  for (const JobPtr& job : jobs) {
-    Reply reply;
-    reply.error = "the client's thread has ended: " + error;
-    deliver(job, std::move(reply));
-  }
+  for (const JobPtr& job : jobs)
+    deliver(job, failure(Status::transport, "the client's thread has ended: " + error, job->attempts));
 }
 
 void ChatClient::Worker::take_incoming() {
@@ -181,14 +184,16 @@ double ChatClient::Worker::expiry(const Job& job) {
 bool ChatClient::Worker::ends(const JobPtr& job) {
   const double time = now(), expires = expiry(*job);
   const auto in_time = [&](const Server& server) { return job->pauses.of(server) < expires; };
+  if (is_refused(*job)) {
+    deliver(job, failure(Status::rejected, job->refusal, job->attempts));
+    return true;
+  }
   const bool lost = servers_.lost(options_.unreachable_s, job->came, time);
   if (lost || expires <= time || std::none_of(servers_.begin(), servers_.end(), in_time)) {
-    Reply reply;
-    reply.status = lost ? Status::transport : job->ends_as, reply.attempts = job->attempts;
     const std::string& last = job->last_error.empty() ? last_error_ : job->last_error;
-    reply.error = (lost ? "no endpoint can be reached; last: " : "no reply before the deadline; last: ") +
-                  (last.empty() ? "not sent" : last);
-    deliver(job, std::move(reply));
+    const std::string error = (lost ? "no endpoint can be reached; last: " : "no reply before the deadline; last: ") +
+                              (last.empty() ? "not sent" : last);
+    deliver(job, failure(lost ? Status::transport : job->ends_as, error, job->attempts));
     return true;
   }
   const std::lock_guard lock(mutex_);
@@ -224,9 +229,7 @@ bool ChatClient::Worker::start_or_drop(const JobPtr& job) {
   if (allowed) {
     start(job, *server);
   } else if (hopeless) {
-    Reply reply;
-    reply.status = Status::budget, reply.attempts = job->attempts, reply.error = "the budget is spent";
-    deliver(job, std::move(reply));
+    deliver(job, failure(Status::budget, "the budget is spent", job->attempts));
   }
   held_back_ = !allowed && !hopeless;
   return !held_back_;
@@ -269,9 +272,26 @@ void ChatClient::Worker::finished(const Attempt& attempt, Posted& posted) {
     return again(attempt,
                  {words, Status::transport, posted.retry_after, /*counts=*/true,
                   posted.end != End::answered || may_have_worked(posted.http) ? Served::worked : Served::failed});
-  Reply reply;
-  reply.status = Status::rejected, reply.error = words;
-  over(attempt, std::move(reply), posted.end == End::encoded ? Served::worked : Served::no);
+  if (posted.end == End::answered && !is_own_fault(posted.http) && another_takes(attempt, words)) return;
+  over(attempt, failure(Status::rejected, words, 0), posted.end == End::encoded ? Served::worked : Served::no);
+}
+
+// A refused job goes to the servers that have not refused it; false when there is none.
+bool ChatClient::Worker::another_takes(const Attempt& attempt, const std::string& words) {
+  Job& job = *attempt.job;
+  job.pauses.set(*attempt.server, kNever);
+  job.refusal = words;
+  if (is_refused(job)) return false;
+  release(attempt, Served::no, {});
+  --job.attempts;
+  delayed_.push_back(attempt.job);
+  return true;
+}
+
+// Refused by all servers but those that fail, which may never come back.
+bool ChatClient::Worker::is_refused(const Job& job) const {
+  const auto may = [&](const Server& server) { return job.pauses.of(server) < kNever && !server.failing(); };
+  return !job.refusal.empty() && std::none_of(servers_.begin(), servers_.end(), may);
 }
 
 // What the attempt has shown of its server.
@@ -284,8 +304,10 @@ void ChatClient::Worker::note_health(const Attempt& attempt, const Posted& poste
     if (server.limit.throttled(time, posted.retry_after)) event(server, "throttled", said);
     server.paused_until = std::max(server.paused_until, time + posted.retry_after);
   }
-  const bool answered = outcome_for(posted) != Outcome::again;
-  if (answered || is_throttled(posted)) {
+  const Outcome outcome = outcome_for(posted);
+  const bool refuses =
+      outcome == Outcome::rejected && !is_own_fault(posted.http) && servers_.end() - servers_.begin() > 1;
+  if ((outcome != Outcome::again && !refuses) || is_throttled(posted)) {
     if (servers_.worked(server)) event(server, "healthy", "");
   } else if (servers_.failed(server, time, posted.end == Posted::End::unreachable)) {
     event(server, "failing", said);

@@ -46,7 +46,8 @@ struct Job {
   double expires = 0;  // from the first attempt on; before that, of the batch
   Pauses pauses = {};
   std::string last_error = {};
-  Charge charged = {};  // for all attempts so far
+  std::string refusal = {};  // of a server that another one may not share
+  Charge charged = {};       // for all attempts so far
   bool started = false;
   Status ends_as = Status::timeout;  // where the deadline comes now
 };
@@ -91,6 +92,8 @@ class ChatClient::Worker {
   bool start_or_drop(const JobPtr& job);
   void start(JobPtr job, Server& server);
   void finished(const Attempt& attempt, Posted& posted);
+  bool another_takes(const Attempt& attempt, const std::string& words);
+  bool is_refused(const Job& job) const;
   void note_health(const Attempt& attempt, const Posted& posted, const std::string& said);
   void answered(const Attempt& attempt, Posted& posted);
   std::string said(const Posted& posted) const;

@@ -248,7 +248,7 @@ def test_a_wrong_file_of_models_is_named(content, text, tmp_path):
 WRONG = {
     "sampling": ({"temperature": "0"}, {"temperature": math.nan}, {"top_p": 2}, {"max_tokens": 1.5}, {"seed": 10**30}),
     "client": ({"deadline_s": "5"}, {"max_attempts": 10**30}, {"max_attempts": True}, {"schema": "no"}, {"extra": [1]}),
-    "judge": ({"votes": 10**30}, {"votes": "3"}, {"schema": "yes"}, {"more_tokens": "yes"}),
+    "judge": ({"votes": 10**30}, {"votes": 10**9}, {"votes": "3"}, {"schema": "yes"}, {"more_tokens": "yes"}),
     "budget": ({"max_calls": math.inf}, {"max_calls": 10**30}),
     "prices": ({"prompt": 10**400, "completion": 1},),
 }
@@ -264,12 +264,9 @@ def test_a_value_of_another_kind_is_named_with_its_field(part, value, tmp_path):
         read_roles(file)
 
 
-@pytest.mark.parametrize(
-    "text", ["[" * 100_000 + "]" * 100_000, '{"answerer": {"model": "a\\ud800", "endpoints": "http://a"}}']
-)
-def test_a_file_that_no_reader_can_take_is_one_sentence(text, tmp_path):
+def test_a_file_that_no_reader_can_take_is_one_sentence(tmp_path):
     file = tmp_path / "models.json"
-    file.write_text(text)
+    file.write_text("[" * 100_000 + "]" * 100_000)
     with pytest.raises(ValueError, match=r"^\[models\] .*: expected "):
         read_roles(file)
 

@@ -13,7 +13,7 @@ import pytest
 
 from chat_server import running
 from chatting import ask, client
-from planned_server import planned
+from planned_server import planned, refused, said
 from vlmprobe._native import core
 from vlmprobe.models.chat import Prices
 from vlmprobe.models.model import Status
@@ -37,8 +37,8 @@ def streamed(*choices: dict) -> tuple[Status, str]:
 
 def test_a_stream_of_texts_and_parts_is_joined_in_order():
     parts = [{"type": "text", "text": "black "}]
-    said = streamed({"delta": {"content": "a "}}, {"delta": {"content": parts}}, {"delta": {"content": "cat"}})
-    assert said[0] is not Status.OK  # without an end
+    cut = streamed({"delta": {"content": "a "}}, {"delta": {"content": parts}}, {"delta": {"content": "cat"}})
+    assert cut[0] is not Status.OK  # without an end
     end = {"delta": {"content": "cat"}, "finish_reason": "stop"}
     assert streamed({"delta": {"content": "a "}}, {"delta": {"content": parts}}, end) == (Status.OK, "a black cat")
 
@@ -76,6 +76,36 @@ def test_what_a_budget_holds_back_goes_as_soon_as_there_is_room():
     assert {reply.status for reply in got} == {Status.OK}  # one after the other
 
 
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+def test_what_one_server_refuses_for_its_key_or_name_another_one_answers(status):
+    with planned() as good, planned() as bad:
+        good.plan = lambda model, text: said(f"answer to {text}")
+        bad.plan = lambda model, text: refused(status, "not here")
+        asking = client([bad.url, good.url])
+        texts = [f"question {i}" for i in range(30)]
+        assert [reply.text for reply in asking.reply([ask(text) for text in texts])] == [
+            f"answer to {t}" for t in texts
+        ]
+        good.plan = bad.plan
+        got = asking.reply([ask("later")])[0]
+    assert (got.status, got.error) == (Status.REJECTED, f"HTTP {status}: not here")
+
+
+def test_what_a_server_refuses_waits_for_no_server_that_is_not_there():
+    with planned() as bad:
+        bad.plan = lambda model, text: refused(401, "no key")
+        got = client([bad.url, "http://127.0.0.1:9/v1"]).reply([ask(f"question {i}") for i in range(12)])
+    assert {reply.status for reply in got} == {Status.REJECTED}
+    assert all(reply.error == "HTTP 401: no key" for reply in got)
+
+
+def test_a_request_that_is_wrong_itself_goes_to_no_other_server():
+    with planned() as first, planned() as second:
+        first.plan = second.plan = lambda model, text: refused(422, "too long")
+        got = client([first.url, second.url]).reply([ask("a")])[0]
+        assert (got.status, got.final, first.calls + second.calls) == (Status.REJECTED, True, 1)
+
+
 class Doubling:
     """Takes 0.3 s for an answer, and says it again 0.4 s later."""
 
@@ -111,8 +141,8 @@ class Doubling:
         content = lines.read(length)
         if not content:
             return b""
-        said = {"content": json.loads(content)["messages"][-1]["content"]}
-        body = json.dumps({"choices": [{"message": said, "finish_reason": "stop"}]}).encode()
+        message = {"content": json.loads(content)["messages"][-1]["content"]}
+        body = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
     @staticmethod

@@ -35,10 +35,10 @@ from vlmprobe.models.prompt_files import PromptFiles
 
 _FIELDS = ("model", "revision", "endpoints", "sampling", "client", "prices", "budget", "tokens")
 _ENDPOINT = ("url", "key_env", "key_file")
-_BUDGET = ("max_calls", "max_tokens", "max_cost")
 _TOKENS = ("prompt", "completion")
 _MOST = 2**53
 """The greatest number that a file may hold: whole ones are exact up to here."""
+_MOST_TIMES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +166,7 @@ def _role(name: str, content: Any) -> Role:
         sampling=Sampling(**{field: numbers.get(field, getattr(sampling, field)) for field in _SAMPLING}),
         client=_client(f"{name}.client", given.get("client", {})),
         prices=Prices(**_each(f"{name}.prices", prices, _amount, _TOKENS)) if prices else None,
-        budget=_each(f"{name}.budget", _fields(f"{name}.budget", given.get("budget", {}), _BUDGET), _amount),
+        budget=_typed(f"{name}.budget", given.get("budget", {}), _BUDGET),
         tokens=_tokens(f"{name}.tokens", given.get("tokens")),
         judge=_typed(f"{name}.judge", given.get("judge", {}), _JUDGE),
         endpoints=tuple(_endpoints(f"{name}.endpoints", given["endpoints"])),
@@ -249,7 +249,7 @@ def _amount(name: str, value: Any) -> float:
 
 
 def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not abs(value) <= _MOST:
+    if isinstance(value, bool) or not isinstance(value, int) or not abs(value) < 2**64:
         raise ValueError(f"[models] {name}: expected a whole number, got {value!r:.60}")
     return value
 
@@ -260,6 +260,13 @@ def _length(name: str, value: Any) -> int:
     return int(value)
 
 
+def _times(name: str, value: Any) -> int:
+    """How often something is asked: a hundred is more than anyone means."""
+    if not 0 <= _whole(name, value) <= _MOST_TIMES:
+        raise ValueError(f"[models] {name}: expected 0 to {_MOST_TIMES}, got {value}")
+    return int(value)
+
+
 def _share(name: str, value: Any) -> float:
     if not 0 < _amount(name, value) <= 1:
         raise ValueError(f"[models] {name}: expected (0, 1], got {value}")
@@ -267,7 +274,9 @@ def _share(name: str, value: Any) -> float:
 
 
 def _seed(name: str, value: Any) -> int | None:
-    return None if value is None else _whole(name, value)
+    if value is not None and not 0 <= _whole(name, value) < 2**31:
+        raise ValueError(f"[models] {name}: expected 0 to {2**31 - 1}, got {value}")
+    return None if value is None else int(value)
 
 
 def _limit(name: str, value: Any) -> float | None:
@@ -286,6 +295,7 @@ def _object(name: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+_BUDGET = {"max_calls": _length, "max_tokens": _length, "max_cost": _amount}
 _SAMPLING = {"temperature": _amount, "top_p": _share, "max_tokens": _length, "seed": _seed}
 _CLIENT = {
     **dict.fromkeys(("attempt_timeout_s", "deadline_s", "unreachable_s", "first_pause_s"), _amount),
@@ -297,6 +307,5 @@ _CLIENT = {
 }
 _JUDGE = {
     "schema": _truth,
-    **dict.fromkeys(("votes", "more_tokens"), _length),
-    **dict.fromkeys(("confirm", "again"), _whole),
+    **dict.fromkeys(("votes", "confirm", "again", "more_tokens"), _times),
 }
