@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "vlmprobe/text/utf8.h"
+#include "vlmprobe/text/detail/utf8.h"
 
 namespace vlmprobe::models {
 namespace {

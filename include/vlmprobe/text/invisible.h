@@ -18,7 +18,7 @@
 #include <span>
 #include <string_view>
 
-#include "vlmprobe/text/utf8.h"
+#include "vlmprobe/text/detail/utf8.h"
 
 namespace vlmprobe::text {
 

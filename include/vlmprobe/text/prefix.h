@@ -23,8 +23,8 @@
 #include <vector>
 
 #include "vlmprobe/core/error.h"
-#include "vlmprobe/text/letters.h"
-#include "vlmprobe/text/utf8.h"
+#include "vlmprobe/text/detail/letters.h"
+#include "vlmprobe/text/detail/utf8.h"
 
 namespace vlmprobe::text {
 

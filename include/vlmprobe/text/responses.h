@@ -48,10 +48,10 @@
 
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/tables.h"
+#include "vlmprobe/text/detail/utf8.h"
 #include "vlmprobe/text/invisible.h"
 #include "vlmprobe/text/prefix.h"
 #include "vlmprobe/text/thinking.h"
-#include "vlmprobe/text/utf8.h"
 
 namespace vlmprobe::text {
 

@@ -53,14 +53,14 @@
 
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/tables.h"
-#include "vlmprobe/text/ascii.h"
+#include "vlmprobe/text/detail/ascii.h"
+#include "vlmprobe/text/detail/flat_object.h"
+#include "vlmprobe/text/detail/loose_object.h"
+#include "vlmprobe/text/detail/utf8.h"
+#include "vlmprobe/text/detail/verdict_lines.h"
+#include "vlmprobe/text/detail/wrapping.h"
 #include "vlmprobe/text/findings.h"
-#include "vlmprobe/text/flat_object.h"
-#include "vlmprobe/text/loose_object.h"
 #include "vlmprobe/text/thinking.h"
-#include "vlmprobe/text/utf8.h"
-#include "vlmprobe/text/verdict_lines.h"
-#include "vlmprobe/text/wrapping.h"
 
 namespace vlmprobe::text {
 
