@@ -3,9 +3,9 @@
 //   formatted("k: expected at least {}, got {}", 1, 0)
 //   formatted("expected one of {}", joined(names, ", "))
 //
-// Numbers are the shortest text that reads back as the same number, written out from 1e-4 up to 1e16 and else with an
-// exponent, as in Python; bool is true or false; "{{" is a brace. No library of formatting is in a public header, so
-// that none of it meets another version of it in a user's program (docs/decisions/0015-three-libraries.md).
+// Numbers are the shortest text that reads back as the same number, written out from 1e-4 up to 1e16 (a float up to 1e7)
+// and else with an exponent; bool is true or false; "{{" is a brace. As fmt does it, without fmt: a public header that
+// includes it meets another version of it in a user's program (docs/decisions/0015-three-libraries.md).
 #pragma once
 
 #include <array>
@@ -49,7 +49,8 @@ void write(std::string& out, Number value) {
     out += value ? "true" : "false";
   } else if constexpr (std::floating_point<Number>) {
     const Number size = std::abs(value);
-    const bool plain = size == 0 || (size >= Number(1e-4) && size < Number(1e16));
+    constexpr Number kLong = std::same_as<Number, float> ? Number(1e7) : Number(1e16);
+    const bool plain = size == 0 || (size >= Number(1e-4) && size < kLong);
     std::array<char, 64> digits;
     const auto format = plain ? std::chars_format::fixed : std::chars_format::scientific;
     out.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value, format).ptr);
