@@ -3,7 +3,7 @@
 # CMake's FetchContent; torch comes with the Python that runs vlmprobe. A library is looked for only when something
 # that is built needs it: vlmprobe::headers needs nothing.
 
-set(_hint "install it (Debian, Ubuntu: apt-get install libeigen3-dev nlohmann-json3-dev doctest-dev) or configure with -DVLMPROBE_FETCH_DEPENDENCIES=ON")
+set(_hint "install it (Debian, Ubuntu: apt-get install libeigen3-dev nlohmann-json3-dev doctest-dev) or configure with -DVLMPROBE_FETCH_DEPENDENCIES=ON, or with -DVLMPROBE_WITH_CORE=OFF -DVLMPROBE_WITH_TORCH=OFF for vlmprobe::headers, which needs nothing")
 
 function(vlmprobe_need name version url)
   find_package(${name} ${version} QUIET)

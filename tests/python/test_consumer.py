@@ -71,7 +71,6 @@ def test_a_body_of_every_header_serves_a_program_without_torch(prefix, tmp_path,
     made = (tmp_path / "build.ninja").read_text()
     assert "torch" not in made
     assert "fmt" not in made
-    assert "dyndep" not in made  # nothing is scanned for modules: not every compiler has the tool
 
 
 def test_a_body_of_every_header_over_tensors_serves_and_torch_comes_along(prefix, tmp_path):
