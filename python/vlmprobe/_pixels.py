@@ -9,6 +9,8 @@ from PIL import Image as PILImage
 _WHOLE = {"I": (255.0, 65535.0), "F": (1.0, 255.0, 65535.0)}  # greatest values that a grey picture is commonly made for
 _NO_VALUE = float(np.finfo(np.float32).max)  # what some programs write where nothing was measured
 _MIDDLE = 128
+_FAR = 8  # times the span of all other values
+_FEW = 16  # values of a mask
 
 
 def rgb(picture: PILImage.Image, *, absent: float | None = None) -> PILImage.Image:
@@ -21,7 +23,9 @@ def rgb(picture: PILImage.Image, *, absent: float | None = None) -> PILImage.Ima
       floating point from the least of 0 .. 1, 0 .. 255 and 0 .. 65535;
     - where the values span less than half of that, are negative or greater: from their own least and greatest value;
     - where all are equal and no range holds them: middle grey;
-    - NaN, the infinities, the greatest float32 and the transparent value are no values and become white.
+    - NaN, the infinities, the greatest float32 and the transparent value are no values and become white, and so is a
+      least or greatest value that is farther from all others than eight times their span (a hot pixel, or -9999 where
+      nothing was measured) unless these are fewer than 16.
 
     Args:
         picture: of any mode.
@@ -50,6 +54,8 @@ def _scaled(values: NDArray[np.generic], ranges: tuple[float, ...], missing: lis
         known &= values != value
     if not known.any():
         raise ValueError("no pixel of it has a value")
+    for value in _far(values[known]):
+        known &= values != value
     low, high = float(values[known].min()), float(values[known].max())
     whole = next((whole for whole in ranges if low >= 0 and high <= whole), None)
     begin, span = 0.0, whole or 0.0
@@ -59,3 +65,14 @@ def _scaled(values: NDArray[np.generic], ranges: tuple[float, ...], missing: lis
     if span > 0:
         grey = np.rint((np.where(known, values, low) - begin) * (255 / span))
     return PILImage.fromarray(np.where(known, grey, 255).astype(np.uint8))
+
+
+def _far(values: NDArray[np.float64]) -> list[float]:
+    """The least and the greatest value, where each would leave all others black or white."""
+    least, greatest = float(values.min()), float(values.max())
+    others = values[(values > least) & (values < greatest)]
+    if len(np.unique(others[:: max(1, len(others) >> 16)])) < _FEW:
+        return []
+    low, high = float(others.min()), float(others.max())
+    gaps = {least: low - least, greatest: greatest - high}
+    return [value for value, gap in gaps.items() if gap > _FAR * (high - low)]

@@ -23,6 +23,7 @@ from statistics import fmean
 from typing import Any, Protocol, runtime_checkable
 
 from vlmprobe._checks import check_count
+from vlmprobe._json import member, parse, typed
 from vlmprobe._native import core
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.model import Model
@@ -220,7 +221,7 @@ class CanaryWatch:
     def resume(self) -> None:
         """Takes up what the ledger has of the steps before."""
         events = self._ledger.events(self._run, kind="canaries") if self._ledger is not None else []
-        self._steps = [_step(json.loads(event.text)) for event in events]
+        self._steps = [_recorded(f"run {self._run!r}, canaries of {event.time}", event.text) for event in events]
 
     def see(self, step: int, reward: float, canaries: Mapping[str, Caught]) -> None:
         """Takes a step's; one without canaries (a step gone through again) is passed over."""
@@ -269,6 +270,17 @@ def less_likely(successes: int, n: int, successes_before: int, n_before: int) ->
 
 def _sums(steps: Sequence[_Step]) -> tuple[int, int]:
     return sum(step.caught for step in steps), sum(step.n for step in steps)
+
+
+def _recorded(where: str, text: str) -> _Step:
+    """A step's canaries as an event has them."""
+    op = "CanaryWatch.resume"
+    record = typed(op, where, parse(op, where, text), dict)
+    member(op, where, record, "reward", float)
+    for kind, counts in member(op, where, record, "kinds", dict).items():
+        for name in ("n", "caught"):
+            member(op, f"{where}: {kind}", typed(op, f"{where}: {kind}", counts, dict), name, int)
+    return _step(record)
 
 
 def _step(record: Mapping[str, Any]) -> _Step:

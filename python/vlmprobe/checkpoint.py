@@ -17,26 +17,47 @@ the numbers in state.json are the whole random state. Nothing is pickled: a file
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from vlmprobe._files import sha256, sync, sync_tree
+from vlmprobe._json import typed
+from vlmprobe.checkpoint_reading import (
+    FORMAT,
+    alike,
+    checkpoints,
+    load_optimizer,
+    read_weights,
+    step_of,
+    trained,
+    verify,
+    with_way_out,
+)
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.lora import write_base
 from vlmprobe.questioner import Questioner
 
-FORMAT = 1
+__all__ = [
+    "assign",
+    "checkpoints",
+    "find",
+    "load_optimizer",
+    "packed",
+    "read_weights",
+    "save",
+    "scheduler_state",
+    "unpacked",
+    "verify",
+]
 KEPT = 2
-_NAME = re.compile(r"step-(\d+)")
 _PAIRS = "pairs of key and value"
 
 
@@ -93,14 +114,6 @@ def save(
     return final
 
 
-def checkpoints(directory: str | Path) -> list[Path]:
-    """The checkpoints of a directory that have their names, oldest first."""
-    if not Path(directory).is_dir():
-        return []
-    found = {int(match[1]): path for path in Path(directory).iterdir() if (match := _NAME.fullmatch(path.name))}
-    return [found[step] for step in sorted(found)]
-
-
 def find(directory: str | Path, *, step: int | None = None) -> Path:
     """The newest checkpoint, or that of a step.
 
@@ -108,56 +121,12 @@ def find(directory: str | Path, *, step: int | None = None) -> Path:
         ValueError: there is none.
     """
     found = checkpoints(directory)
-    chosen = [path for path in found if step is None or _step(path) == step]
+    chosen = [path for path in found if step is None or step_of(path) == step]
     if not chosen:
         wanted = "a checkpoint" if step is None else f"a checkpoint of step {step}"
         names = ", ".join(path.name for path in found) or "none"
         raise ValueError(f"[checkpoint] {directory}: expected {wanted}, got {names}")
     return chosen[-1]
-
-
-def verify(folder: Path) -> dict[str, Any]:
-    """The state of a checkpoint whose files are all there and as they were written.
-
-    Raises:
-        ValueError: a file that is missing, cut short or changed, or a newer format; names the file and the way out.
-    """
-    manifest = _read_json(folder, "manifest.json")
-    if manifest.get("format") != FORMAT:
-        raise ValueError(
-            f"[checkpoint] {folder / 'manifest.json'}: expected format {FORMAT}, got {manifest.get('format')!r}; "
-            "load it with the vlmprobe that wrote it"
-        )
-    for name, known in manifest["files"].items():
-        path = folder / name
-        if not path.is_file():
-            raise _broken(path, "expected a file, got none")
-        if path.stat().st_size != known["bytes"]:
-            raise _broken(path, f"expected {known['bytes']} bytes, got {path.stat().st_size}")
-        if sha256(path) != known["sha256"]:
-            raise _broken(path, "its bytes are not those that were written")
-    return _read_json(folder, "state.json")
-
-
-def read_weights(folder: Path, questioner: Questioner) -> list[tuple[torch.nn.Parameter, Tensor]]:
-    """The questioner's weights, or its adapters where it has some, each with its value in the checkpoint.
-
-    Raises:
-        ValueError: a weight that is missing, or of another shape or type.
-    """
-    adapters = folder / "adapters.safetensors"
-    files = [adapters] if questioner.model.adapted else sorted((folder / "questioner").glob("*.safetensors"))
-    found: dict[str, Tensor] = {}
-    for file in files:
-        if file.is_file():
-            found |= load_file(file)
-    wanted = dict(_trained(questioner)) if questioner.model.adapted else dict(questioner.model.model.named_parameters())
-    for name, weight in wanted.items():
-        if name not in found or found[name].shape != weight.shape or found[name].dtype != weight.dtype:
-            expected = f"{weight.dtype} {tuple(weight.shape)}"
-            got = f"{found[name].dtype} {tuple(found[name].shape)}" if name in found else "none"
-            raise ValueError(f"[checkpoint] {folder}: {name}: expected {expected}, got {got}; is it another model's?")
-    return [(weight, found[name]) for name, weight in wanted.items()]
 
 
 @torch.no_grad()
@@ -167,41 +136,14 @@ def assign(weights: list[tuple[torch.nn.Parameter, Tensor]]) -> None:
         weight.copy_(value)
 
 
-def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, plain: Mapping[str, Any]) -> None:
-    """Puts the optimiser back as it was; `plain` is the state's `optimizer`.
-
-    Raises:
-        ValueError: it belongs to an optimiser over other parameters.
-    """
-    groups = [
-        {k: tuple(v) if isinstance(v, list) and k != "params" else v for k, v in g.items()} for g in plain["groups"]
-    ]
-    state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in plain["state"].items()}
-    for name, value in load_file(folder / "optimizer.safetensors").items():
-        where, index, key = name.split(".", 2)
-        (groups[int(index)] if where == "group" else state.setdefault(int(index), {}))[key] = value
-    try:
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
-    except ValueError as error:
-        raise ValueError(f"[checkpoint] {folder}: optimizer: {error}") from None
-
-
-def _step(folder: Path) -> int:
-    return int(folder.name.removeprefix("step-"))
-
-
 def _write_weights(folder: Path, questioner: Questioner) -> None:
     model = questioner.model
     model.model.save_pretrained(folder / "questioner", save_original_format=False)  # by the parameters' own names
     model.processor.save_pretrained(folder / "questioner")
     if model.adapted:
         write_base(model, folder / "questioner")
-        trained = {name: weight.detach().contiguous() for name, weight in _trained(questioner)}
-        save_file(trained, folder / "adapters.safetensors")
-
-
-def _trained(questioner: Questioner) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    return ((name, weight) for name, weight in questioner.model.model.named_parameters() if weight.requires_grad)
+        adapters = {name: weight.detach().contiguous() for name, weight in trained(questioner)}
+        save_file(adapters, folder / "adapters.safetensors")
 
 
 def _split(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -254,6 +196,31 @@ def unpacked(value: Any) -> Any:
     return [unpacked(inner) for inner in value] if isinstance(value, list) else value
 
 
+def scheduler_state(
+    folder: Path, state: Mapping[str, Any], scheduler: torch.optim.lr_scheduler.LRScheduler | None
+) -> dict[str, Any]:
+    """A checkpoint's values of the scheduler; empty without one.
+
+    Raises:
+        ValueError: they are not those of such a scheduler.
+    """
+    if scheduler is None:
+        return {}
+    where = f"{folder / 'state.json'}: scheduler"
+    with with_way_out(folder):
+        try:
+            found = unpacked(state["scheduler"])
+        except (TypeError, ValueError, KeyError) as error:
+            raise ValueError(f"[checkpoint] {where}: expected what the scheduler wrote ({error})") from None
+        typed("checkpoint", where, found, dict)
+        for name, value in unpacked(packed(scheduler.state_dict())).items():
+            if name not in found or not alike(value, found[name]):
+                raise ValueError(
+                    f"[checkpoint] {where}: {name}: expected such as {value!r:.60}, got {found.get(name)!r:.60}"
+                )
+    return found
+
+
 def _check_keys(value: object) -> None:
     """JSON would turn a number that is a key into text, and nothing would say so."""
     if isinstance(value, Mapping):
@@ -264,25 +231,6 @@ def _check_keys(value: object) -> None:
     elif isinstance(value, (list, tuple)):
         for inner in value:
             _check_keys(inner)
-
-
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / name).read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("not an object")
-    except (OSError, ValueError) as error:
-        raise _broken(folder / name, f"cannot be read ({error})") from None
-    return found
-
-
-def _broken(path: Path, what: str) -> ValueError:
-    """The error for a checkpoint that is not whole, with the way out."""
-    inside = next(parent for parent in path.parents if _NAME.fullmatch(parent.name))
-    known = checkpoints(inside.parent)
-    before = known[: known.index(inside)] if inside in known else []
-    way = f"load the one before it, step {_step(before[-1])}" if before else f"remove {inside} to begin again"
-    return ValueError(f"[checkpoint] {path}: {what}. Put the file back, or {way}")
 
 
 def _sweep(directory: Path) -> None:

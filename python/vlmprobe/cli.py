@@ -6,14 +6,15 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 from vlmprobe import __version__
 from vlmprobe._optional import installed
+from vlmprobe._stops import StepNotMade
 from vlmprobe._visible import say
-from vlmprobe.models.service import StepNotMade
 
 # name -> (module, one line of help)
 COMMANDS = {
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         model came through, 130 after an interrupt.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file may be no UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = _parse(words)
     try:
         return args.handler(args) or 0

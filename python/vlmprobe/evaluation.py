@@ -6,27 +6,22 @@ A `Tally` is a plain list of question rows, so a training run, an evaluation pas
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from vlmprobe import metrics
-from vlmprobe._visible import bare
 from vlmprobe.asked import Asker, affordable, refusing
 from vlmprobe.examine import examine
-from vlmprobe.ledger import Ledger, made_or_not, recorded
+from vlmprobe.ledger import JudgedQuestions, Ledger, made_or_not, recorded
 from vlmprobe.ledger.records import QuestionRecord, StepRecord
 from vlmprobe.models.protocols import Answerer, Embedder, Picture, Verifier
 from vlmprobe.models.service import Service
 from vlmprobe.pictures import images_of_step
 from vlmprobe.replay import annotator_of, examined_again, recall
 from vlmprobe.steps import Annotator, judges_of, pictures_of, step_record
+from vlmprobe.summary import Summary
 from vlmprobe.text import parse_responses
-
-VENDI_N = 1000  # questions that Vendi is taken over, so that it is compared at equal n
 
 
 @dataclass
@@ -96,63 +91,47 @@ def is_correct(question: QuestionRecord) -> bool | None:
     return None if question.verdict is None else question.verdict.correct
 
 
-def _tri(value: bool | None) -> int:
-    return -1 if value is None else int(value)
-
-
 def recorded_tally(ledger: Ledger, run: str, *, judging: str | None = None) -> Tally:
     """A run's questions as the ledger has them, all phases; with `judging`, as that view judged them."""
     found = Tally()
-    for phase, number in ledger.recorded_steps(run):
-        step = ledger.step(run, phase, number, judging=judging)
-        assert step is not None, "it was listed"
+    for step in ledger.each_step(run, judging=judging):
         found.add(step)
     return found
 
 
 def rates(tally: Tally) -> tuple[metrics.Rate, metrics.Rate]:
     """QVR over all questions, FDR over the valid ones; clustered by image."""
-    valid = [(image, is_valid(question)) for image, question in tally.rows]
-    correct = [(image, is_correct(question)) for image, question in tally.valid()]
-    wrong = [(image, None if truth is None else not truth) for image, truth in correct]
-    return _rate(valid), _rate(wrong)
-
-
-def _rate(rows: Sequence[tuple[int, bool | None]]) -> metrics.Rate:
-    truths = torch.tensor([_tri(truth) for _, truth in rows], dtype=torch.int8)
-    return metrics.rate(truths, cluster=torch.tensor([image for image, _ in rows], dtype=torch.int64))
+    found = Summary()
+    found.add(judged_of(tally.rows))
+    return found.rates()
 
 
 def summarise(tally: Tally, embedder: Embedder) -> dict[str, Any]:
     """The paper's numbers over a tally, as plain values.
 
     Returns:
-        n_questions, n_valid, n_unscored, qvr and fdr with intervals, vendi (over the first `VENDI_N` valid questions,
+        n_questions, n_valid, n_unscored, qvr and fdr with intervals, vendi (over `summary.VENDI_N` valid questions,
         evenly spaced; `vendi_n` says how many there were), prefix_entropy and its normalised form over the valid
         questions, distinct_failure_texts, duplicates (share of valid questions asked before), answerer_calls; and where
         pictures could not be read, images_left_out.
     """
-    qvr, fdr = rates(tally)
-    kept = tally.valid()
-    texts = [question.text for _, question in kept]
-    spaced = [texts[i * len(texts) // VENDI_N] for i in range(VENDI_N)] if len(texts) > VENDI_N else texts
-    return {
-        "n_questions": len(tally.rows),
-        "n_valid": len(kept),
-        "n_unscored": qvr.n_unscored + fdr.n_unscored,
-        "qvr": qvr.value,
-        "qvr_interval": [qvr.low, qvr.high],
-        "fdr": fdr.value,
-        "fdr_interval": [fdr.low, fdr.high],
-        "vendi": metrics.vendi(embedder(spaced)) if spaced else math.nan,
-        "vendi_n": len(spaced),
-        "prefix_entropy": metrics.prefix_entropy(texts),
-        "prefix_entropy_normalized": metrics.prefix_entropy_normalized(texts),
-        "distinct_failure_texts": len({bare(question.text) for _, question in tally.failures()}),
-        "duplicates": metrics.duplicates(texts),
-        "answerer_calls": tally.calls,
-        **({"images_left_out": tally.left_out} if tally.left_out else {}),
-    }
+    found = Summary()
+    found.add(judged_of(tally.rows))
+    left_out = {"images_left_out": tally.left_out} if tally.left_out else {}
+    return {**found.numbers(embedder), **left_out}
+
+
+def judged_of(rows: Sequence[tuple[int, QuestionRecord]]) -> JudgedQuestions:
+    """Rows of a tally as their verifier judged them; their steps are not known."""
+    return JudgedQuestions(
+        step=[0] * len(rows),
+        image=[image for image, _ in rows],
+        text=[question.text for _, question in rows],
+        valid=[is_valid(question) for _, question in rows],
+        correct=[is_correct(question) for _, question in rows],
+        asked=[question.answer is not None for _, question in rows],
+        annotations=[question.annotations for _, question in rows],
+    )
 
 
 def probe(

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from vlmprobe._checks import check_rows
+from vlmprobe.ledger.records import AnswerRecord, VerdictRecord
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply, Verdict
 from vlmprobe.models.service import BudgetSpent, Call, Service, Unserved
@@ -45,20 +46,27 @@ class Examined:
 
     @property
     def failures(self) -> dict[str, dict[str, int]]:
-        """What failed, how often: for `validity`, `answer` and `correctness`, those where something did."""
-        asked = {
-            "validity": [_validity_failure(each) for each in self.verdicts],
-            "answer": [None if reply is None else reply.failure for reply in self.replies],
-            "correctness": [
-                None if verdict is None or _validity_failure(verdict) else verdict.failure for verdict in self.verdicts
-            ],
-        }
-        counts = {what: Counter(str(f) for f in found if f is not None) for what, found in asked.items()}
-        return {what: dict(sorted(count.items())) for what, count in counts.items() if count}
+        """See `failures_of`."""
+        return failures_of(self.verdicts, self.replies)
 
     def __repr__(self) -> str:
         wrong = int(((self.valid == 1) & (self.correct == 0)).sum())
         return f"Examined({len(self.valid)} questions, {int((self.valid == 1).sum())} valid, {wrong} answered wrongly)"
+
+
+def failures_of(
+    verdicts: Sequence[Verdict | VerdictRecord | None], replies: Sequence[Reply | AnswerRecord | None]
+) -> dict[str, dict[str, int]]:
+    """What failed, how often: for `validity`, `answer` and `correctness`, those where something did."""
+    asked = {
+        "validity": [_validity_failure(each) for each in verdicts],
+        "answer": [None if reply is None else reply.failure for reply in replies],
+        "correctness": [
+            None if verdict is None or _validity_failure(verdict) else verdict.failure for verdict in verdicts
+        ],
+    }
+    counts = {what: Counter(str(f) for f in found if f is not None) for what, found in asked.items()}
+    return {what: dict(sorted(count.items())) for what, count in counts.items() if count}
 
 
 def examine(
@@ -165,7 +173,7 @@ def check_budget(model: Answerer | Verifier, said: Sequence[Reply | Criteria | J
         )
 
 
-def _validity_failure(verdict: Verdict | None) -> Failure | None:
+def _validity_failure(verdict: Verdict | VerdictRecord | None) -> Any:
     """Why nothing is known about the question; a failure beside known criteria is the answer's."""
     if verdict is None or any(
         truth is not None for truth in (verdict.grammatical, verdict.atomic, verdict.grounded, verdict.objective)

@@ -6,7 +6,7 @@ reads a step as it looks there. Either function goes on where it was stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +60,7 @@ def rejudge(ledger: Ledger, run: str, verifier: Verifier, images: ImageSource, *
     ledger.begin_judging(run, name)
     verifier, service, judged = recorded(verifier, ledger, role="verifier"), Service(), 0
     images = recalled(images, ledger, run)
-    for step in _steps(ledger, run):
+    for step in ledger.each_step(run):
         seen = ledger.step(run, step.phase, step.step, judging=name)
         if seen is not None and any(question.verdict is not None for question in seen.questions):
             continue
@@ -100,17 +100,10 @@ def reweight(
     """
     ledger.begin_judging(run, name, base=base, reward=repr(reward))
     memories: dict[str, QuestionMemory] = {}
-    for step in _steps(ledger, run, base):
+    for step in ledger.each_step(run, judging=base):
         memory = memories.setdefault(step.phase, QuestionMemory(embedder.dim, prefix_length=prefix_length))
         batch = _batch(step, embedder, memory, within)
         ledger.record_judging(name, _rewarded(step, reward(batch)))
-
-
-def _steps(ledger: Ledger, run: str, judging: str | None = None) -> Iterator[StepRecord]:
-    for phase, number in ledger.recorded_steps(run):
-        step = ledger.step(run, phase, number, judging=judging)
-        assert step is not None, "it was listed"
-        yield step
 
 
 def _read(images: ImageSource, asked: Sequence[ImageRecord]) -> StepImages:

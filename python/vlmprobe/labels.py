@@ -7,13 +7,14 @@ Several annotators may label a question. A label is about the question (`valid`)
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlmprobe._files import json_lines, open_text
+from vlmprobe._json import read_lines, read_text, typed
 from vlmprobe.ledger import Ledger, QuestionRecord
 from vlmprobe.ledger.records import LabelRecord
 from vlmprobe.metrics.judged import UNSCORED, state
@@ -103,12 +104,10 @@ def label_table(ledger: Ledger, run: str, *, judging: str | None = None) -> Labe
 def _questions(
     ledger: Ledger, run: str, judging: str | None
 ) -> Iterator[tuple[tuple[str, int, int, int], int, QuestionRecord]]:
-    for phase, number in ledger.recorded_steps(run):
-        step = ledger.step(run, phase, number, judging=judging)
-        assert step is not None, "it was listed"
+    for step in ledger.each_step(run, judging=judging):
         image_of = {sequence.sequence: sequence.image for sequence in step.sequences}
         for question in step.questions:
-            yield (phase, number, question.sequence, question.slot), image_of[question.sequence], question
+            yield (step.phase, step.step, question.sequence, question.slot), image_of[question.sequence], question
 
 
 def _judged(question: QuestionRecord) -> int:
@@ -185,21 +184,17 @@ def _probability(where: str, value: Any) -> float | None:
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for where, row in json_lines("import_labels", path):
-        if not isinstance(row, dict):
-            raise ValueError(f"[import_labels] {where}: expected an object, got {type(row).__name__}")
-        yield where, row
+    for where, row in read_lines("import_labels", path):
+        yield where, typed("import_labels", where, row, dict)
 
 
 def _csv(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    with open_text(path, newline="") as file:
-        reader = csv.DictReader(file)
-        try:
-            for row in reader:
-                where = f"{path.name}, line {reader.line_num}"
-                if None in row or None in row.values():
-                    raise ValueError(f"[import_labels] {where}: expected {len(reader.fieldnames or ())} values")
-                yield where, row
-        except (csv.Error, UnicodeDecodeError) as error:
-            after = f"{path.name}, after line {reader.line_num}"
-            raise ValueError(f"[import_labels] {after}: expected CSV in UTF-8 ({error})") from None
+    reader = csv.DictReader(io.StringIO(read_text("import_labels", path), newline=""))
+    try:
+        for row in reader:
+            where = f"{path.name}, line {reader.line_num}"
+            if None in row or None in row.values():
+                raise ValueError(f"[import_labels] {where}: expected {len(reader.fieldnames or ())} values")
+            yield where, row
+    except csv.Error as error:  # a field that is very long, a NUL
+        raise ValueError(f"[import_labels] {path.name}, line {reader.line_num}: expected CSV ({error})") from None

@@ -58,12 +58,18 @@ def _verdict(record: VerdictRecord) -> Verdict:
         objective=record.objective,
         correct=record.correct,
         reason=record.reason,
-        failure=None if record.failure is None else Failure(record.failure),
+        failure=_failure(record.failure),
     )
 
 
 def _reply(record: AnswerRecord) -> Reply:
-    return Reply(text=record.text, failure=None if record.failure is None else Failure(record.failure))
+    return Reply(text=record.text, failure=_failure(record.failure))
+
+
+def _failure(name: str | None) -> Failure | None:
+    if name is not None and name not in {*Failure}:
+        raise ValueError(f"[replay] failure: expected one of {', '.join(Failure)}, got {name!r:.60}")
+    return None if name is None else Failure(name)
 
 
 def _tri(value: bool | None) -> int:

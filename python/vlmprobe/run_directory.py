@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 import sys
 import time
@@ -16,11 +15,14 @@ from typing import Any
 
 from vlmprobe._checks import check_count
 from vlmprobe._files import write_text
+from vlmprobe._json import member, read_object
+from vlmprobe._json import plain as plain
 from vlmprobe._visible import say
 from vlmprobe.data.source import Recalled
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.service import StepNotMade
 from vlmprobe.pictures import left_out
+from vlmprobe.step_lines import recorded_report, split_lines, step_line
 from vlmprobe.step_report import StepReport, warnings_of
 from vlmprobe.trainer import Trainer
 
@@ -37,7 +39,7 @@ class RunDirectory:
 
     Raises:
         ValueError: the folder holds something else, is a file, or another process has it; or it holds a run whose
-            ledger is gone.
+            ledger is gone; a name that is no UTF-8, in which no checkpoint could be written.
         OSError: it cannot be written.
 
     Example:
@@ -50,6 +52,7 @@ class RunDirectory:
 
     def __init__(self, path: str | Path, *, quiet: bool = False, resume: bool = False):
         self.path = Path(path)
+        _check_name(self.path)
         _check_folder(self.path, resume)
         with self._writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -95,7 +98,7 @@ class RunDirectory:
         """Appends the step to metrics.jsonl. Every tenth step and the last are printed, and those at which something
         begins to fail; what a step could hardly teach anything for is said when it begins, with what to change."""
         with self._writing(self.path / "metrics.jsonl"):
-            self._metrics.write(json.dumps({"stage": self.stage, **plain(vars(report))}) + "\n")
+            self._metrics.write(step_line(self.stage, report))
             self._metrics.flush()
         done = self._done = report.step + 1
         if done % 10 == 0 or done == self.steps or not report.why.keys() <= self._failing:
@@ -156,23 +159,22 @@ class RunDirectory:
     def load(self, trainer: Trainer, *, step: int | None = None) -> None:
         """Takes up the newest checkpoint, or that of a step; without one the run begins at step 0. See `Trainer.load`.
 
-        metrics.jsonl loses the lines of the steps that are gone through again.
+        metrics.jsonl is written anew: the lines of this stage from the ledger, up to where the run goes on; those of
+        other stages, and of steps that the ledger has not, as they are. What is no line of numbers is left out.
         """
         trainer.load(self.path / "checkpoints", step=step, missing_ok=True)
         if isinstance(trainer.images, Recalled):
             self.say(f"pictures are others than when the run began: {trainer.images.changes}")
         self._done = trainer.next_step
-        with self._writing(self.path / "metrics.jsonl"):
+        file = self.path / "metrics.jsonl"
+        with self._writing(file):
             self._metrics.close()
-            lines = (self.path / "metrics.jsonl").read_text().splitlines(keepends=True)
-            write_text(self.path / "metrics.jsonl", "".join(line for line in lines if self._stays(line)))
-            self._metrics = (self.path / "metrics.jsonl").open("a")
-
-    def _stays(self, line: str) -> bool:
-        if not line.endswith("\n"):  # a kill cut it
-            return False
-        known = json.loads(line)
-        return bool(known["stage"] != self.stage or known["step"] < self._done)
+            others, mine = split_lines(file, self.stage)
+            for record in self.ledger.each_step(trainer.run, phase="train"):
+                mine[record.step] = step_line(self.stage, recorded_report(record))
+            own = [mine[number] for number in sorted(mine) if number < self._done]
+            write_text(file, "".join([*others, *own]))
+            self._metrics = file.open("a")
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
         """Keeps what the run was asked for in run.json."""
@@ -217,18 +219,15 @@ def read_settings(path: str | Path) -> dict[str, Any]:
         ValueError: run.json cannot be read, or is of another format.
     """
     file = Path(path) / "run.json"
-    if not file.is_file():
+    if not os.path.lexists(file):
         return {}
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-        settings = dict(known["settings"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"[RunDirectory] {file}: expected the settings of a run ({error!r})") from None
-    if known.get("format") != FORMAT:
+    known = read_object("RunDirectory", file, what="the settings of a run")
+    if known.get("format") != FORMAT or known["format"] is True:
         raise ValueError(
-            f"[RunDirectory] {file}: expected format {FORMAT}, got {known.get('format')!r}; "
+            f"[RunDirectory] {file}: expected format {FORMAT}, got {known.get('format')!r:.60}; "
             "go on with the vlmprobe that began the run"
         )
+    settings: dict[str, Any] = member("RunDirectory", str(file), known, "settings", dict)
     return settings
 
 
@@ -243,6 +242,13 @@ def _check_whole(path: Path) -> None:
             f"[RunDirectory] {path / 'ledger.sqlite'}: expected the ledger of this run beside {there.name}, got none: "
             "put it back to go on, or name another folder to begin anew"
         )
+
+
+def _check_name(path: Path) -> None:
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"[RunDirectory] path: expected a name in UTF-8, got {str(path)!r}") from None
 
 
 def _check_folder(path: Path, resume: bool) -> None:
@@ -276,12 +282,3 @@ def _locked(path: Path) -> int:
         os.close(handle)
         raise
     return handle
-
-
-def plain(value: Any) -> Any:
-    """For JSON: numbers that are not finite as null, mappings and sequences all the way down."""
-    if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -392,13 +392,14 @@ class Trainer:
         if (self.scheduler is None) == ("scheduler" in state):
             has = "one" if "scheduler" in state else "none"
             raise ValueError(f"[Trainer.load] {folder}: scheduler: expected {has}, as when it was saved")
+        scheduler = checkpoint.scheduler_state(folder, state, self.scheduler)
         earlier = self._earlier(folder, state["step"])
         memory = QuestionMemory.load(folder / "memory", dim=self.memory.dim, backend=self.memory.backend)
         weights = checkpoint.read_weights(folder, self.questioner)
         checkpoint.load_optimizer(folder, self.optimizer, state["optimizer"])
         checkpoint.assign(weights)
         if self.scheduler is not None:
-            self.scheduler.load_state_dict(checkpoint.unpacked(state["scheduler"]))
+            self.scheduler.load_state_dict(scheduler)
         self.memory, self.tally, self.next_step, self.images = memory, earlier, state["step"], images
         self.watch.resume()
         return True

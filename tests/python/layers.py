@@ -39,12 +39,12 @@ SLOW_HEADERS = {"ATen/ATen.h", "torch/torch.h", "torch/extension.h", "torch/all.
 
 # Each row sees the rows above it.
 PYTHON_ROWS = (
-    {"_core", "_native", "_optional", "_build_info", "_checks", "_files", "_pixels", "_visible"},
+    {"_core", "_native", "_optional", "_build_info", "_checks", "_files", "_json", "_pixels", "_stops"} | {"_visible"},
     {"text", "verdict", "memory", "reward", "grpo", "metrics"},
     {"models", "data", "ledger"},
     {"questioner", "rollout", "asked", "taxonomy"},
     {"trainer", "steps", "step_report", "examine", "evaluation", "overlap", "checkpoint", "replay", "judgings"}
-    | {"canaries", "labels", "pictures", "run_directory", "world"},
+    | {"step_lines", "checkpoint_reading", "summary", "canaries", "labels", "pictures", "run_directory", "world"},
     {"methods"},
     {"studies"},
     {"report", "integrations"},
@@ -63,9 +63,11 @@ PYTHON_SIBLINGS = {
         ("evaluation", "examine"),
         ("evaluation", "steps"),
     ),
-    *(("replay", "examine"), ("replay", "steps"), ("evaluation", "replay")),
+    *(("replay", "examine"), ("replay", "steps"), ("evaluation", "replay"), ("evaluation", "summary")),
     *(("trainer", name) for name in ("canaries", "checkpoint", "evaluation", "examine", "overlap", "replay")),
+    ("checkpoint", "checkpoint_reading"),
     *(("trainer", "steps"), ("trainer", "step_report"), ("step_report", "examine"), ("run_directory", "step_report")),
+    *(("run_directory", "step_lines"), ("step_lines", "step_report"), ("step_lines", "examine")),
     *(("world", name) for name in ("evaluation", "steps", "trainer")),
     *(("run_directory", "trainer"), ("run_directory", "examine"), ("judgings", "examine"), ("judgings", "evaluation")),
     *((name, "pictures") for name in ("evaluation", "judgings", "run_directory", "trainer")),

@@ -139,7 +139,7 @@ def test_an_interrupted_run_says_how_far_it_came_and_leaves_a_readable_ledger(tm
         (["--steps", "0"], "[demo] steps: expected at least 1, got 0"),
         (["--seed", "-1"], "[demo] seed: expected 0 to 2**32 - 1, got -1"),
         (["--calls", "0"], "[demo] calls: expected at least 1, got 0"),
-        (["--faults", "nowhere.json"], "[load_faults] path: expected a file, got 'nowhere.json'"),
+        (["--faults", "nowhere.json"], "[load_faults] nowhere.json: expected a JSON file with faults, got none"),
         (["--reward", "papr"], "paper"),
         (["--answerer", "oracle"], "invalid choice: 'oracle'"),
     ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -152,6 +154,14 @@ def test_a_name_means_one_thing(ledger):
         ledger.step("run", "train", 0, judging="c")
 
 
+@pytest.mark.parametrize("name", ["", "  ", "\u200b", "caf\udce9"])
+def test_a_name_that_nobody_sees_or_that_is_no_utf8_is_none(ledger, name):
+    before = list(ledger.dump())
+    with pytest.raises(ValueError, match=r"^\[Ledger\.begin_judging\] name: expected letters in UTF-8, got '"):
+        rejudge(ledger, "run", OracleVerifier(), IMAGES, name=name)
+    assert list(ledger.dump()) == before
+
+
 @pytest.fixture
 def hostile(tmp_path):
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -187,6 +197,12 @@ def test_exports_hold_every_question_whole(hostile, tmp_path):
         "all.jsonl",
         "all.parquet",
     ]
+
+
+@pytest.mark.parametrize("ending", [b".jsonl", b".parquet"])
+def test_an_export_may_have_a_name_that_is_no_utf8(hostile, tmp_path, ending):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9" + ending))
+    assert hostile.export(path) == 4 and path.stat().st_size
 
 
 def test_an_export_names_what_it_needs(hostile, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from vlmprobe.data.order import in_order
 from vlmprobe.evaluation import probe
 from vlmprobe.labels import import_labels, label_table
 from vlmprobe.ledger import LabelRecord, Ledger, RunRecord
+from vlmprobe.ledger.file import SCHEMA
 from vlmprobe.methods import RandomValid
 from vlmprobe.metrics.judged import INVALID, RIGHT, WRONG, state
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
@@ -179,10 +180,12 @@ def test_a_ledger_of_the_third_schema_gets_labels(tmp_path):
         ledger.begin(RunRecord(id="run"))
     with sqlite3.connect(path) as db:
         db.execute("DROP TABLE labels")
+        for column in ("calls", "prompt_tokens", "completion_tokens"):
+            db.execute(f"ALTER TABLE calls DROP COLUMN charged_{column}")
         db.execute("PRAGMA user_version = 3")
     with Ledger(path, read_only=True) as ledger:
         assert ledger.labels("run") == []
     with Ledger(path) as ledger:
         assert ledger.labels("run") == []
     with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (4,)
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA,)

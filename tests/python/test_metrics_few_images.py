@@ -197,6 +197,7 @@ ESTIMATES = {
 }  # fmt: skip
 NUMBERS_ALONE = {  # what has no interval, or is no number
     "cohen_kappa", "krippendorff_alpha", "percent_agreement", "densities", "duplicates", "effective_number",
+    "effective_number_counted",
     "entropy", "equal_rows", "prefix_entropy", "prefix_entropy_normalized", "t_quantile", "vendi",
     "VendiAccumulator", "skills", "Agreement", "CumulativeRate", "Difference", "Estimate", "Interaction",
     "Interactions", "Rate", "SkillTrend", "SkillAcrossModels", "skills.SkillRate", "skills.combinations",

@@ -117,6 +117,17 @@ def test_what_is_no_known_format_is_not_tried_and_nothing_is_started(tmp_path, m
     assert "it is none of AVIF, BMP, " in reason(tmp_path, data, "x.png")
 
 
+def test_a_tiff_of_a_kind_that_pillow_does_not_read_is_not_said_to_be_none(tmp_path):
+    """Numbers of 64 bits, as NumPy has them."""
+    data = encoded(PILImage.fromarray(np.zeros((4, 4), dtype=np.float32)), "TIFF")
+    bits = struct.pack("<HHIH", 258, 3, 1, 32)
+    assert data.count(bits) == 1
+    assert "(it is none of AVIF" in (
+        said := reason(tmp_path, data.replace(bits, struct.pack("<HHIH", 258, 3, 1, 64)), "x.tif")
+    )
+    assert said.endswith("WEBP, or of a rare kind that Pillow does not read)")
+
+
 def test_further_formats_are_the_users_choice_but_never_one_that_starts_a_program(tmp_path):
     assert opened(tmp_path, encoded(kind="PCX"), "x.pcx", extensions=["pcx"], formats=["pcx"]).pixels.size == (32, 24)
     assert "it is none of PCX" in reason(tmp_path, encoded(kind="PNG"), "y.pcx", extensions=["pcx"], formats=["PCX"])

@@ -120,6 +120,50 @@ def test_unsigned_numbers_of_32_bits_do_not_wrap(tmp_path):
     assert np.array_equal(np.asarray(FolderImages(tmp_path)[0].pixels)[0, :, 0], np.arange(256))
 
 
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_a_tiff_in_which_zero_is_white_is_no_negative(tmp_path, kind):
+    values = (RAMP * 4000).astype(kind)
+    values[2:] = 9999
+    PILImage.fromarray(values).save(tmp_path / "x.tif", tiffinfo={42113: "9999"})
+    data, black, white = ((tmp_path / "x.tif").read_bytes(), *(struct.pack("<HHIHH", 262, 3, 1, i, 0) for i in (1, 0)))
+    assert data.count(black) == 1
+    (tmp_path / "x.tif").write_bytes(data.replace(black, white))
+    shown = np.asarray(FolderImages(tmp_path)[0].pixels)[..., 0]
+    assert np.allclose(shown[0], np.arange(255, -1, -1), atol=1) and (shown[2:] == 255).all()
+
+
+def test_numbers_of_8_bits_with_a_sign_do_not_wrap(tmp_path):
+    values = (np.rint(RAMP * 255) - 128).astype(np.int8)
+    PILImage.fromarray(values.view(np.uint8)).save(tmp_path / "x.tif", tiffinfo={339: 2})
+    assert np.array_equal(np.asarray(FolderImages(tmp_path)[0].pixels)[0, :, 0], np.arange(256))
+
+
+@pytest.mark.parametrize(
+    "values, apart",
+    [
+        (RAMP * 30, -9999), (RAMP * 2000 + 100, -32768), (RAMP, -3.4e38), (RAMP * 500, 65535), (RAMP * 2 - 1, 1e6),
+        (RAMP * 800 + 300, 0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_value_far_from_all_others_makes_the_rest_neither_black_nor_white(values, apart, rows):
+    """A hot pixel, or no data that nothing declares; 0 beside a narrow range stays what it is."""
+    values = values.astype(np.float32)
+    values[:rows] = apart
+    shown = grey(values)
+    if apart == 0:
+        assert (shown[:rows] == 0).all()
+    else:
+        assert (shown[:rows] == 255).all() and np.allclose(shown[-1], np.arange(256), atol=1)
+
+
+def test_sixteen_bits_with_a_hot_pixel_stay_a_ramp_and_few_values_stay_apart():
+    values = (RAMP * 2000).astype(np.uint16)
+    values[0, 0] = 65535
+    assert np.allclose(grey(values)[-1], np.arange(256), atol=1)
+    assert grey(np.array([[0, 1, 2, 65535]], dtype=np.uint16)).tolist() == [[0, 0, 0, 255]]  # a mask of labels
+
+
 def test_a_value_that_a_tiff_declares_as_none_is_white(tmp_path):
     values = (RAMP * 30).astype(np.float32)
     values[2:] = -9999

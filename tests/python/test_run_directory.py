@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from test_ledger import make_step
 from tiny_runs import make
-from vlmprobe.ledger import RunRecord
+from vlmprobe._files import write_text
+from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.models import Failure, Reply
 from vlmprobe.run_directory import RunDirectory, read_settings
+from vlmprobe.step_lines import recorded_report, step_line
 from vlmprobe.step_report import StepReport
+from vlmprobe.world.answerers import ExecutingAnswerer
 
 PYTHON = Path(__file__).parents[2] / "python"
 REPORT = StepReport(
@@ -44,6 +49,13 @@ def test_a_folder_of_something_else_is_not_taken_for_a_run(tmp_path):
     with pytest.raises(ValueError, match=r"or that of a run, got a file, '.*kept'"):
         RunDirectory(tmp_path / "kept", resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_name_that_is_no_utf8_is_refused_before_anything_is_made(tmp_path):
+    """Checkpoints could not be written there, after the first steps are made."""
+    with pytest.raises(ValueError, match=r"^\[RunDirectory\] path: expected a name in UTF-8, got '.*caf\\udce9'$"):
+        RunDirectory(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -83,8 +95,9 @@ def test_settings_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"run\.json: expected the settings of a run"),
-        ("[]", r"run\.json: expected the settings of a run"),
+        ("{", r"^\[RunDirectory\] .*run\.json: expected JSON \("),
+        ("[]", r"^\[RunDirectory\] .*run\.json: expected an object, got list$"),
+        ('{"format": 1, "settings": []}', r"^\[RunDirectory\] .*run\.json: settings: expected an object, got list$"),
         ('{"format": 2, "settings": {}}', r"run\.json: expected format 1, got 2; go on with the vlmprobe that began"),
     ],
 )
@@ -115,6 +128,29 @@ def test_resuming_drops_the_lines_that_come_again_and_one_that_was_cut(tmp_path)
         ("before", 2),
         ("run", 0),
     ]
+
+
+def test_the_ledger_gives_back_the_numbers_of_each_step(tmp_path):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        trainer = make(ledger=ledger, answerer=HalfSilent())
+        for report in trainer.train(3):
+            found = recorded_report(ledger.step("run", "train", report.step))
+            assert step_line("run", found) == step_line("run", report)
+            assert found.unscored > 0 and found.terms.keys() == report.terms.keys()
+
+
+class HalfSilent(ExecutingAnswerer):
+    """Every second answer does not come through."""
+
+    def answer(self, images, questions):
+        replies = super().answer(images, questions)
+        return [Reply(failure=Failure.TIMEOUT) if i % 2 else reply for i, reply in enumerate(replies)]
+
+
+def test_a_step_that_was_not_trained_on_has_no_numbers_of_an_update():
+    found = recorded_report(make_step(numbers={"asking_calls": 3}))
+    assert (found.questions, found.valid, found.wrong, found.calls, found.tokens) == (4, 2, 1, 5, 10)
+    assert found.reward == 0.5 and found.unscored == 1 and json.loads(step_line("x", found))["loss"] is None
 
 
 @contextmanager
@@ -153,3 +189,17 @@ def test_a_read_only_folder_is_named(open_folder):
         with pytest.raises(OSError, match=rf"^\[RunDirectory\] {open_folder}/new{way}"):
             RunDirectory(open_folder / "new")
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["page.html", "all.jsonl", "all.parquet"])
+def test_a_file_that_cannot_be_written_is_named_and_not_its_draft(open_folder, name):
+    (open_folder / "ledger").mkdir()
+    with Ledger(open_folder / "ledger" / "ledger.sqlite") as ledger:
+        write = ledger.export if name != "page.html" else lambda path: write_text(path, "page")
+        open_folder.chmod(0o555)
+        with nobody(), pytest.raises(OSError, match="Permission denied") as refused:
+            write(open_folder / name)
+        assert f"{open_folder}/{name}" in str(refused.value) and ".part" not in str(refused.value)
+        with pytest.raises(OSError, match="No such file or directory") as refused:
+            write(open_folder / "nowhere" / name)
+        assert f"{open_folder}/nowhere/{name}" in str(refused.value) and ".part" not in str(refused.value)

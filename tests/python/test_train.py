@@ -16,7 +16,7 @@ import pytest
 from tiny_runs import dump, whole_state
 from vlmprobe import cli
 from vlmprobe.checkpoint import find
-from vlmprobe.ledger import Ledger
+from vlmprobe.ledger import Ledger, RunRecord
 
 PYTHON = Path(__file__).parents[2] / "python"
 SMALL = [
@@ -98,7 +98,7 @@ def test_other_settings_than_the_runs_are_named_and_change_nothing(copy, capsys,
         (["--k", "9"], "[train] k: expected at most 8, got 9"),
         (["--seed", "-1"], "[train] seed: expected 0 to 2**32 - 1, got -1"),
         (["--learning-rate", "0"], "[train] learning_rate: expected a finite number above 0, got 0"),
-        (["--faults", "nowhere.json"], "[load_faults] path: expected a file, got 'nowhere.json'"),
+        (["--faults", "nowhere.json"], "[load_faults] nowhere.json: expected a JSON file with faults, got none"),
     ],
 )
 def test_wrong_input_makes_no_folder(tmp_path, capsys, words, text):
@@ -145,6 +145,16 @@ def test_a_ledger_that_is_gone_beside_its_checkpoints_is_said_and_the_run_is_not
         said = capsys.readouterr().err
         assert f"{copy}/ledger.sqlite: expected the ledger of this run beside {beside}, got none: put it back" in said
     assert files(copy) == before
+
+
+def test_the_ledger_of_another_command_is_not_asked_for_its_settings(tmp_path, capsys):
+    (tmp_path / "demo").mkdir()
+    with Ledger(tmp_path / "demo" / "ledger.sqlite") as ledger:
+        ledger.begin(RunRecord(id="demo"))
+    for words in (["rejudge"], ["reweight", "--reward", "valid"]):
+        assert cli.main([*words, "--run", str(tmp_path / "demo"), "--name", "x"]) == 2
+        said = capsys.readouterr().err
+        assert f"{tmp_path}/demo: expected a run of `vlmprobe train`, got demo\n" in said
 
 
 def test_a_run_without_its_settings_is_not_taken_for_a_new_one(copy, finished, capsys):

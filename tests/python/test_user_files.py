@@ -8,7 +8,7 @@ import json
 import pytest
 from PIL import Image as PILImage
 
-from vlmprobe._files import json_lines, read_text
+from vlmprobe._json import read_lines, read_text
 from vlmprobe.data import FolderImages
 from vlmprobe.evaluation import probe
 from vlmprobe.labels import import_labels
@@ -54,8 +54,8 @@ def lines(*questions):
 
 
 def test_a_text_is_what_its_mark_says(written):
-    assert read_text(written("a.txt", "é图\r\nb")) == "é图\nb"
-    assert read_text(written("b.txt", "")) == ""
+    assert read_text("op", written("a.txt", "é图\r\nb")) == "é图\nb"
+    assert read_text("op", written("b.txt", "")) == ""
 
 
 def test_rows_faults_and_settings_are_read_with_a_mark(written, pictures):
@@ -93,15 +93,15 @@ def test_labels_are_read_with_a_mark(written, tmp_path):
 def test_files_put_end_to_end_keep_their_marks(tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_bytes(codecs.BOM_UTF8 + b'{"a": 1}\n' + codecs.BOM_UTF8 + b'{"a": 2}\n\n \xef\xbb\xbf\n')
-    assert list(json_lines("op", file)) == [("rows.jsonl, line 1", {"a": 1}), ("rows.jsonl, line 2", {"a": 2})]
+    assert list(read_lines("op", file)) == [("rows.jsonl, line 1", {"a": 1}), ("rows.jsonl, line 2", {"a": 2})]
 
 
 @pytest.mark.parametrize(
     "content, text",
     [
-        (b'{"a": 1}\n\xff\xfe', "expected UTF-8 after line 0, got other bytes"),
+        (b'{"a": 1}\n\xff\xfe', "line 2: expected UTF-8, got other bytes"),
         (b'{"a": 1}\n{"a":', r"line 2: expected JSON \("),
-        (b"[" * 100_000, r"line 1: expected JSON \("),
+        (b"[" * 100_000, "line 1: expected brackets in at most"),
         ('{"a": 1}'.encode("utf-16-le"), r"line 1: expected JSON \("),  # no mark says what it is
     ],
 )
@@ -109,13 +109,23 @@ def test_other_files_are_one_sentence_that_names_them(content, text, tmp_path):
     file = tmp_path / "rows.jsonl"
     file.write_bytes(content)
     with pytest.raises(ValueError, match=rf"^\[op\] rows\.jsonl(, |: ){text}"):
-        list(json_lines("op", file))
+        list(read_lines("op", file))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 cut short", b'{"image": "a.png", "question": "why ?"}\n'])
+def test_rows_in_a_damaged_parquet_file_are_named(content, tmp_path, pictures):
+    (tmp_path / "rows.parquet").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^\[read_rows\] rows\.parquet: expected a Parquet file \("):
+        rows.read_rows(tmp_path / "rows.parquet", pictures, k=1)
 
 
 @pytest.mark.parametrize("bad", [b"run,phase\nr\x00,\n", b"run,phase\n\xe9,\n"])
 def test_a_table_of_labels_that_is_no_text_is_named(bad, tmp_path):
     (tmp_path / "labels.csv").write_bytes(bad)
-    with Ledger(tmp_path / "ledger.sqlite") as ledger, pytest.raises(ValueError, match=r"^\[import_labels\] labels"):
+    with (
+        Ledger(tmp_path / "ledger.sqlite") as ledger,
+        pytest.raises(ValueError, match=r"^\[import_labels\] .*labels\.csv"),
+    ):
         import_labels(ledger, tmp_path / "labels.csv")
 
 

@@ -357,15 +357,15 @@ def test_fault_files_that_cannot_be_read_are_named(tmp_path):
         return str(error.value)
 
     assert message(b"[]", seed=-1) == "[load_faults] seed: expected 0 to 2**64 - 1, got -1"
-    assert message(b"\xff") == f"[load_faults] path: expected UTF-8 text, got {str(file)!r} (invalid start byte)"
-    assert message(b"{}") == "[world::faults] file: expected a JSON list of faults, got object"
-    assert message(b"[") == "[world::faults] file: expected a JSON list of faults, got text that is no JSON"
+    assert message(b"\xff") == f"[load_faults] {file}: expected UTF-8, got other bytes at 0"
+    assert message(b"{}") == f"[load_faults] {file}: expected a JSON list of faults, got object"
+    assert message(b"[").startswith(f"[load_faults] {file}: expected JSON (")
     bad = b'[{"id": "f", "when": {"color": "red"}, "effect": "swap", "rate": 2}]'
-    assert message(bad) == "[world::faults] fault f: rate: expected a number in [0, 1], got 2"
+    assert message(bad) == f"[load_faults] {file}: fault f: rate: expected a number in [0, 1], got 2"
     for path in (tmp_path, tmp_path / "none.json"):
         with pytest.raises(ValueError) as error:
             load_faults(path)
-        assert str(error.value) == f"[load_faults] path: expected a file, got {str(path)!r}"
+        assert str(error.value).startswith(f"[load_faults] {path}: expected a JSON file with faults, got none (")
     file.write_bytes(b"[]")
     assert load_faults(file, seed=3).faults == [] and load_faults(str(file), seed=3).seed == 3
 

@@ -37,8 +37,6 @@ def run(args: argparse.Namespace) -> int:
 def mean(ledger: Ledger, judging: str | None = None) -> float:
     """Over the run's scored sequences."""
     values = []
-    for phase, number in ledger.recorded_steps(RUN):
-        step = ledger.step(RUN, phase, number, judging=judging)
-        assert step is not None, "it was listed"
+    for step in ledger.each_step(RUN, judging=judging):
         values += [s.reward for s in step.sequences if s.reward is not None and math.isfinite(s.reward)]
     return fmean(values) if values else math.nan

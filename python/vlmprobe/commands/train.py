@@ -16,6 +16,7 @@ from typing import Any
 
 from vlmprobe import checkpoint, grpo, reward
 from vlmprobe._checks import check_count, check_positive
+from vlmprobe._json import check_fields
 from vlmprobe._native import core
 from vlmprobe._visible import say
 from vlmprobe.demo.command import pick_embedder, terminated
@@ -213,8 +214,16 @@ def settings_of(run: str) -> Settings:
     ledger_of(run)
     known = read_settings(run)
     if not known:
+        _check_trained(run)
         raise ValueError(f"[train] {Path(run) / 'run.json'}: expected the settings of the run, got none: put it back")
     return settle(known, {})
+
+
+def _check_trained(run: str) -> None:
+    with Ledger(ledger_of(run), read_only=True) as ledger:
+        names = [each.id for each in ledger.runs()]
+    if names and RUN not in names:
+        raise ValueError(f"[train] {run}: expected a run of `vlmprobe train`, got {', '.join(names):.60}")
 
 
 def settle(known: Mapping[str, Any], given: Mapping[str, Any], *, begun: Callable[[], bool] = lambda: True) -> Settings:
@@ -234,6 +243,7 @@ def settle(known: Mapping[str, Any], given: Mapping[str, Any], *, begun: Callabl
     if "models" in given:
         given["models"] = read_roles(given["models"])
     if known:
+        check_fields("train", "run.json", Settings, known)
         for name, value in given.items():
             if name not in FREE and known.get(name) != value and begun():
                 raise ValueError(

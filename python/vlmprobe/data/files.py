@@ -93,7 +93,7 @@ def read_picture(file: Path, *, formats: Sequence[str] = FORMATS, max_pixels: in
                 raise ValueError("its colours of 16 bits are all below 4096 of 65535 and would be shown black")
             turn = _TURNS.get(_orientation(opened))
             picture = opened.copy() if turn is None else opened.transpose(turn)
-            pixels = rgb(_unsigned(opened, picture), absent=_absent(opened))
+            pixels = _shown(opened, picture)
     pixels.info.clear()  # a profile or an orientation of the file is none of the pixels that are sent
     return pixels
 
@@ -115,7 +115,7 @@ def _opened(file: Path, formats: tuple[str, ...]) -> PILImage.Image:
     try:
         return PILImage.open(file, formats=formats)
     except UnidentifiedImageError:
-        raise ValueError(f"it is none of {', '.join(formats)}") from None
+        raise ValueError(f"it is none of {', '.join(formats)}, or of a rare kind that Pillow does not read") from None
 
 
 def _ends_in_zeros(file: Path) -> bool:
@@ -143,12 +143,19 @@ def _flat(value: Any) -> Sequence[Any]:
     return value if isinstance(value, (list, tuple)) else (value,)
 
 
-def _unsigned(opened: Any, picture: PILImage.Image) -> PILImage.Image:
-    """Pillow reads unsigned numbers of 32 bits as signed ones."""
-    if picture.mode != "I" or getattr(opened, "tag_v2", {}).get(339, (1,)) != (1,):
-        return picture
-    values = np.asarray(picture)
-    return picture if values.min() >= 0 else PILImage.fromarray(values.view(np.uint32).astype(np.float32))
+def _shown(opened: Any, picture: PILImage.Image) -> PILImage.Image:
+    """As RGB, with what Pillow passes over in a TIFF: unsigned numbers of 32 bits, signed ones of 8, and deep grey in
+    which zero is white."""
+    tags, absent = getattr(opened, "tag_v2", {}), _absent(opened)
+    signed, deep = tags.get(339, (1,)) == (2,), picture.mode == "F" or picture.mode.startswith("I")
+    if picture.mode == "I" and not signed and picture.getextrema()[0] < 0:  # type: ignore[operator]
+        picture = PILImage.fromarray(np.asarray(picture).view(np.uint32).astype(np.float32))
+    if picture.mode == "L" and signed:
+        picture = PILImage.fromarray(np.asarray(picture).view(np.int8).astype(np.float32))
+    if deep and tags.get(262) == 0:
+        picture = PILImage.fromarray(-np.asarray(picture).astype(np.float32))
+        absent = None if absent is None else -absent
+    return rgb(picture, absent=absent)
 
 
 def _absent(opened: Any) -> float | None:

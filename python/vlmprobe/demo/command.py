@@ -15,11 +15,13 @@ from vlmprobe._files import write_text
 from vlmprobe._visible import say
 from vlmprobe.demo.experiment import Experiment, Settings
 from vlmprobe.demo.outcome import Outcome
+from vlmprobe.ledger import FailureRow
 from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
 from vlmprobe.models.hf import quiet
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.report import FailureCard, comparison, write_page
 from vlmprobe.run_directory import RunDirectory, plain
+from vlmprobe.world.discovery import text_of
 from vlmprobe.world.source import HELD_OUT_SEED, WorldImages
 
 NOTES = [
@@ -108,23 +110,27 @@ def free_folder() -> Path:
 
 def gallery(outcome: Outcome) -> list[FailureCard]:
     """The failures of the evaluation after training, one per program first, so that kinds come before repeats."""
-    held_out = WorldImages(outcome.settings.held_out, seed=HELD_OUT_SEED)
     seen: set[str | None] = set()
-    first: list[FailureCard] = []
-    again: list[FailureCard] = []
-    for image, question in outcome.found.failures():
-        known, answer, verdict = question.annotations, question.answer, question.verdict
-        assert answer is not None and verdict is not None, "a failure was answered and judged"
-        card = FailureCard(
-            family=known.get("family", "other"),
-            question=question.text,
-            answer=answer.text or "",
-            truth=known.get("truth"),
-            image=held_out[image].pixels,
-            fault=known.get("triggered"),
-            reason=verdict.reason,
-            source=f"after training, picture {image}",
-        )
-        (again if known.get("program") in seen else first).append(card)
-        seen.add(known.get("program"))
-    return (first + again)[:GALLERY]
+    first: list[FailureRow] = []
+    again: list[FailureRow] = []
+    for row in outcome.ledger.failures(run="after"):
+        program = text_of(row.annotations, "program")
+        kept = again if program in seen else first
+        seen.add(program)
+        if len(kept) < GALLERY:
+            kept.append(row)
+    held_out = WorldImages(outcome.settings.held_out, seed=HELD_OUT_SEED)
+    return [_card(row, held_out) for row in (first + again)[:GALLERY]]
+
+
+def _card(row: FailureRow, held_out: WorldImages) -> FailureCard:
+    return FailureCard(
+        family=text_of(row.annotations, "family") or "other",
+        question=row.question,
+        answer=row.answer or "",
+        truth=text_of(row.annotations, "truth"),
+        image=held_out[row.image].pixels,
+        fault=text_of(row.annotations, "triggered"),
+        reason=row.reason,
+        source=f"after training, picture {row.image}",
+    )

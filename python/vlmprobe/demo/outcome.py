@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields
 from datetime import datetime
-from statistics import fmean
 from typing import Any
 
+from vlmprobe._json import check_fields, member, typed
 from vlmprobe._native import core
 from vlmprobe.demo.experiment import PAPER, ZERO_SHOT, Settings, reward_name, training
-from vlmprobe.evaluation import Tally, recorded_tally, summarise
-from vlmprobe.ledger import Ledger, QuestionRecord, RunRecord, StepRecord
+from vlmprobe.ledger import JudgedQuestions, Ledger, RunRecord
+from vlmprobe.metrics import effective_number_counted
 from vlmprobe.models.protocols import Embedder
-from vlmprobe.world.discovery import MASS_QUESTIONS, discovery, effective_families
+from vlmprobe.summary import Summary
+from vlmprobe.world.discovery import MASS_QUESTIONS, Discovery, text_of
 
 WINDOW = 10  # steps that the curves' effective families are taken over
 
 
-@dataclass
 class Outcome:
-    """The numbers and rows of a finished demo.
+    """The numbers and rows of a finished demo, read from its ledger part by part.
 
     Args:
         ledger: of the demo.
@@ -31,30 +32,27 @@ class Outcome:
         ValueError: the ledger of something else, or of a demo that did not end.
     """
 
-    ledger: Ledger
-    embedder: Embedder
-    found: Tally = field(init=False)
-    """The questions of the evaluation after training."""
-
-    def __post_init__(self) -> None:
-        self.run = head(self.ledger)
+    def __init__(self, ledger: Ledger, embedder: Embedder):
+        self.ledger, self.embedder = ledger, embedder
+        self.run = head(ledger)
         self.settings = settings_of(self.run)
-        planted = self.run.config["faults"]
+        planted = self.run.config.get("faults")
+        if planted is not None:
+            typed("demo", f"{ledger.path}: run 'after': config: faults", planted, str)
         self.faults = None if planted is None else core.world.FaultSet.parse(planted, 0)
         self.masses = self.faults.masses(MASS_QUESTIONS, seed=1) if self.faults is not None else []
-        self.found = self.evaluated("after")
+        self._families: dict[str, Families] = {}
 
     def summary(self) -> dict[str, Any]:
         """`before`, `after`, `arms`, and what was run by whom."""
-        wanted = reward_name(self.settings.reward)
-        tallies = {name: recorded_tally(self.ledger, training(name)) for name in (wanted, PAPER)}
-        budget = min(tally.calls for tally in tallies.values())
-        arms = {ZERO_SHOT: recorded_tally(self.ledger, ZERO_SHOT).first(budget)} if budget else {}
-        arms |= {name: tally.first(budget) for name, tally in sorted(tallies.items())}
+        trained = sorted({reward_name(self.settings.reward), PAPER})
+        budget = min(self.ledger.counts(run=training(name)).answerer_calls for name in trained)
+        calls = self.settings.calls
+        arms = {ZERO_SHOT: self.numbers(ZERO_SHOT, budget)} if budget else {}
         return {
-            "before": self.numbers(self.evaluated("before")),
-            "after": self.numbers(self.found),
-            "arms": {name: self.numbers(tally) for name, tally in arms.items()},
+            "before": self.numbers("before", calls),
+            "after": self.numbers("after", calls),
+            "arms": arms | {name: self.numbers(training(name), budget) for name in trained},
             "seconds": seconds(self.ledger),
             "seed": self.settings.seed,
             "steps": self.settings.steps,
@@ -64,19 +62,65 @@ class Outcome:
             "versions": dict(self.run.versions),
         }
 
+    def numbers(self, run: str, calls: int) -> dict[str, Any]:
+        """The paper's numbers and the world's over a run's questions, up to the given number of answers."""
+        found, world, families = Summary(), Discovery(self.faults, self.masses), Families()
+        for part in self.ledger.each_judged(run):
+            some = part.first(calls - found.calls)
+            found.add(some)
+            world.add(some)
+            families.add(part)
+        self._families[run] = families
+        return found.numbers(self.embedder) | world.numbers()
+
     def curves(self) -> list[dict[str, Any]]:
-        """A row per step of the training that was asked for."""
-        run = training(self.settings.reward)
-        steps = [self.ledger.step(run, phase, number) for phase, number in self.ledger.recorded_steps(run)]
-        return list(curves([step for step in steps if step is not None]))
+        """A row per step of the training that was asked for: rates, reward, novelty, KL, and effective families over
+        the last steps."""
+        run, phase = training(self.settings.reward), "train"
+        if run not in self._families:
+            self.numbers(run, 0)
+        updates = self.ledger.step_numbers(run, phase)
+        terms = {term: self.ledger.reward_means(run, phase, term) for term in ("semantic", "lexical")}
+        return [
+            {
+                "step": each.step,
+                "fdr": each.n_wrong / each.n_valid if each.n_valid else math.nan,
+                "qvr": each.n_valid / each.n_questions,
+                "reward": _number(each.reward),
+                **{term: _number(means.get(each.step)) for term, means in terms.items()},
+                **recent,
+                "kl": updates[each.step].get("kl"),
+            }
+            for each, recent in zip(self.ledger.steps(phase, run=run), self._families[run].recent(), strict=True)
+        ]
 
-    def evaluated(self, phase: str) -> Tally:
-        """An evaluation's questions, up to the last answer that was to be had."""
-        return recorded_tally(self.ledger, phase).first(self.settings.calls)
 
-    def numbers(self, tally: Tally) -> dict[str, Any]:
-        """The paper's numbers and the world's."""
-        return summarise(tally, self.embedder) | discovery(tally, self.faults, self.masses)
+class Families:
+    """The families of a run's valid questions, step by step."""
+
+    def __init__(self) -> None:
+        self._valid: dict[int, Counter[str]] = {}
+        self._failing: dict[int, Counter[str]] = {}
+
+    def add(self, part: JudgedQuestions) -> None:
+        """Adds some questions, in their order."""
+        for step, valid, right, known in zip(part.step, part.valid, part.correct, part.annotations, strict=True):
+            if step not in self._valid:
+                self._valid[step], self._failing[step] = Counter(), Counter()
+            if valid is True and (family := text_of(known, "family")):
+                self._valid[step][family] += 1
+                self._failing[step][family] += right is False
+
+    def recent(self) -> Iterator[dict[str, float]]:
+        """Effective families and failing ones at each step, over it and those before it in the window."""
+        steps = sorted(self._valid)
+        for i in range(len(steps)):
+            window = steps[max(0, i + 1 - WINDOW) : i + 1]
+            valid, failing = (sum((kind[step] for step in window), Counter()) for kind in (self._valid, self._failing))
+            yield {
+                "effective_families": effective_number_counted(valid),
+                "effective_failure_families": effective_number_counted(failing),
+            }
 
 
 def head(ledger: Ledger) -> RunRecord:
@@ -90,12 +134,16 @@ def head(ledger: Ledger) -> RunRecord:
         raise ValueError(
             f"[demo] {ledger.path}: expected the ledger of a finished demo, got {', '.join(runs) or 'an empty one'}"
         )
+    where = f"{ledger.path}: run 'after': identities"
+    for role in ("answerer", "embedder"):
+        member("demo", where, runs["after"].identities, role, str)
     return runs["after"]
 
 
 def settings_of(run: RunRecord) -> Settings:
     """The demo's settings; planted faults are in the run's config as they were read."""
     names = {field.name for field in fields(Settings)} - {"faults"}
+    check_fields("demo", f"run {run.id!r}: config", Settings, run.config)
     return Settings(**{name: value for name, value in run.config.items() if name in names})
 
 
@@ -103,33 +151,11 @@ def seconds(ledger: Ledger) -> float:
     """From the first beginning to the last end."""
     times = ledger.times()
     began, ended = (min(begin for begin, _ in times), max(end for _, end in times if end is not None))
-    return round((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds(), 1)
+    try:
+        return round((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds(), 1)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"[demo] {ledger.path}: runs: expected times ({error})") from None
 
 
-def curves(steps: Sequence[StepRecord]) -> Iterator[dict[str, Any]]:
-    """Per step: rates, reward, novelty, KL, and effective families over the last steps."""
-    tallies = [Tally() for _ in steps]
-    for tally, step in zip(tallies, steps, strict=True):
-        tally.add(step)
-    for i, (step, tally) in enumerate(zip(steps, tallies, strict=True)):
-        recent = Tally(rows=[row for each in tallies[max(0, i + 1 - WINDOW) : i + 1] for row in each.rows])
-        valid = len(tally.valid())
-        yield {
-            "step": step.step,
-            "fdr": len(tally.failures()) / valid if valid else math.nan,
-            "qvr": valid / len(tally.rows),
-            "reward": _mean([sequence.reward for sequence in step.sequences]),
-            **{term: _mean(_term(step.questions, term)) for term in ("semantic", "lexical")},
-            "effective_families": effective_families([q for _, q in recent.valid()]),
-            "effective_failure_families": effective_families([q for _, q in recent.failures()]),
-            "kl": step.numbers.get("kl"),
-        }
-
-
-def _term(questions: Sequence[QuestionRecord], term: str) -> list[float | None]:
-    return [question.rewards.get(term) for question in questions]
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None and not math.isnan(value)]
-    return fmean(known) if known else math.nan
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

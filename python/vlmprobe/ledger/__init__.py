@@ -1,6 +1,8 @@
 """The ledger: everything a run asked, was told and scored, in one SQLite file, for ever."""
 
-from vlmprobe.ledger.queries import Counts, EventRow, FailureRow, PhaseProgress, RunProgress, StepCounts
+from vlmprobe.ledger.failures import FailureRow, Failures
+from vlmprobe.ledger.judged import JudgedQuestions
+from vlmprobe.ledger.queries import Counts, EventRow, PhaseProgress, RunProgress, StepCounts
 from vlmprobe.ledger.recorded_model import RecordedModel, made_or_not, recorded
 from vlmprobe.ledger.records import (
     AnswerRecord,
@@ -22,8 +24,10 @@ __all__ = [
     "Counts",
     "EventRow",
     "FailureRow",
+    "Failures",
     "ImageRecord",
     "JudgeRecord",
+    "JudgedQuestions",
     "LabelRecord",
     "Ledger",
     "PhaseProgress",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import astuple
 from typing import Any
 
+from vlmprobe.ledger.reading import Kinds, checked_columns
 from vlmprobe.ledger.rows import text
 from vlmprobe.models.model import Charge, ModelReply, Status, Usage
 
@@ -18,6 +19,7 @@ _COLUMNS = (
     *("attempts", "prompt_tokens", "completion_tokens", "endpoint", "latency_time"),
     *("charged_calls", "charged_prompt_tokens", "charged_completion_tokens"),
 )
+_KINDS: Kinds = [str, str, str, str, str, int, int, int, str, (float, int), int, int, int]  # from status on
 _ADDED = ("attempts", "prompt_tokens", "completion_tokens", *_COLUMNS[-3:])  # a call that is made again has cost twice
 INSERT = f"""
   INSERT INTO calls ({", ".join(_COLUMNS)}) VALUES ({", ".join("?" * len(_COLUMNS))})
@@ -31,8 +33,8 @@ def row(run_id: int, phase: str, step: int, role: str, key: str, reply: ModelRep
     words = [text(f"calls.{n}", getattr(reply, n)) for n in ("text", "reasoning", "finish_reason", "error")]
     usage = reply.usage
     return (
-        *(run_id, phase, step, role, key, str(reply.status), *words),
-        *(reply.attempts, usage.prompt_tokens, usage.completion_tokens, reply.endpoint, reply.latency_s),
+        *(run_id, phase, step, role, key, str(reply.status), *words, reply.attempts),
+        *(usage.prompt_tokens, usage.completion_tokens, text("calls.endpoint", reply.endpoint), reply.latency_s),
         *astuple(reply.charged or Charge()),
     )
 
@@ -43,9 +45,9 @@ def find(db: sqlite3.Connection, place: tuple[int, str, int, str], keys: Iterabl
       SELECT {", ".join(_COLUMNS[5:])} FROM calls
       WHERE run_id = ? AND phase = ? AND step = ? AND role = ? AND request = ?
     """
-    found = {key: db.execute(query, (*place, key)).fetchone() for key in dict.fromkeys(keys)}
-    heard = {key: columns for key, columns in found.items() if columns is not None and columns[0] in HEARD}
-    replies = {key: _reply(*columns) for key, columns in heard.items()}
+    found = {key: checked_columns(db, query, (*place, key), _KINDS) for key in dict.fromkeys(keys)}
+    heard = {key: [value for (value,) in columns] for key, columns in found.items() if columns[0]}
+    replies = {key: _reply(*columns) for key, columns in heard.items() if columns[0] in HEARD}
     return {key: reply for key, reply in replies.items() if reply.final}
 
 

@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from vlmprobe._visible import is_blank
 from vlmprobe.ledger import rows
-from vlmprobe.ledger.reading import IN_STEP, step_id, verdicts_by_question
+from vlmprobe.ledger.reading import IN_STEP, rewards_by_question, step_id, verdicts_by_question
 from vlmprobe.ledger.records import StepRecord
 
 _VERDICTS = f"""
@@ -30,6 +31,8 @@ class _Judging:
 
 def begin(db: sqlite3.Connection, run_id: int, name: str, base: str | None, reward: str | None, now: str) -> None:
     """Adds the judging; the same one again is fine."""
+    if is_blank(name) or name != rows.text("judging.name", name):
+        raise ValueError(f"[Ledger.begin_judging] name: expected letters in UTF-8, got {name!r:.60}")
     if base is not None and _find(db, run_id, base).reward is not None:
         raise ValueError(f"[Ledger.begin_judging] base: expected another verifier's verdicts, got the reward {base!r}")
     values = (run_id, name, base, reward, now)
@@ -71,9 +74,7 @@ def seen(db: sqlite3.Connection, run: str, run_id: int, name: str, step: StepRec
     questions, _ = _places(db, step_id)
     source = judging if judging.reward is None else _find(db, run_id, judging.base) if judging.base else None
     verdicts = {} if source is None else verdicts_by_question(db, _VERDICTS, (source.id, step_id))
-    rewards: dict[int, dict[str, float | None]] = {}
-    for question_id, term, value in db.execute(_REWARDS, (judging.id, step_id)):
-        rewards.setdefault(question_id, {})[term] = value
+    rewards = rewards_by_question(db, _REWARDS, (judging.id, step_id))
     totals = dict(db.execute(_TOTALS, (judging.id, step_id)).fetchall())
     return replace(
         step,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from vlmprobe._json import encodable
 from vlmprobe._visible import bare
 from vlmprobe.ledger import rows
 from vlmprobe.ledger.records import LabelRecord
@@ -47,7 +48,7 @@ def find(db: sqlite3.Connection, run: str) -> list[LabelRecord]:
 
 def _row(db: sqlite3.Connection, label: LabelRecord) -> rows.Row:
     where = _where(label)
-    place = (label.run, label.phase, label.step, label.sequence, label.slot)
+    place = (encodable(label.run), encodable(label.phase), label.step, label.sequence, label.slot)
     found = db.execute(_QUESTION, place).fetchone()
     if found is None:
         raise ValueError(f"[Ledger.add_labels] {where}: expected a question of the ledger, got none there")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from vlmprobe.ledger.file import Damaged
+from vlmprobe.ledger.reading import json_object
 from vlmprobe.ledger.records import RunRecord
 from vlmprobe.models.chat import Spent
 
@@ -70,28 +72,6 @@ class RunProgress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailureRow:
-    """A valid question answered wrongly, with what is known about it."""
-
-    run: str
-    phase: str
-    step: int
-    sequence: int
-    slot: int
-    image: int
-    """Number of the image in its source."""
-    image_key: str
-    question: str
-    answer: str | None
-    answerer: str | None
-    reason: str
-    """The verifier's words."""
-    judge: str
-    rewards: dict[str, float | None]
-    annotations: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
 class EventRow:
     """Something that happened."""
 
@@ -140,9 +120,35 @@ def runs(db: sqlite3.Connection) -> list[RunRecord]:
     """The runs, in the order they were begun."""
     found = db.execute("SELECT id, config, versions, identities FROM runs ORDER BY run_id")
     return [
-        RunRecord(id=name, config=json.loads(config), versions=json.loads(versions), identities=json.loads(identities))
+        RunRecord(
+            id=name, config=json_object(config), versions=json_object(versions), identities=json_object(identities)
+        )
         for name, config, versions, identities in found
     ]
+
+
+def reward_means(db: sqlite3.Connection, run: str, phase: str, term: str) -> dict[int, float | None]:
+    """Step -> mean of a reward term over the questions for which it is known."""
+    query = """
+      SELECT step, avg(value) FROM steps JOIN sequences USING (step_id) JOIN questions USING (sequence_id)
+      LEFT JOIN rewards ON rewards.question_id = questions.question_id AND term = ?
+      WHERE run_id = ? AND phase = ? GROUP BY step
+    """
+    return dict(db.execute(query, (term, run_id(db, run), phase)).fetchall())
+
+
+def step_numbers(db: sqlite3.Connection, run: str, phase: str) -> dict[int, dict[str, float | None]]:
+    """Step -> what its update did."""
+    found = db.execute("SELECT step, numbers FROM steps WHERE run_id = ? AND phase = ?", (run_id(db, run), phase))
+    return {step: json_object(numbers) for step, numbers in found}
+
+
+def run_id(db: sqlite3.Connection, run: str) -> int:
+    """The run's number in the file."""
+    found = db.execute("SELECT run_id FROM runs WHERE id = ?", (run,)).fetchone()
+    if found is None:
+        raise ValueError(f"[Ledger] run {run!r} was not begun; call begin first")
+    return int(found[0])
 
 
 def times(db: sqlite3.Connection) -> list[tuple[str, str | None]]:
@@ -219,41 +225,21 @@ def steps(db: sqlite3.Connection, phase: str, run: str | None) -> list[StepCount
     return [StepCounts(**row, reward=mean.get(row["step"])) for row in found]
 
 
-def failures(db: sqlite3.Connection, phase: str | None, run: str | None, limit: int | None) -> list[FailureRow]:
-    """The valid questions answered wrongly."""
-    if limit is not None and limit < 0:
-        raise ValueError(f"[Ledger.failures] limit must be at least 0 or None, got {limit}")
-    where, values = _where(phase, run)
-    query = f"""
-      SELECT question_id, run, phase, step, sequence, slot, image, image_key, question, answer, answerer, reason, judge
-      FROM question_rows WHERE found = 1 AND {where} ORDER BY question_id LIMIT ?
-    """
-    found = list(_dicts(db, query, (*values, -1 if limit is None else limit)))
-    return [
-        FailureRow(
-            **{name: value for name, value in row.items() if name != "question_id"},
-            rewards=dict(_pairs(db, "term, value FROM rewards", row["question_id"])),
-            annotations={k: json.loads(v) for k, v in _pairs(db, "key, value FROM annotations", row["question_id"])},
-        )
-        for row in found
-    ]
-
-
 def dump(db: sqlite3.Connection, times: bool) -> Iterator[str]:
     """All tables, one JSON line per row."""
     for table, order in _ORDER.items():
         for row in _dicts(db, f"SELECT * FROM {table} ORDER BY {order}", ()):
             kept = {name: value for name, value in row.items() if times or not name.endswith("_time")}
-            yield json.dumps({"table": table, **kept})
+            yield json.dumps({"table": table, **kept}, default=_of_no_kind)
+
+
+def _of_no_kind(value: object) -> None:
+    raise Damaged(f"expected text and numbers, got {value!r:.60}")
 
 
 def _where(phase: str | None, run: str | None) -> tuple[str, tuple[str, ...]]:
     wanted = [(name, value) for name, value in (("phase", phase), ("run", run)) if value is not None]
     return " AND ".join(f"{name} = ?" for name, _ in wanted) or "1", tuple(value for _, value in wanted)
-
-
-def _pairs(db: sqlite3.Connection, what: str, question_id: int) -> list[tuple[str, Any]]:
-    return db.execute(f"SELECT {what} WHERE question_id = ? ORDER BY 1", (question_id,)).fetchall()
 
 
 def _dicts(db: sqlite3.Connection, query: str, values: tuple[object, ...]) -> Iterator[dict[str, Any]]:

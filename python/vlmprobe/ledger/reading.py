@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from vlmprobe.ledger.file import Damaged
 from vlmprobe.ledger.records import (
     AnswerRecord,
     ImageRecord,
@@ -17,6 +20,9 @@ from vlmprobe.ledger.records import (
 )
 
 IN_STEP = "question_id IN (SELECT question_id FROM questions JOIN sequences USING (sequence_id) WHERE step_id = ?)"
+_NONE = type(None)
+_REAL = (float, int, _NONE)
+Kinds = Sequence[type | tuple[type, ...]]
 
 
 def step_id(db: sqlite3.Connection, run: str, phase: str, step: int) -> int | None:
@@ -26,26 +32,87 @@ def step_id(db: sqlite3.Connection, run: str, phase: str, step: int) -> int | No
     return None if found is None else int(found[0])
 
 
-def verdicts_by_question(db: sqlite3.Connection, query: str, values: tuple[int, ...]) -> dict[int, VerdictRecord]:
-    """question_id -> verdict, from a query for both."""
-    return {row.pop("question_id"): VerdictRecord(**row) for row in _dicts(db, query, values)}
-
-
 def step_record(db: sqlite3.Connection, run: str, phase: str, step: int) -> StepRecord | None:
     """The step, or None when it was not recorded."""
     found = step_id(db, run, phase, step)
     if found is None:
         return None
-    return StepRecord(
-        run=run,
-        phase=phase,
-        step=step,
-        images=_images(db, found),
-        sequences=_sequences(db, found),
-        questions=_questions(db, found),
-        judges=_judges(db, found),
-        numbers=json.loads(db.execute("SELECT numbers FROM steps WHERE step_id = ?", (found,)).fetchone()[0]),
-    )
+    with snapshot(db):
+        (numbers,) = checked_columns(db, "SELECT numbers FROM steps WHERE step_id = ?", (found,), [str])
+        ids, *columns = checked_columns(db, _QUESTIONS, (found,), [int, int, int, str, str, str])
+        between = (ids[0], ids[-1]) if ids else (0, -1)  # written together: no other step's are among them
+        return StepRecord(
+            run=run,
+            phase=phase,
+            step=step,
+            images=_images(db, found),
+            sequences=_sequences(db, found),
+            questions=_questions(db, between, ids, columns),
+            judges=_judges(db, between),
+            numbers=json_object(numbers[0]),
+        )
+
+
+@contextmanager
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """All queries inside see one state of the file, and lock it once."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("COMMIT")
+
+
+def verdicts_by_question(db: sqlite3.Connection, query: str, values: tuple[int, ...]) -> dict[int, VerdictRecord]:
+    """question_id -> verdict, from a query for its number, the criteria, correct, reason, failure and judge."""
+    truth = (int, _NONE)
+    kinds: Kinds = [int, truth, truth, truth, truth, truth, str, (str, _NONE), str]
+    question_id, *criteria, reason, failure, judge = checked_columns(db, query, values, kinds)
+    found = [truths("verdicts", column) for column in criteria]
+    return {
+        i: VerdictRecord(
+            grammatical=a, atomic=b, grounded=c, objective=d, correct=e, reason=why, failure=failed, judge=who
+        )
+        for i, a, b, c, d, e, why, failed, who in zip(question_id, *found, reason, failure, judge, strict=True)
+    }
+
+
+def rewards_by_question(
+    db: sqlite3.Connection, query: str, values: tuple[Any, ...]
+) -> dict[int, dict[str, float | None]]:
+    """question_id -> term -> value, from a query for the three."""
+    found: dict[int, dict[str, float | None]] = {}
+    for question_id, term, value in zip(*checked_columns(db, query, values, [int, str, _REAL]), strict=True):
+        found.setdefault(question_id, {})[term] = value
+    return found
+
+
+def annotations_by_question(db: sqlite3.Connection, query: str, values: tuple[Any, ...]) -> dict[int, dict[str, Any]]:
+    """question_id -> key -> value, from a query for the three."""
+    question_id, keys, texts = checked_columns(db, query, values, [int, str, str])
+    found: dict[int, dict[str, Any]] = {}
+    for i, key, value in zip(question_id, keys, json_values(texts), strict=True):
+        found.setdefault(i, {})[key] = value
+    return found
+
+
+def json_values(texts: Sequence[str]) -> list[Any]:
+    """The values of JSON texts, read at once."""
+    values: list[Any] = json.loads(f"[{','.join(texts)}]")
+    if len(values) != len(texts):
+        raise Damaged("expected a JSON value in each row")
+    return values
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The object of a JSON text."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise Damaged(f"expected a JSON object, got {text[:60]!r}")
+    return found
 
 
 def _images(db: sqlite3.Connection, step_id: int) -> list[ImageRecord]:
@@ -53,46 +120,59 @@ def _images(db: sqlite3.Connection, step_id: int) -> list[ImageRecord]:
       SELECT id, key, sha256 FROM images
       WHERE image_id IN (SELECT image_id FROM sequences WHERE step_id = ?) ORDER BY id
     """
-    return [ImageRecord(id=i, key=key, sha256=sha256) for i, key, sha256 in db.execute(query, (step_id,))]
+    columns = checked_columns(db, query, (step_id,), [int, str, str])
+    return [ImageRecord(id=i, key=key, sha256=sha256) for i, key, sha256 in zip(*columns, strict=True)]
 
 
 def _sequences(db: sqlite3.Connection, step_id: int) -> list[SequenceRecord]:
     query = """
-      SELECT sequence, images.id AS image, group_id AS "group", text, tokens, reward, advantage
+      SELECT sequence, images.id, group_id, text, tokens, reward, advantage
       FROM sequences JOIN images USING (image_id) WHERE step_id = ? ORDER BY sequence_id
     """
-    return [SequenceRecord(**row) for row in _dicts(db, query, (step_id,))]
-
-
-def _judges(db: sqlite3.Connection, step_id: int) -> list[JudgeRecord]:
-    found = db.execute(_JUDGES, (step_id, step_id))
+    columns = checked_columns(db, query, (step_id,), [int, int, int, str, int, _REAL, _REAL])
     return [
-        JudgeRecord(
-            role=role, identity=identity, revision=revision, prompt_sha256=prompt, sampling=json.loads(sampling)
+        SequenceRecord(
+            sequence=sequence, image=image, group=group, text=text, tokens=tokens, reward=reward, advantage=advantage
         )
-        for role, identity, revision, prompt, sampling in found
+        for sequence, image, group, text, tokens, reward, advantage in zip(*columns, strict=True)
     ]
 
 
-def _questions(db: sqlite3.Connection, step_id: int) -> list[QuestionRecord]:
-    verdicts = verdicts_by_question(db, _VERDICTS, (step_id,))
-    answers = {row.pop("question_id"): AnswerRecord(**row) for row in _dicts(db, _ANSWERS, (step_id,))}
-    rewards: dict[int, dict[str, float | None]] = {}
-    for question_id, term, value in db.execute(f"SELECT * FROM rewards WHERE {IN_STEP}", (step_id,)):
-        rewards.setdefault(question_id, {})[term] = value
-    annotations: dict[int, dict[str, Any]] = {}
-    for question_id, key, value in db.execute(f"SELECT * FROM annotations WHERE {IN_STEP}", (step_id,)):
-        annotations.setdefault(question_id, {})[key] = json.loads(value)
+def _judges(db: sqlite3.Connection, between: tuple[int, int]) -> list[JudgeRecord]:
+    columns = checked_columns(db, _JUDGES, (*between, *between), [str] * 5)
+    return [
+        JudgeRecord(
+            role=role, identity=identity, revision=revision, prompt_sha256=prompt, sampling=json_object(sampling)
+        )
+        for role, identity, revision, prompt, sampling in zip(*columns, strict=True)
+    ]
+
+
+def _questions(
+    db: sqlite3.Connection, between: tuple[int, int], ids: Sequence[int], columns: Sequence[Sequence[Any]]
+) -> list[QuestionRecord]:
+    verdicts = verdicts_by_question(db, _VERDICTS, between)
+    rewards = rewards_by_question(db, _REWARDS, between)
+    annotations = annotations_by_question(db, _ANNOTATIONS, between)
+    answers = {
+        i: AnswerRecord(text=text, failure=failure, answerer=answerer)
+        for i, text, failure, answerer in zip(
+            *checked_columns(db, _ANSWERS, between, [int, (str, _NONE), (str, _NONE), str]), strict=True
+        )
+    }
     return [
         QuestionRecord(
-            **row,
-            verdict=verdicts.get(question_id),
-            answer=answers.get(question_id),
-            rewards=rewards.get(question_id, {}),
-            annotations=annotations.get(question_id, {}),
+            sequence=sequence,
+            slot=slot,
+            status=status,
+            text=text,
+            prefix=prefix,
+            verdict=verdicts.get(i),
+            answer=answers.get(i),
+            rewards=rewards.get(i, {}),
+            annotations=annotations.get(i, {}),
         )
-        for row in _dicts(db, _QUESTIONS, (step_id,))
-        for question_id in (row.pop("question_id"),)
+        for i, sequence, slot, status, text, prefix in zip(ids, *columns, strict=True)
     ]
 
 
@@ -100,24 +180,48 @@ _QUESTIONS = """
   SELECT question_id, sequence, slot, status, questions.text, prefix
   FROM questions JOIN sequences USING (sequence_id) WHERE step_id = ? ORDER BY question_id
 """
-_VERDICTS = f"""
-  SELECT question_id, grammatical, atomic, grounded, objective, correct, reason, failure, identity AS judge
-  FROM verdicts JOIN judges USING (judge_id) WHERE {IN_STEP}
+_VERDICTS = """
+  SELECT question_id, grammatical, atomic, grounded, objective, correct, reason, failure, identity
+  FROM verdicts JOIN judges USING (judge_id) WHERE question_id BETWEEN ? AND ?
 """
-_ANSWERS = f"""
-  SELECT question_id, text, failure, identity AS answerer
-  FROM answers JOIN judges USING (judge_id) WHERE {IN_STEP}
+_ANSWERS = """
+  SELECT question_id, text, failure, identity
+  FROM answers JOIN judges USING (judge_id) WHERE question_id BETWEEN ? AND ?
 """
-_JUDGES = f"""
+_REWARDS = "SELECT question_id, term, value FROM rewards WHERE question_id BETWEEN ? AND ?"
+_ANNOTATIONS = "SELECT question_id, key, value FROM annotations WHERE question_id BETWEEN ? AND ?"
+_JUDGES = """
   SELECT role, identity, revision, prompt_sha256, sampling FROM judges
-  WHERE judge_id IN (SELECT judge_id FROM verdicts WHERE {IN_STEP} UNION SELECT judge_id FROM answers WHERE {IN_STEP})
-  ORDER BY judge_id
+  WHERE judge_id IN (
+    SELECT judge_id FROM verdicts WHERE question_id BETWEEN ? AND ?
+    UNION SELECT judge_id FROM answers WHERE question_id BETWEEN ? AND ?
+  ) ORDER BY judge_id
 """
-_TRUTHS = {"grammatical", "atomic", "grounded", "objective", "correct"}
 
 
-def _dicts(db: sqlite3.Connection, query: str, values: tuple[int, ...]) -> list[dict[str, Any]]:
+_TRUTHS = {0: False, 1: True, None: None}
+
+
+def truths(name: str, column: Sequence[int | None]) -> list[bool | None]:
+    """A column of 0, 1 and NULL.
+
+    Raises:
+        Damaged: another number.
+    """
+    if not _TRUTHS.keys() >= {*column}:
+        wrong = next(value for value in column if value not in _TRUTHS)
+        raise Damaged(f"{name}: expected 0, 1 or NULL, got {wrong}")
+    return [_TRUTHS[value] for value in column]
+
+
+def checked_columns(db: sqlite3.Connection, query: str, values: tuple[Any, ...], kinds: Kinds) -> list[list[Any]]:
+    """The rows of a query, column by column, each of the given kinds: SQLite itself would keep anything anywhere."""
     cursor = db.execute(query, values)
-    names = [column[0] for column in cursor.description]
-    rows = [dict(zip(names, row, strict=True)) for row in cursor]
-    return [{k: bool(v) if k in _TRUTHS and v is not None else v for k, v in row.items()} for row in rows]
+    rows = cursor.fetchall()
+    columns = [[row[i] for row in rows] for i in range(len(kinds))]  # zip(*rows) is far slower
+    for (name, *_), column, kind in zip(cursor.description, columns, kinds, strict=True):
+        allowed = {kind} if isinstance(kind, type) else {*kind}
+        if not allowed.issuperset(map(type, column)):
+            wrong = next(value for value in column if type(value) not in allowed)
+            raise Damaged(f"{name}: expected {' or '.join(each.__name__ for each in allowed)}, got {wrong!r:.60}")
+    return columns

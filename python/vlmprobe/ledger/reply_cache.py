@@ -10,13 +10,17 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from vlmprobe._json import encodable
 from vlmprobe._native import core
-from vlmprobe.ledger.file import transaction
+from vlmprobe.ledger.file import check_columns, reading, transaction
+from vlmprobe.ledger.reading import Kinds, checked_columns
 from vlmprobe.ledger.requests import extra_of, reply_once, request_key
 from vlmprobe.models.model import Arrived, Charge, Model, ModelReply, Observed, Request, Status, Usage
 from vlmprobe.models.service import endpoints_of
 
 SCHEMA = 1
+_COLUMNS = ("key", "model", "text", "reasoning", "finish_reason", "prompt_tokens", "completion_tokens", "endpoint")
+_KINDS: Kinds = [str, str, str, int, int, str]  # of the columns that are read
 _APPLICATION_ID = 0x766C6D63  # "vlmc"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -57,6 +61,7 @@ class CachedModel:
         self, model: Model, path: str | Path, *, usable: Callable[[Request, ModelReply], bool] = lambda *_: True
     ):
         self._model, self._usable, self.path = model, usable, Path(path)
+        self._name = f"[CachedModel] {self.path}"
         self._lock = threading.Lock()
         self._db = _open(self.path)
 
@@ -102,28 +107,32 @@ class CachedModel:
         self.close()
 
     def __len__(self) -> int:
-        with self._lock:
+        with self._lock, reading(self._name):
             return int(self._db.execute("SELECT count(*) FROM replies").fetchone()[0])
 
     def _find(self, keys: Sequence[str]) -> dict[str, ModelReply]:
         query = """
           SELECT text, reasoning, finish_reason, prompt_tokens, completion_tokens, endpoint FROM replies WHERE key = ?
         """
-        with self._lock:
-            found = {key: self._db.execute(query, (key,)).fetchone() for key in keys}
-        replies = {key: _reply(*row) for key, row in found.items() if row is not None}
-        return {key: reply for key, reply in replies.items() if _whole(reply)}
+        with self._lock, reading(self._name):
+            found = {key: checked_columns(self._db, query, (key,), _KINDS) for key in keys}
+        known = {key: _reply(*(value for (value,) in columns)) for key, columns in found.items() if columns[0]}
+        return {key: reply for key, reply in known.items() if _whole(reply)}
 
     def _keep(self, replies: dict[str, ModelReply]) -> None:
         rows = [
             (key, self.identity, r.text, r.reasoning, r.finish_reason, *astuple(r.usage), r.endpoint)
             for key, r in replies.items()
+            if all(encodable(text) == text for text in (r.text, r.reasoning, r.finish_reason, r.endpoint))
         ]
+        lost, why = len(replies) - len(rows), "UTF-8 cannot hold their text"
         try:
             with self._lock, transaction(self._db):
                 self._db.executemany("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        except (sqlite3.OperationalError, UnicodeEncodeError) as error:  # the replies themselves are not lost
-            warnings.warn(f"[CachedModel] {self.path}: {len(rows)} replies were not kept ({error})", stacklevel=4)
+        except sqlite3.DatabaseError as error:  # the replies themselves are not lost
+            lost, why = len(replies), str(error)
+        if lost:
+            warnings.warn(f"{self._name}: {lost} replies were not kept ({why})", stacklevel=4)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -134,6 +143,7 @@ def _open(path: Path) -> sqlite3.Connection:
         with transaction(db):
             _check(db, path)
             db.execute(_TABLE)
+            check_columns(db, f"[CachedModel] {path}", {"replies": _COLUMNS})
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {SCHEMA}")
         db.execute("PRAGMA journal_mode = WAL")

@@ -8,6 +8,7 @@ import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vlmprobe._json import encodable, plain
 from vlmprobe.ledger.records import ImageRecord, JudgeRecord, QuestionRecord, SequenceRecord, StepRecord
 
 Row = tuple[Any, ...]
@@ -164,7 +165,7 @@ def text(name: str, value: object) -> str:
     """UTF-8 text; a lone surrogate, which UTF-8 cannot hold, becomes its escape."""
     if not isinstance(value, str):
         raise ValueError(f"[Ledger.record] {name}: expected str, got {type(value).__name__}")
-    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    return encodable(str(value))
 
 
 def optional_text(name: str, value: object) -> str | None:
@@ -202,10 +203,10 @@ def whole(name: str, value: Any) -> int:
 
 
 def as_json(name: str, value: object) -> str:
-    """JSON with sorted keys; NaN is null."""
+    """JSON with sorted keys; a number that is not finite is null."""
     try:
-        return json.dumps(_without_nan(value), sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        return json.dumps(plain(value), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"[Ledger.record] {name}: cannot be written as JSON ({error})") from None
 
 
@@ -214,16 +215,6 @@ def difference(old: str, new: str) -> str:
     was, now = json.loads(old), json.loads(new)
     key = next(key for key in [*was, *now] if json.dumps(was.get(key)) != json.dumps(now.get(key)))
     return f"{key}: expected {was.get(key)!r:.200}, got {now.get(key)!r:.200}"
-
-
-def _without_nan(value: object) -> object:
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return value
 
 
 def _check_unique(name: str, keys: Iterable[object]) -> None:

@@ -6,15 +6,21 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any, TypeVar
 
+from vlmprobe._json import encodable
 from vlmprobe.ledger import calls_table, file, judgings, labels, queries, reading, rows
 from vlmprobe.ledger.export import export
+from vlmprobe.ledger.failures import Failures, Query
+from vlmprobe.ledger.judged import JudgedQuestions, each_judged
 from vlmprobe.ledger.records import ImageRecord, LabelRecord, RunRecord, StepRecord
 from vlmprobe.models.chat import Spent
 from vlmprobe.models.model import ModelReply
 
+T = TypeVar("T")
 JUDGE = "role, identity, revision, prompt_sha256, sampling"
 
 
@@ -43,7 +49,7 @@ class Ledger:
 
     def __init__(self, path: str | Path, *, read_only: bool = False) -> None:
         self.path = Path(path)
-        self._read_only = read_only
+        self._name, self._read_only = f"[Ledger] {self.path}", read_only
         self._db = file.open_file(self.path, read_only=read_only)
         self._lock = threading.RLock()  # models record their calls from threads of their own
         self._place: tuple[str, str, int] | None = None
@@ -73,7 +79,7 @@ class Ledger:
         )
         with self._transaction():
             query = "SELECT id, config, versions, identities FROM runs WHERE id = ?"
-            known = self._db.execute(query, (run.id,)).fetchone()
+            known = self._db.execute(query, row[:1]).fetchone()
             if known is None:
                 columns = "id, config, versions, identities, created_time"
                 self._db.execute(f"INSERT INTO runs ({columns}) VALUES (?, ?, ?, ?, ?)", (*row, _now()))
@@ -85,7 +91,7 @@ class Ledger:
             for name, old, new in zip(("id", "config", "versions", "identities"), known, row, strict=True):
                 if old != new:
                     raise ValueError(f"[Ledger.begin] run {run.id!r} has another {name}: {rows.difference(old, new)}")
-            self._db.execute("UPDATE runs SET finished_time = NULL WHERE id = ?", (run.id,))
+            self._db.execute("UPDATE runs SET finished_time = NULL WHERE id = ?", row[:1])
 
     def finish(self, run: str) -> None:
         """Marks the run as complete; a run without the mark is running or was interrupted."""
@@ -140,7 +146,7 @@ class Ledger:
 
     def at(self, run: str, phase: str, step: int) -> None:
         """Says which step the calls that are recorded from now on belong to."""
-        self._place = (run, phase, step)
+        self._place = (encodable(run), encodable(phase), step)
 
     def record_calls(self, role: str, calls: Mapping[str, ModelReply]) -> None:
         """Writes down replies of the step that `at` named, by the key of their requests, in one transaction.
@@ -158,7 +164,7 @@ class Ledger:
         (`ModelReply.final`) is left out."""
         run, phase, step = self._here()
         with self._lock:
-            return calls_table.find(self._db, (self._run_id(run), phase, step, role), keys)
+            return self._read(calls_table.find, (self._run_id(run), phase, step, role), keys)
 
     def forget_refused(self) -> None:
         """Removes the refused calls of the step that `at` named, because the step is not made."""
@@ -180,16 +186,19 @@ class Ledger:
             base: the judging whose verdicts a reward is computed from; None for the run's own.
             reward: the expression; None for another verifier's verdicts.
         Raises:
-            ValueError: there is a judging of this name already, and it is another; or there is no such base.
+            ValueError: there is a judging of this name already, and it is another; or there is no such base; a name
+                that nobody can see or that is no UTF-8.
         """
+        base, reward = (rows.optional_text(f"judging.{n}", v) for n, v in (("base", base), ("reward", reward)))
         with self._transaction():
-            judgings.begin(self._db, self._run_id(run), rows.text("judging.name", name), base, reward, _now())
+            judgings.begin(self._db, self._run_id(run), name, base, reward, _now())
 
     def record_judging(self, name: str, step: StepRecord) -> None:
         """Writes a step's verdicts, or its rewards, into the judging of that name; what is there already stays."""
         with self._transaction():
             judges = self._judge_ids(step)
-            judgings.record(self._db, step.run, self._run_id(step.run), name, step, judges)
+            run_id, place = self._run_id(step.run), replace(step, run=encodable(step.run), phase=encodable(step.phase))
+            judgings.record(self._db, place.run, run_id, encodable(name), place, judges)
 
     def add_labels(self, records: Iterable[LabelRecord]) -> int:
         """Writes down what people say about questions, all in one transaction; the number of new labels.
@@ -205,65 +214,89 @@ class Ledger:
 
     def runs(self) -> list[RunRecord]:
         """The runs, in the order they were begun."""
-        return queries.runs(self._db)
+        return self._read(queries.runs)
 
     def times(self) -> list[tuple[str, str | None]]:
         """When each run was begun, and when it was finished if it was; ISO 8601."""
-        return queries.times(self._db)
+        return self._read(queries.times)
 
     def progress(self) -> list[queries.RunProgress]:
         """How far each run came; `str()` of one is a line for the terminal."""
-        return queries.progress(self._db)
+        return self._read(queries.progress)
 
     def events(self, run: str, *, kind: str | None = None) -> list[queries.EventRow]:
         """What happened, in order; of one kind, or of all."""
-        return queries.events(self._db, run, kind)
+        return self._read(queries.events, run, kind)
 
     def spent(self, run: str, role: str) -> Spent:
         """What the budgets of a role were charged in a run and its evaluations, failed attempts included; without a
         cost. A client's own `spent`, so that a resumed run has the budget left that one without a stop would have."""
-        return queries.spent(self._db, run, role)
+        return self._read(queries.spent, run, role)
 
     def counts(self, phase: str | None = None, *, run: str | None = None) -> queries.Counts:
         """Totals over the questions of a phase, or of all."""
-        return queries.counts(self._db, phase, run)
+        return self._read(queries.counts, phase, run)
 
     def steps(self, phase: str, *, run: str | None = None) -> list[queries.StepCounts]:
         """The same totals for each step of a phase, in order."""
-        return queries.steps(self._db, phase, run)
+        return self._read(queries.steps, phase, run)
 
-    def failures(
-        self, phase: str | None = None, *, run: str | None = None, limit: int | None = None
-    ) -> list[queries.FailureRow]:
-        """The valid questions answered wrongly, in the order they were recorded, the first `limit` of them."""
-        return queries.failures(self._db, phase, run, limit)
+    def reward_means(self, run: str, phase: str, term: str) -> dict[int, float | None]:
+        """Step -> mean of a reward term over the questions for which it is known; None where it is for none."""
+        return self._read(queries.reward_means, run, phase, term)
+
+    def step_numbers(self, run: str, phase: str) -> dict[int, dict[str, float | None]]:
+        """Step -> what its update did (`StepRecord.numbers`)."""
+        return self._read(queries.step_numbers, run, phase)
+
+    def failures(self, phase: str | None = None, *, run: str | None = None, limit: int | None = None) -> Failures:
+        """The valid questions answered wrongly, in the order they were recorded, the first `limit` of them.
+
+        They are read as one goes through them; `list(...)` keeps them.
+        """
+        if limit is not None and limit < 0:
+            raise ValueError(f"[Ledger.failures] limit must be at least 0 or None, got {limit}")
+        phase, run = (None if name is None else encodable(name) for name in (phase, run))
+        return Failures(self._read, phase, run, limit)
 
     def recorded_steps(self, run: str) -> list[tuple[str, int]]:
         """(phase, step) of a run's steps, in the order they were recorded."""
-        return queries.recorded_steps(self._db, run)
+        return self._read(queries.recorded_steps, run)
 
     def step(self, run: str, phase: str, step: int, *, judging: str | None = None) -> StepRecord | None:
         """A step as it was recorded, or None; with `judging`, with the verdicts and rewards of that view.
 
         Images that an earlier step brought are among its images, too.
         """
-        known = reading.step_record(self._db, run, phase, step)
-        if known is None or judging is None:
-            return known
-        return judgings.seen(self._db, run, self._run_id(run), judging, known)
+        return self._read(_seen, run, phase, step, judging)
+
+    def each_step(self, run: str, *, phase: str | None = None, judging: str | None = None) -> Iterator[StepRecord]:
+        """The steps of a run, or of one phase of it, in the order they were recorded; one in memory at a time. With
+        `judging`, as in `step`."""
+        for name, number in self.recorded_steps(run):
+            if phase is None or name == phase:
+                record = self.step(run, name, number, judging=judging)
+                assert record is not None, "it was listed"
+                yield record
+
+    def each_judged(self, run: str) -> Iterator[JudgedQuestions]:
+        """A run's questions as its verifier judged them, in order, without the rest of their steps; read as one goes
+        through them."""
+        return each_judged(self._read, run)
 
     def labels(self, run: str) -> list[LabelRecord]:
         """What people say about a run's questions, in the order of the questions."""
-        return labels.find(self._db, run)
+        return self._read(labels.find, run)
 
     def export(self, path: str | Path) -> int:
         """Writes a row per question to a `.jsonl` or `.parquet` file; the number of rows. See `ledger.export`."""
-        return export(self._db, path)
+        return export(self._read, path)
 
     def dump(self, *, times: bool = False) -> Iterator[str]:
         """All tables as text, one JSON line per row, in an order that depends on what was recorded alone. Without times
         two ledgers of one seed are equal line by line."""
-        return queries.dump(self._db, times)
+        with file.reading(self._name):
+            yield from queries.dump(self._db, times)
 
     # The parts of a step
 
@@ -277,13 +310,18 @@ class Ledger:
 
     def _add_sequences(self, run_id: int, step_id: int, step: StepRecord) -> dict[int, int]:
         """Sequence of the batch -> sequence_id."""
-        image_ids = dict(self._db.execute("SELECT id, image_id FROM images WHERE run_id = ?", (run_id,)))
+        query = "SELECT image_id FROM images WHERE run_id = ? AND id = ?"
+        image_ids: dict[int, int] = {}
         for record in step.sequences:
-            if record.image not in image_ids:
+            image = rows.whole(f"sequences[{record.sequence}].image", record.image)
+            if image in image_ids:
+                continue
+            if (found := self._db.execute(query, (run_id, image)).fetchone()) is None:
                 raise ValueError(
-                    f"[Ledger.record] sequences[{record.sequence}].image: {record.image} is not recorded; "
+                    f"[Ledger.record] sequences[{record.sequence}].image: {image} is not recorded; "
                     "give it in StepRecord.images"
                 )
+            image_ids[image] = found[0]
         ids = {record.sequence: self._next_id("sequences") + i for i, record in enumerate(step.sequences)}
         self._insert(
             "sequences",
@@ -318,10 +356,7 @@ class Ledger:
         return int(self._db.execute(f"SELECT coalesce(max(rowid), 0) + 1 FROM {table}").fetchone()[0])
 
     def _run_id(self, run: str) -> int:
-        found = self._db.execute("SELECT run_id FROM runs WHERE id = ?", (run,)).fetchone()
-        if found is None:
-            raise ValueError(f"[Ledger] run {run!r} was not begun; call begin first")
-        return int(found[0])
+        return self._read(queries.run_id, run)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -330,11 +365,28 @@ class Ledger:
         try:
             with self._lock, file.transaction(self._db):
                 yield
+        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+            raise
         except sqlite3.OperationalError as error:
             raise OSError(
                 f"[Ledger] {self.path}: cannot be written ({error}); what was recorded before is kept. "
                 "Make room or give permission, then run the same again"
             ) from error
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{self._name}: is damaged ({error}); put a copy of it back") from error
+
+    def _read(self, query: Query[T], *values: Any) -> T:
+        """What a function reads from the file; names are given as they are kept."""
+        kept = [encodable(value) if isinstance(value, str) else value for value in values]
+        with self._lock, file.reading(self._name):
+            return query(self._db, *kept)
+
+
+def _seen(db: sqlite3.Connection, run: str, phase: str, step: int, judging: str | None) -> StepRecord | None:
+    known = reading.step_record(db, run, phase, step)
+    if known is None or judging is None:
+        return known
+    return judgings.seen(db, run, queries.run_id(db, run), judging, known)
 
 
 def _now() -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmprobe._checks import check_count
-from vlmprobe._files import json_lines
+from vlmprobe._json import encodable, read_lines
 from vlmprobe._optional import require
 from vlmprobe._visible import bare, is_blank
 from vlmprobe.asked import tagged
@@ -91,8 +91,8 @@ def _places(images: ImageSource) -> dict[str, int]:
     """Key of a picture to its number."""
     keys = keys_of(images)
     if keys is not None:
-        return {key: place for place, key in enumerate(keys)}
-    return {image.key: image.id for image in StepImages(images, range(len(images)))}
+        return {encodable(key): place for place, key in enumerate(keys)}
+    return {encodable(image.key): image.id for image in StepImages(images, range(len(images)))}
 
 
 def _question(where: str, row: Any, places: Mapping[str, int]) -> tuple[int, str]:
@@ -111,11 +111,15 @@ def _question(where: str, row: Any, places: Mapping[str, int]) -> tuple[int, str
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    return json_lines("read_rows", path)
+    yield from read_lines("read_rows", path)
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
-    table = require("pyarrow.parquet", extra="parquet").read_table(path)
+    parquet, arrow = require("pyarrow.parquet", extra="parquet"), require("pyarrow", extra="parquet")
+    try:
+        table = parquet.read_table(path)
+    except (arrow.ArrowException, ValueError, OSError) as error:
+        raise ValueError(f"[read_rows] {path.name}: expected a Parquet file ({error!s:.200})") from None
     for number, row in enumerate(table.to_pylist(), 1):
         yield f"{path.name}, row {number}", row
 

@@ -5,7 +5,8 @@ Formulas and edge cases: ``include/vlmprobe/metrics/``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 
@@ -14,6 +15,7 @@ from vlmprobe._visible import bare
 from vlmprobe.metrics._labels import codes
 
 _native = _core.metrics
+_AT_ONCE = 10_000  # texts whose prefixes are in memory
 
 
 def entropy(labels: Sequence[Hashable]) -> float:
@@ -36,6 +38,22 @@ def effective_number(labels: Sequence[Hashable]) -> float:
     return _native.effective_number(codes(labels))
 
 
+def effective_number_counted(counts: Mapping[str, int]) -> float:
+    """`effective_number` of labels that are counted already.
+
+    Example:
+        >>> effective_number_counted({"count": 3, "colour": 0})
+        1.0
+    """
+    known = sorted((count for count in counts.values() if count > 0), reverse=True)
+    if len(known) < 2:
+        return 1.0 if known else math.nan
+    n, total = sum(known), 0.0
+    for count in known:  # in the order in which `entropy` adds
+        total += count * math.log(count)
+    return math.exp(math.log(n) - total / n)
+
+
 def duplicates(texts: Sequence[str]) -> float:
     """Share of the texts that occurred earlier, compared character by character but for those that nobody sees; NaN for
     no text.
@@ -50,7 +68,8 @@ def duplicates(texts: Sequence[str]) -> float:
 def _prefix_codes(texts: Sequence[str], length: int) -> list[int]:
     from vlmprobe import text
 
-    return codes(text.prefixes(texts, length=length))
+    parts = (texts[i : i + _AT_ONCE] for i in range(0, len(texts), _AT_ONCE))
+    return codes(prefix for part in parts for prefix in text.prefixes(part, length=length))
 
 
 def prefix_entropy(texts: Sequence[str], *, length: int = 2) -> float:

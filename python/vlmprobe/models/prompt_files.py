@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from vlmprobe._files import read_text
+from vlmprobe._json import read_text
 from vlmprobe.text import neutralise
 
 PLACEHOLDERS: Mapping[str, frozenset[str]] = {
@@ -114,12 +114,7 @@ def _name(file: Path) -> str:
 
 
 def _read(file: Path, name: str) -> str:
-    try:
-        text = read_text(file).strip("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"[PromptFiles.load] {file}: expected UTF-8, got other bytes at {error.start}") from None
-    except OSError as error:
-        raise ValueError(f"[PromptFiles.load] {file}: expected a file that can be read ({error.strerror})") from None
+    text = read_text("PromptFiles.load", file).strip("\n")
     expected, found = PLACEHOLDERS[name], set(_PLACE.findall(text))
     for place in sorted(found - expected):
         known = {f"{{{each}}}" for each in expected}

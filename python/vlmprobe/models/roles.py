@@ -19,14 +19,13 @@ A role that is left out is not behind an endpoint. Only `model` and `endpoints` 
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vlmprobe._checks import check_count
-from vlmprobe._files import read_text
+from vlmprobe._json import read_object, typed
 from vlmprobe.models.chat import ChatClient, Endpoint, Prices, Spent
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.forecast import RoleCost
@@ -36,14 +35,16 @@ from vlmprobe.models.prompt_files import PromptFiles
 
 _FIELDS = ("model", "revision", "endpoints", "sampling", "client", "prices", "budget", "tokens")
 _ENDPOINT = ("url", "key_env", "key_file")
-_SAMPLING = ("temperature", "top_p", "max_tokens", "seed")
-_CLIENT = (
-    *("attempt_timeout_s", "deadline_s", "unreachable_s", "batch_deadline_s", "max_attempts", "first_pause_s"),
-    *("first_limit", "max_limit", "max_response_bytes", "schema", "extra", "proxy"),
-)
-_BUDGET = ("max_calls", "max_tokens", "max_cost")
+_SAMPLING = {"temperature": float, "top_p": float, "max_tokens": int, "seed": int}
+_CLIENT = {
+    **dict.fromkeys(("attempt_timeout_s", "deadline_s", "unreachable_s", "batch_deadline_s", "first_pause_s"), float),
+    **dict.fromkeys(("max_attempts", "first_limit", "max_limit", "max_response_bytes"), int),
+    **{"schema": bool, "extra": dict, "proxy": str},
+}
+_BUDGET = {"max_calls": int, "max_tokens": int, "max_cost": float}
 _TOKENS = ("prompt", "completion")
-_JUDGE = ("schema", "votes", "confirm", "again", "more_tokens")
+_JUDGE = {"schema": bool, "votes": int, "confirm": int, "again": int, "more_tokens": int}
+_OPEN = ("seed", "batch_deadline_s")  # null as if they were left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,12 +142,9 @@ def read_roles(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: no such file, no JSON, or what `roles` refuses.
     """
-    try:
-        content = json.loads(read_text(Path(path)))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"[models] {path}: expected a JSON file with the models ({error})") from None
+    content = read_object("models", path, what="a JSON file with the models")
     roles(content)
-    return dict(content)
+    return content
 
 
 def roles(content: Mapping[str, Any]) -> dict[str, Role]:
@@ -165,7 +163,7 @@ def _role(name: str, content: Any) -> Role:
         if not given.get(needed):
             raise ValueError(f"[models] {name}.{needed}: expected one, got none")
     sampling = ANSWERING if name == "answerer" else JUDGING
-    numbers = _fields(f"{name}.sampling", given.get("sampling", {}), _SAMPLING)
+    numbers = _kinds(f"{name}.sampling", given.get("sampling", {}), _SAMPLING)
     prices = _fields(f"{name}.prices", given.get("prices", {}), _TOKENS)
     return Role(
         name=name,
@@ -174,9 +172,9 @@ def _role(name: str, content: Any) -> Role:
         sampling=Sampling(**{field: numbers.get(field, getattr(sampling, field)) for field in _SAMPLING}),
         client=_client(f"{name}.client", given.get("client", {})),
         prices=Prices(**_each(f"{name}.prices", prices, _amount, _TOKENS)) if prices else None,
-        budget=_each(f"{name}.budget", _fields(f"{name}.budget", given.get("budget", {}), _BUDGET), _amount),
+        budget=_each(f"{name}.budget", _kinds(f"{name}.budget", given.get("budget", {}), _BUDGET), _amount),
         tokens=_tokens(f"{name}.tokens", given.get("tokens")),
-        judge=_fields(f"{name}.judge", given.get("judge", {}), _JUDGE),
+        judge=_kinds(f"{name}.judge", given.get("judge", {}), _JUDGE),
         endpoints=tuple(_endpoints(f"{name}.endpoints", given["endpoints"])),
     )
 
@@ -205,6 +203,19 @@ def _tokens(name: str, given: Any) -> dict[str, int]:
     for key, value in tokens.items():
         check_count("models", f"{name}.{key}", value)
     return tokens
+
+
+def _kinds(name: str, content: Any, known: Mapping[str, type]) -> dict[str, Any]:
+    """The fields, each of its kind; whole numbers of a size that every part takes."""
+    given = _fields(name, content, tuple(known))
+    for key, value in given.items():
+        if value is None and key in _OPEN:
+            continue
+        typed("models", f"{name}.{key}", value, known[key])
+        most = 2**62 if known is _BUDGET or key == "max_response_bytes" else 2**31 - 1
+        if known[key] is int and not 0 <= value <= most:
+            raise ValueError(f"[models] {name}.{key}: expected 0 to {most}, got {value}")
+    return given
 
 
 def _fields(name: str, content: Any, known: tuple[str, ...]) -> dict[str, Any]:
@@ -238,8 +249,8 @@ def _text(name: str, value: Any) -> str:
 
 def _client(name: str, given: Any) -> dict[str, Any]:
     """A run writes down what it was given: no password may be in it."""
-    fields = _fields(name, given, _CLIENT)
-    if "@" in _text(f"{name}.proxy", fields.get("proxy", "")):
+    fields = _kinds(name, given, _CLIENT)
+    if "@" in fields.get("proxy", ""):
         raise ValueError(f"[models] {name}.proxy: expected a URL without a password")
     return fields
 

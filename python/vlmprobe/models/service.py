@@ -9,33 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from vlmprobe._stops import BudgetSpent as BudgetSpent
+from vlmprobe._stops import StepNotMade as StepNotMade
+from vlmprobe._stops import Unserved as Unserved
 from vlmprobe.models.model import OWN_FAULT, http_status
 from vlmprobe.models.replies import Failure
 
 UNSERVED = (Failure.TIMEOUT, Failure.TRANSPORT, Failure.REJECTED)
 """What says nothing about a model: no server replied, or it refused. The others (cut, empty, unreadable) do."""
 WORDS = 300  # of a server, in a message
-
-
-class StepNotMade(RuntimeError):
-    """A step ended before it counted. Memory, weights and the order of images are as before it."""
-
-    exit_code: ClassVar[int] = 1
-    """Of a command that ends so."""
-
-
-class BudgetSpent(StepNotMade):
-    """A model was not asked, because its budget of calls, tokens or cost is spent."""
-
-    exit_code = 3
-
-
-class Unserved(StepNotMade):
-    """No call of a role came through: all were refused, or met an outage."""
-
-    exit_code = 4
 
 
 @dataclass(frozen=True)

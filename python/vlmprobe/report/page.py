@@ -6,12 +6,12 @@ security policy in the page forbids scripts and the network besides.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from vlmprobe._files import write_text
 from vlmprobe.report import cards, columns, figures, format
 from vlmprobe.report.cards import FailureCard
 from vlmprobe.report.columns import Run
@@ -57,9 +57,7 @@ def write_page(
         page = _render(summary, curves, gallery, title, notes, panels, per_family)
     except ImportError as error:
         raise ImportError(f"[write_page] package {error.name} is missing: pip install 'vlmprobe[report]'") from error
-    part = path.with_name(path.name + ".part")
-    part.write_text(page, encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, page)
     return path
 
 

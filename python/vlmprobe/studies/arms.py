@@ -17,6 +17,7 @@ from typing import Any
 
 from vlmprobe import grpo, reward
 from vlmprobe._files import write_text
+from vlmprobe._json import member, read_object
 from vlmprobe.evaluation import is_correct, is_valid
 from vlmprobe.judgings import rejudge, reweight
 from vlmprobe.ledger import Ledger
@@ -107,9 +108,12 @@ def check_same(arm: Arm, setup: Setup, folder: Path, *, seed: int) -> None:
     Raises:
         ValueError: it had other settings.
     """
-    known = json.loads((folder / "done.json").read_text(encoding="utf-8"))["settings"]
+    file = folder / "done.json"
+    known = member("reproduce", str(file), read_object("reproduce", file), "settings", dict)
     asked = json.loads(json.dumps(settings_of(arm, setup, seed)))
     if known != asked:
+        for name in ("arm", "settings"):
+            member("reproduce", f"{file}: settings", known, name, dict)
         was, now = known["arm"] | known["settings"], asked["arm"] | asked["settings"]
         name = next((name for name in (*now, *was) if now.get(name) != was.get(name)), "seed")
         raise ValueError(

@@ -72,10 +72,8 @@ class Outcome:
         steps: list[int] = []
         with self.ledger() as ledger:
             for run in pool_runs(ledger, self.arm.method):
-                for phase, number in ledger.recorded_steps(run):
-                    step = ledger.step(run, phase, number)
-                    assert step is not None, "it was listed"
-                    steps += [number] * len(step.questions)
+                for part in ledger.each_judged(run):
+                    steps += part.step
         return steps
 
     def ledger(self) -> Ledger:

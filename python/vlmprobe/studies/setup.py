@@ -36,7 +36,8 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 
-from vlmprobe._files import read_text, write_text
+from vlmprobe._files import write_text
+from vlmprobe._json import read_object
 from vlmprobe._native import core
 from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import Chosen, FolderImages, ImageSource
@@ -321,12 +322,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: no such file, or no JSON object.
     """
-    try:
-        content = json.loads(read_text(Path(path)))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"[reproduce] config: expected a JSON file, got {str(path)!r} ({error})") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"[reproduce] config: expected an object, got {type(content).__name__}")
+    content = read_object("reproduce", path)
     if not isinstance(content.get("scale", {}), dict):
         raise ValueError(f"[reproduce] config.scale: expected an object, got {content['scale']!r:.60}")
     if content.get("embedder", "hashed") not in tuple(EMBEDDERS):

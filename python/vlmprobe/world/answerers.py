@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlmprobe._files import read_text
+from vlmprobe._json import read_json
 from vlmprobe._native import core
 from vlmprobe.models.protocols import Answerer, Picture
 from vlmprobe.models.replies import Failure, Reply
@@ -97,10 +98,9 @@ def load_faults(path: str | Path = SHIPPED_FAULTS, *, seed: int = 0) -> core.wor
     path = Path(path)
     if not 0 <= seed < 2**64:
         raise ValueError(f"[load_faults] seed: expected 0 to 2**64 - 1, got {seed}")
-    if not path.is_file():
-        raise ValueError(f"[load_faults] path: expected a file, got {str(path)!r}")
+    content = read_json("load_faults", path, what="a JSON file with faults")
     try:
-        text = read_text(path)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"[load_faults] path: expected UTF-8 text, got {str(path)!r} ({error.reason})") from None
-    return core.world.FaultSet.parse(text, seed)
+        return core.world.FaultSet.parse(json.dumps(content), seed)
+    except ValueError as error:
+        cause = str(error).removeprefix("[world::faults] ").removeprefix("file: ")
+        raise ValueError(f"[load_faults] {path}: {cause}") from None

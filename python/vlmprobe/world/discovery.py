@@ -13,67 +13,83 @@ from typing import Any
 
 from vlmprobe import metrics
 from vlmprobe._native import core
-from vlmprobe.evaluation import Tally, is_correct
-from vlmprobe.ledger.records import QuestionRecord
+from vlmprobe.evaluation import Tally, judged_of
+from vlmprobe.ledger import JudgedQuestions
 
 MASS_QUESTIONS = 40_000  # uniform valid questions that masses are estimated on
 
 
 def discovery(tally: Tally, faults: core.world.FaultSet | None = None, masses: Sequence[float] = ()) -> dict[str, Any]:
-    """The world's numbers over a tally.
+    """The world's numbers over a tally; see `Discovery`."""
+    found = Discovery(faults, masses)
+    found.add(judged_of(tally.rows))
+    return found.numbers()
+
+
+class Discovery:
+    """The world's numbers over questions that come in parts, with the annotations of `vlmprobe.world.truth`.
 
     Args:
-        tally: with the annotations of `vlmprobe.world.truth`.
         faults: the fault set of the answerer, if any.
         masses: one per fault, from `faults.masses`.
-
-    Returns:
-        distinct_failures (programs that failed), effective_families of the valid questions,
-        effective_failure_families, faults: id -> mass, reached, triggered, detected.
     """
-    valid = [question for _, question in tally.valid()]
-    failures = [question for _, question in tally.failures()]
-    return {
-        "distinct_failures": len({known(question, "program") for question in failures} - {None}),
-        "effective_families": effective_families(valid),
-        "effective_failure_families": effective_families(failures),
-        "faults": fault_counts(valid, faults, masses) if faults is not None else {},
-    }
 
+    def __init__(self, faults: core.world.FaultSet | None = None, masses: Sequence[float] = ()) -> None:
+        self._faults, self._masses = faults, masses
+        self._programs: set[str] = set()
+        self._families: Counter[str] = Counter()
+        self._failing: Counter[str] = Counter()
+        self._counts: dict[str, Counter[str]] = {name: Counter() for name in ("reached", "triggered", "detected")}
 
-def known(question: QuestionRecord, key: str) -> Any:
-    """What the world wrote beside a question; None when it did not."""
-    return question.annotations.get(key)
+    def add(self, part: JudgedQuestions) -> None:
+        """Adds some questions."""
+        for valid, right, known in zip(part.valid, part.correct, part.annotations, strict=True):
+            if valid is not True:
+                continue
+            wrong = right is False
+            if family := text_of(known, "family"):
+                self._families[family] += 1
+                self._failing[family] += wrong
+            if wrong and (program := text_of(known, "program")):
+                self._programs.add(program)
+            if reached := known.get("reached"):
+                self._counts["reached"].update(each for each in reached if isinstance(each, str))
+            if fault := text_of(known, "triggered"):
+                self._counts["triggered"][fault] += 1
+                self._counts["detected"][fault] += wrong
 
-
-def effective_families(questions: Sequence[QuestionRecord]) -> float:
-    """Effective number of families among the questions; NaN without any."""
-    return metrics.effective_number([family for question in questions if (family := known(question, "family"))])
-
-
-def fault_counts(
-    valid: Sequence[QuestionRecord], faults: core.world.FaultSet, masses: Sequence[float]
-) -> dict[str, Mapping[str, Any]]:
-    """Per fault: what it is, its mass, and how many valid questions reached, triggered and detected it."""
-    reached: Counter[str] = Counter()
-    triggered: Counter[str] = Counter()
-    detected: Counter[str] = Counter()
-    for question in valid:
-        reached.update(known(question, "reached") or ())
-        if fault := known(question, "triggered"):
-            triggered[fault] += 1
-            detected[fault] += is_correct(question) is False
-    planted = json.loads(faults.to_json())
-    if len(masses) != len(planted):
-        raise ValueError(f"[discovery] masses: expected {len(planted)}, one per fault, got {len(masses)}")
-    return {
-        fault["id"]: {
-            "when": fault["when"],
-            "effect": fault["effect"],
-            "mass": mass,
-            "reached": reached[fault["id"]],
-            "triggered": triggered[fault["id"]],
-            "detected": detected[fault["id"]],
+    def numbers(self) -> dict[str, Any]:
+        """
+        Returns:
+            distinct_failures (programs that failed), effective_families of the valid questions,
+            effective_failure_families, faults: id -> mass, reached, triggered, detected.
+        """
+        return {
+            "distinct_failures": len(self._programs),
+            "effective_families": metrics.effective_number_counted(self._families),
+            "effective_failure_families": metrics.effective_number_counted(self._failing),
+            "faults": self._by_fault() if self._faults is not None else {},
         }
-        for fault, mass in zip(planted, masses, strict=True)
-    }
+
+    def _by_fault(self) -> dict[str, Mapping[str, Any]]:
+        """Per fault: what it is, its mass, and how many valid questions reached, triggered and detected it."""
+        assert self._faults is not None
+        planted = json.loads(self._faults.to_json())
+        if len(self._masses) != len(planted):
+            expected = f"expected {len(planted)}, one per fault"
+            raise ValueError(f"[discovery] masses: {expected}, got {len(self._masses)}")
+        return {
+            fault["id"]: {
+                "when": fault["when"],
+                "effect": fault["effect"],
+                "mass": mass,
+                **{name: counts[fault["id"]] for name, counts in self._counts.items()},
+            }
+            for fault, mass in zip(planted, self._masses, strict=True)
+        }
+
+
+def text_of(annotations: Mapping[str, Any], key: str) -> str | None:
+    """What the world wrote beside a question; None when it did not."""
+    found = annotations.get(key)
+    return found if isinstance(found, str) and found else None
