@@ -3,9 +3,9 @@
 //   formatted("k: expected at least {}, got {}", 1, 0)
 //   formatted("expected one of {}", joined(names, ", "))
 //
-// Numbers are the shortest text that reads back as the same number, written out from 1e-4 up to 1e16 (a float up to 1e7)
-// and else with an exponent; bool is true or false; "{{" is a brace. As fmt does it, without fmt: a public header that
-// includes it meets another version of it in a user's program (docs/decisions/0015-three-libraries.md).
+// Numbers are the shortest text that reads back as the same number, written out from 1e-4 up to 1e16 (a float up to
+// 1e7) and else with an exponent; bool is true or false; "{{" is a brace. As fmt does it, without fmt: a public header
+// that includes it meets another version of it in a user's program (docs/decisions/0015-three-libraries.md).
 #pragma once
 
 #include <array>
