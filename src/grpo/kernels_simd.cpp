@@ -12,6 +12,7 @@
 #if !defined(__x86_64__)
 #define HWY_COMPILE_ONLY_STATIC  // elsewhere one target serves
 #endif
+#define HWY_IS_DEBUG_BUILD 0  // its assertions need its library, which is not linked
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels_simd.cpp"
@@ -497,7 +498,22 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 
+#if HWY_ARCH_X86
+#include <cpuid.h>
+#endif
+
 namespace vlmprobe::grpo {
+namespace {
+
+#if HWY_ARCH_X86
+// Clang's __builtin_cpu_supports does not know it.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
+}  // namespace
 
 std::span<const Kernels> runnable_kernels() {
   static const std::vector<Kernels> tables = [] {
@@ -507,7 +523,7 @@ std::span<const Kernels> runnable_kernels() {
     if (__builtin_cpu_supports("sse4.2")) runnable.push_back(N_SSE4::table("baseline"));
 #endif
 #if HWY_TARGETS & HWY_AVX2
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c() &&
         __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
       runnable.push_back(N_AVX2::table("avx2"));
 #endif
