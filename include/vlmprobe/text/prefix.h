@@ -2,7 +2,7 @@
 //
 // Words: split at white space and controls, in lower case, punctuation and symbols removed wherever they stand
 // ("What's" is "whats": a dot inside a word does not make a new prefix); a piece of punctuation only is no word. What
-// nobody sees is removed as well, full width is folded, accents are one with their letters (text/letters.h), so that no
+// nobody sees is removed as well, full width is folded, accents are one with their letters (detail/letters.h), so that no
 // other spelling of the same beginning is new. Well-formed UTF-8, whatever the question holds.
 // Fewer words than `length`: all of them; none: "". Joined by one blank. Throws InvalidArgument for length < 1.
 //

@@ -12,9 +12,9 @@
 //    wrong, actually, ...) among them. Every other one that can be read must not give a key another value, and one that
 //    begins an object must be readable. Without its closing tag only an object without fault is read; else truncated.
 //    Asked for an object: a text that is one, fenced or not, is the verdict before that, whatever its strings hold.
-// 3. Inside, without fence, emphasis and special tokens around it (text/wrapping.h), is
-//    a. an object (text/flat_object.h); fields inside its fields only contradict;
-//    b. an object with faults, as far as it is plain (text/loose_object.h);
+// 3. Inside, without fence, emphasis and special tokens around it (text/detail/wrapping.h), is
+//    a. an object (text/detail/flat_object.h); fields inside its fields only contradict;
+//    b. an object with faults, as far as it is plain (text/detail/loose_object.h);
 //    c. lines `key: value` (also `=`; commas and semicolons separate too). A reason takes the rest of its line and the
 //       lines that follow it, up to the next line of keys, with which the text then ends. Any other line: unparsable;
 //    d. for a single key, the value alone.
@@ -29,7 +29,7 @@
 //                    off_menu       another value
 //                    contradictory  there with different values
 //
-// Reason: the object's or the lines' `reason`, or else what precedes the verdict; cleaned (text/utf8.h), at most 2000
+// Reason: the object's or the lines' `reason`, or else what precedes the verdict; cleaned (detail/utf8.h), at most 2000
 // bytes: the first of a reason, the last of what precedes. Without a reading, what precedes is all of the text.
 //
 // Quoted text cannot be a verdict, as long as it went through text/delimiters.h: it holds no tag then. Inside the tags,
