@@ -1,11 +1,9 @@
 # One INTERFACE target per outside library, so that the rest of the build names no paths. Each comes from the system
 # (Debian: libeigen3-dev nlohmann-json3-dev doctest-dev libfaiss-dev) or, with -DVLMPROBE_FETCH_DEPENDENCIES=ON, from
-# CMake's FetchContent; torch comes with the Python that runs vlmprobe.
+# CMake's FetchContent; torch comes with the Python that runs vlmprobe. A library is looked for only when something
+# that is built needs it: vlmprobe::headers needs nothing.
 
-include(VlmprobeTorch)
-include(VlmprobeFaiss)
-
-set(_hint "install it (Debian, Ubuntu: apt-get install libeigen3-dev nlohmann-json3-dev doctest-dev) or configure with -DVLMPROBE_FETCH_DEPENDENCIES=ON")
+set(_hint "install it (Debian, Ubuntu: apt-get install libeigen3-dev nlohmann-json3-dev doctest-dev) or configure with -DVLMPROBE_FETCH_DEPENDENCIES=ON, or with -DVLMPROBE_WITH_CORE=OFF -DVLMPROBE_WITH_TORCH=OFF for vlmprobe::headers, which needs nothing")
 
 function(vlmprobe_need name version url)
   find_package(${name} ${version} QUIET)
@@ -19,57 +17,26 @@ function(vlmprobe_need name version url)
   endif()
 endfunction()
 
-vlmprobe_torch_root(_torch_root)
-if(NOT _torch_root)
-  message(FATAL_ERROR "vlmprobe needs PyTorch at build time and ${Python_EXECUTABLE} has none.\n"
-    "  pip install torch==2.13.0      (the CPU build is enough)\n  or configure with -DTorch_DIR=<libtorch>/share/cmake/Torch")
-endif()
-vlmprobe_torch_version("${_torch_root}" VLMPROBE_TORCH_VERSION)
-set(VLMPROBE_TORCH_LIB_DIR "${_torch_root}/lib")
-add_library(vlmprobe_torch INTERFACE)
-vlmprobe_link_torch(vlmprobe_torch "${_torch_root}")
-
-# torch's library of tensor casters, for the Python module only.
-add_library(vlmprobe_torch_python INTERFACE)
-find_library(_torch_python torch_python PATHS "${VLMPROBE_TORCH_LIB_DIR}" NO_DEFAULT_PATH NO_CACHE)
-if(_torch_python)  # a LibTorch has none
-  target_link_libraries(vlmprobe_torch_python INTERFACE vlmprobe_torch "${_torch_python}")
+set(VLMPROBE_HIGHWAY_STATUS "off")
+set(VLMPROBE_CURL_STATUS "off")
+set(VLMPROBE_FAISS_STATUS "off")
+set(VLMPROBE_TORCH_VERSION "off")
+set(VLMPROBE_HAS_CURL OFF)
+set(VLMPROBE_HAS_FAISS OFF)
+if(NOT VLMPROBE_WITH_CORE)
+  return()
 endif()
 
-# fmt is the copy inside torch's headers, so that a process never holds two; through a link of its own, so that
-# vlmprobe::headers sees fmt and nothing else of torch.
-file(MAKE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/fmt-include")
-file(CREATE_LINK "${_torch_root}/include/fmt" "${CMAKE_CURRENT_BINARY_DIR}/fmt-include/fmt" SYMBOLIC)
-add_library(vlmprobe_fmt INTERFACE)
-target_compile_definitions(vlmprobe_fmt INTERFACE FMT_HEADER_ONLY)
-target_include_directories(vlmprobe_fmt SYSTEM INTERFACE "$<BUILD_INTERFACE:${CMAKE_CURRENT_BINARY_DIR}/fmt-include>")
+find_package(Threads REQUIRED)
+add_library(vlmprobe_threads INTERFACE)
+target_link_libraries(vlmprobe_threads INTERFACE "$<BUILD_INTERFACE:Threads::Threads>")
 
 vlmprobe_need(nlohmann_json 3.10 https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz)
 add_library(vlmprobe_json INTERFACE)
 target_link_libraries(vlmprobe_json INTERFACE nlohmann_json::nlohmann_json)
 
-vlmprobe_need(Eigen3 3.3 https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.gz)
-add_library(vlmprobe_eigen INTERFACE)
-target_link_libraries(vlmprobe_eigen INTERFACE Eigen3::Eigen)
-
-add_library(vlmprobe_faiss INTERFACE)
-set(VLMPROBE_FAISS_STATUS "off")
-set(VLMPROBE_HAS_FAISS OFF)
-if(VLMPROBE_WITH_FAISS)
-  vlmprobe_link_faiss(vlmprobe_faiss vlmprobe_torch _faiss_version)
-  if(_faiss_version)
-    target_compile_definitions(vlmprobe_faiss INTERFACE "$<BUILD_INTERFACE:VLMPROBE_WITH_FAISS=1>")
-    set(VLMPROBE_FAISS_STATUS "${_faiss_version}")
-    set(VLMPROBE_HAS_FAISS ON)
-  else()
-    set(VLMPROBE_FAISS_STATUS "not found, the ATen backend serves")
-  endif()
-endif()
-
 # libcurl, shared and the system's: what is exported finds it again on the machine that uses it.
 add_library(vlmprobe_curl INTERFACE)
-set(VLMPROBE_CURL_STATUS "off")
-set(VLMPROBE_HAS_CURL OFF)
 if(VLMPROBE_WITH_CURL)
   find_package(CURL 7.85 QUIET)
   if(CURL_FOUND)
@@ -85,7 +52,6 @@ endif()
 # Google Highway, headers only: the loops over the vocabulary, once per instruction set. Without it ATen's operators do
 # the same more slowly. Its library is not linked: we choose among the instruction sets ourselves.
 add_library(vlmprobe_highway INTERFACE)
-set(VLMPROBE_HIGHWAY_STATUS "off")
 if(VLMPROBE_WITH_HIGHWAY)
   find_package(hwy 1.0.3 QUIET)
   if(NOT hwy_FOUND AND VLMPROBE_FETCH_DEPENDENCIES)
@@ -107,5 +73,45 @@ if(VLMPROBE_WITH_HIGHWAY)
     set(VLMPROBE_HIGHWAY_STATUS "${hwy_VERSION}")
   else()
     set(VLMPROBE_HIGHWAY_STATUS "not found, ATen's operators serve")
+  endif()
+endif()
+
+if(NOT VLMPROBE_WITH_TORCH)
+  return()
+endif()
+include(VlmprobeTorch)
+include(VlmprobeFaiss)
+
+vlmprobe_torch_root(_torch_root)
+if(NOT _torch_root)
+  message(FATAL_ERROR "vlmprobe needs PyTorch at build time and '${Python_EXECUTABLE}' has none.\n"
+    "  pip install torch==2.13.0      (the CPU build is enough)\n  or configure with -DTorch_DIR=<libtorch>/share/cmake/Torch\n"
+    "  or with -DVLMPROBE_WITH_TORCH=OFF -DVLMPROBE_BUILD_TESTS=OFF for vlmprobe::headers and vlmprobe::core alone")
+endif()
+vlmprobe_torch_version("${_torch_root}" VLMPROBE_TORCH_VERSION)
+set(VLMPROBE_TORCH_LIB_DIR "${_torch_root}/lib")
+add_library(vlmprobe_torch INTERFACE)
+vlmprobe_link_torch(vlmprobe_torch "${_torch_root}")
+
+# torch's library of tensor casters, for the Python module only.
+add_library(vlmprobe_torch_python INTERFACE)
+find_library(_torch_python torch_python PATHS "${VLMPROBE_TORCH_LIB_DIR}" NO_DEFAULT_PATH NO_CACHE)
+if(_torch_python)  # a LibTorch has none
+  target_link_libraries(vlmprobe_torch_python INTERFACE vlmprobe_torch "${_torch_python}")
+endif()
+
+vlmprobe_need(Eigen3 3.3 https://gitlab.com/libeigen/eigen/-/archive/3.4.0/eigen-3.4.0.tar.gz)
+add_library(vlmprobe_eigen INTERFACE)
+target_link_libraries(vlmprobe_eigen INTERFACE Eigen3::Eigen)
+
+add_library(vlmprobe_faiss INTERFACE)
+if(VLMPROBE_WITH_FAISS)
+  vlmprobe_link_faiss(vlmprobe_faiss vlmprobe_torch _faiss_version)
+  if(_faiss_version)
+    target_compile_definitions(vlmprobe_faiss INTERFACE "$<BUILD_INTERFACE:VLMPROBE_WITH_FAISS=1>")
+    set(VLMPROBE_FAISS_STATUS "${_faiss_version}")
+    set(VLMPROBE_HAS_FAISS ON)
+  else()
+    set(VLMPROBE_FAISS_STATUS "not found, the ATen backend serves")
   endif()
 endif()

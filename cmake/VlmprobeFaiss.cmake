@@ -4,10 +4,8 @@
 # Sets `result` to FAISS's version and links it to an INTERFACE target, or sets it to "" where there is none.
 function(vlmprobe_link_faiss target torch result)
   set(${result} "" PARENT_SCOPE)
-  find_package(OpenMP QUIET)  # Debian's faiss package file needs it first
-  if(OpenMP_CXX_FOUND)
-    find_package(faiss QUIET)
-  endif()
+  find_package(OpenMP QUIET)  # Debian's faiss package file names its target; the runtime itself is torch's
+  find_package(faiss QUIET)
   if(NOT faiss_FOUND)
     return()
   endif()

@@ -37,10 +37,14 @@ endfunction()
 function(vlmprobe_link_torch target root)
   target_include_directories(${target} SYSTEM INTERFACE
     "$<BUILD_INTERFACE:${root}/include>" "$<BUILD_INTERFACE:${root}/include/torch/csrc/api/include>")
-  target_compile_definitions(${target} INTERFACE AT_PER_OPERATOR_HEADERS)
+  # torch's folder of headers holds its own fmt, which whoever includes fmt now gets: without the library behind it.
+  target_compile_definitions(${target} INTERFACE AT_PER_OPERATOR_HEADERS FMT_HEADER_ONLY)
   # torch's wheel brings its own OpenMP runtime; linking another one would put two into a process.
   file(GLOB _libraries "${root}/lib/libgomp*.so*")
-  foreach(_name torch torch_cpu c10)
+  # A CUDA build of torch loads its backend through libtorch.so, of which a program uses no symbol: kept by force.
+  find_library(_library_torch torch PATHS "${root}/lib" NO_DEFAULT_PATH NO_CACHE REQUIRED)
+  list(APPEND _libraries "-Wl,--push-state,--no-as-needed,${_library_torch},--pop-state")
+  foreach(_name torch_cpu c10)
     # Never cached: a kept build folder may meet another torch the next time.
     find_library(_library_${_name} ${_name} PATHS "${root}/lib" NO_DEFAULT_PATH NO_CACHE REQUIRED)
     if(NOT TARGET vlmprobe_lib_${_name})

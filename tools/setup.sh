@@ -40,7 +40,6 @@ missing_packages() {
   [[ -e /usr/include/eigen3/Eigen/Core || -e /usr/local/include/eigen3/Eigen/Core ]] || echo libeigen3-dev
   [[ -e /usr/include/nlohmann/json.hpp || -e /usr/local/include/nlohmann/json.hpp ]] || echo nlohmann-json3-dev
   [[ -e /usr/include/doctest/doctest.h || -e /usr/local/include/doctest/doctest.h ]] || echo doctest-dev
-  [[ -e /usr/include/fmt/format.h || -e /usr/local/include/fmt/format.h ]] || echo libfmt-dev
   if [[ -z $python ]]; then
     echo python3 python3-venv python3-dev
   elif ! python_is_complete "$python"; then

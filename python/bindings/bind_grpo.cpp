@@ -5,6 +5,7 @@
 #include "vlmprobe/grpo/draw.h"
 #include "vlmprobe/grpo/importance_tensor.h"
 #include "vlmprobe/grpo/linear_loss.h"
+#include "vlmprobe/grpo/option_names.h"
 #include "vlmprobe/grpo/presets.h"
 #include "vlmprobe/grpo/simd.h"
 #include "vlmprobe/grpo/token_logp.h"

@@ -4,7 +4,8 @@
 #include "vlmprobe/metrics/bootstrap.h"
 #include "vlmprobe/metrics/diversity.h"
 #include "vlmprobe/metrics/entropy.h"
-#include "vlmprobe/metrics/rates.h"
+#include "vlmprobe/metrics/quantiles.h"
+#include "vlmprobe/metrics/rates_tensor.h"
 
 namespace vlmprobe::python {
 

@@ -2,8 +2,6 @@
 
 #include <charconv>
 
-#include <fmt/ranges.h>
-
 #include "vlmprobe/core/error.h"
 
 namespace vlmprobe {
@@ -25,7 +23,7 @@ const Shapes::Bound* Shapes::find(std::string_view name) const {
 void Shapes::require(std::string_view argument, std::span<const std::int64_t> sizes,
                      std::initializer_list<std::string_view> names) {
   const auto expected =
-      fmt::format("{}: expected shape [{}], got [{}]", argument, fmt::join(names, ", "), fmt::join(sizes, ", "));
+      formatted("{}: expected shape [{}], got [{}]", argument, joined(names, ", "), joined(sizes, ", "));
   expect(sizes.size() == names.size(), op_, "{}", expected);
 
   std::size_t axis = 0;

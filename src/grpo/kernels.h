@@ -2,13 +2,11 @@
 // of row_sums.h. For src/grpo only.
 #pragma once
 
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
-
 #include <cstdint>
 #include <span>
 #include <string_view>
 
+#include "half.h"
 #include "row_sums.h"
 
 namespace vlmprobe::grpo {
@@ -38,20 +36,20 @@ struct TileGradient {
 struct Kernels {
   std::string_view name;
   RowKernels<float> f32;
-  RowKernels<c10::BFloat16> bf16;
-  RowKernels<c10::Half> f16;  // null where the instruction set has no conversion
+  RowKernels<BFloat16> bf16;
+  RowKernels<Half> f16;  // null where the instruction set has no conversion
   void (*zero)(void* out, std::int64_t bytes);
   void (*tile_statistics)(const float* x, TileShape shape, float scale, const TileStatistics& out);
   void (*tile_gradient)(const float* x, TileShape shape, const TileGradient& gradient, float* out);
   // To nearest, ties to even; size is a multiple of kTileLanes.
-  void (*round_bf16)(const float* in, c10::BFloat16* out, std::int64_t size);
+  void (*round_bf16)(const float* in, BFloat16* out, std::int64_t size);
   // out[c][r] = in[r][c]; both dimensions are multiples of kTileLanes.
   void (*transpose_f32)(const float* in, std::int64_t in_stride, float* out, std::int64_t out_stride, std::int64_t rows,
                         std::int64_t columns);
-  void (*transpose_bf16)(const c10::BFloat16* in, std::int64_t in_stride, c10::BFloat16* out, std::int64_t out_stride,
+  void (*transpose_bf16)(const BFloat16* in, std::int64_t in_stride, BFloat16* out, std::int64_t out_stride,
                          std::int64_t rows, std::int64_t columns);
   // Pairs of rows interleaved, the layout that bfloat16 products take: out[r / 2][c][r % 2] = in[r][c].
-  void (*interleave_bf16)(const c10::BFloat16* in, std::int64_t in_stride, c10::BFloat16* out, std::int64_t out_stride,
+  void (*interleave_bf16)(const BFloat16* in, std::int64_t in_stride, BFloat16* out, std::int64_t out_stride,
                           std::int64_t rows, std::int64_t columns);
 };
 

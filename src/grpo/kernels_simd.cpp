@@ -12,6 +12,7 @@
 #if !defined(__x86_64__)
 #define HWY_COMPILE_ONLY_STATIC  // elsewhere one target serves
 #endif
+#define HWY_IS_DEBUG_BUILD 0  // its assertions need its library, which is not linked
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels_simd.cpp"
@@ -136,7 +137,7 @@ HWY_INLINE void store(Pair v, float* out) {
   put<kStream>(v.second, D(), out + hn::Lanes(D()));
 }
 
-HWY_INLINE Pair load(const c10::BFloat16* x) {
+HWY_INLINE Pair load(const BFloat16* x) {
   const hn::RebindToUnsigned<D> du;
   const auto words = hn::LoadU(du, reinterpret_cast<const std::uint32_t*>(x));
   return {hn::BitCast(D(), hn::ShiftLeft<16>(words)), hn::BitCast(D(), hn::And(words, hn::Set(du, 0xFFFF0000U)))};
@@ -149,20 +150,20 @@ HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> rounded_bf16(V v) {
   return hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFFU)));
 }
 template <bool kStream>
-HWY_INLINE void store(Pair v, c10::BFloat16* out) {
+HWY_INLINE void store(Pair v, BFloat16* out) {
   const hn::RebindToUnsigned<D> du;
   const auto low = hn::ShiftRight<16>(rounded_bf16(v.first));
   const auto high = hn::And(rounded_bf16(v.second), hn::Set(du, 0xFFFF0000U));
   put<kStream>(hn::Or(low, high), du, reinterpret_cast<std::uint32_t*>(out));
 }
 
-HWY_INLINE Pair load(const c10::Half* x) {
+HWY_INLINE Pair load(const Half* x) {
   const hn::Rebind<hwy::float16_t, D> dh;
   const auto* half = reinterpret_cast<const hwy::float16_t*>(x);
   return {hn::PromoteTo(D(), hn::LoadU(dh, half)), hn::PromoteTo(D(), hn::LoadU(dh, half + hn::Lanes(D())))};
 }
 template <bool kStream>
-HWY_INLINE void store(Pair v, c10::Half* out) {
+HWY_INLINE void store(Pair v, Half* out) {
   const hn::Rebind<hwy::float16_t, D> dh;
   auto* half = reinterpret_cast<hwy::float16_t*>(out);
   put<kStream>(hn::DemoteTo(dh, v.first), dh, half);
@@ -172,9 +173,9 @@ HWY_INLINE void store(Pair v, c10::Half* out) {
 // A whole number of pairs: the end of a row, filled up with `filler`.
 constexpr std::int64_t kPairMax = 2 * kTileLanes;
 template <class T>
-std::array<T, kPairMax> tail(const T* x, std::int64_t size, float filler) {
+std::array<T, kPairMax> tail(const T* x, std::int64_t size, T filler) {
   std::array<T, kPairMax> padded;
-  padded.fill(static_cast<T>(filler));
+  padded.fill(filler);
   std::copy_n(x, size, padded.begin());
   return padded;
 }
@@ -190,7 +191,7 @@ HWY_INLINE void each_pair(const T* x, std::int64_t size, Step&& step) {
   }
   for (; i + pair <= size; i += pair) step(load(x + i), 0);
   if (i == size) return;
-  const auto padded = tail(x + i, size - i, -kInfinity);
+  const auto padded = tail(x + i, size - i, kMinusInfinity<T>);
   step(load(padded.data()), 0);
 }
 
@@ -233,7 +234,7 @@ HWY_INLINE BlockSums block_sums(const T* x, std::int64_t size, float scale, floa
 
 template <class T>
 bool holds_nan(const T* x, std::int64_t size) {
-  return std::any_of(x, x + size, [](T value) { return std::isnan(static_cast<float>(value)); });
+  return std::any_of(x, x + size, [](T value) { return std::isnan(to_float(value)); });
 }
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
@@ -265,7 +266,7 @@ RowStatistics statistics_of(const T* x, std::int64_t size, float scale) {
   }
   RowStatistics result = row.statistics();
   if (kMaximum && !std::isnan(result.log2_sum)) {
-    const auto equal = [&](T value) { return static_cast<float>(value) == maximum; };
+    const auto equal = [&](T value) { return to_float(value) == maximum; };
     result.argmax = std::find_if(x + best_block, x + size, equal) - x;
   }
   return result;
@@ -299,7 +300,7 @@ HWY_INLINE void gradient_of(const T* x, T* out, std::int64_t size, const RowGrad
     store<kStream>({one(v.first), one(v.second)}, out + i + pair);
   }
   for (; i < size; i += pair) {
-    auto padded = tail(x + i, std::min(pair, size - i), 0);
+    auto padded = tail(x + i, std::min(pair, size - i), T{});
     const Pair v = load(padded.data());
     store<false>({one(v.first), one(v.second)}, padded.data());
     std::copy_n(padded.begin(), std::min(pair, size - i), out + i);
@@ -364,7 +365,7 @@ void tile_gradient(const float* x, TileShape shape, const TileGradient& tile, fl
     }
 }
 
-void round_bf16(const float* in, c10::BFloat16* out, std::int64_t size) {
+void round_bf16(const float* in, BFloat16* out, std::int64_t size) {
   const D d;
   const hn::RebindToSigned<D> di;
   const hn::Rebind<std::uint16_t, D> dh;
@@ -392,8 +393,7 @@ HWY_INLINE void transpose_block(const float* in, std::int64_t in_stride, float* 
   }
 }
 
-HWY_INLINE void transpose_block(const c10::BFloat16* in, std::int64_t in_stride, c10::BFloat16* out,
-                                std::int64_t out_stride) {
+HWY_INLINE void transpose_block(const BFloat16* in, std::int64_t in_stride, BFloat16* out, std::int64_t out_stride) {
   const hn::FixedTag<std::uint16_t, 8> d;
   const hn::Repartition<std::uint32_t, decltype(d)> d2;
   const hn::Repartition<std::uint64_t, decltype(d)> d4;
@@ -462,7 +462,7 @@ HWY_INLINE void interleave_row(const std::uint16_t* even, const std::uint16_t* o
   }
 }
 
-void interleave_bf16(const c10::BFloat16* in, std::int64_t in_stride, c10::BFloat16* out, std::int64_t out_stride,
+void interleave_bf16(const BFloat16* in, std::int64_t in_stride, BFloat16* out, std::int64_t out_stride,
                      std::int64_t rows, std::int64_t columns) {
   const auto words = [&](std::int64_t r) { return reinterpret_cast<const std::uint16_t*>(in + r * in_stride); };
   for (std::int64_t r = 0; r < rows; r += 2)
@@ -473,20 +473,20 @@ void interleave_bf16(const c10::BFloat16* in, std::int64_t in_stride, c10::BFloa
 
 Kernels table(std::string_view name) {
 #if HWY_TARGET == HWY_SSE4
-  constexpr RowKernels<c10::Half> kHalf{};  // Highway's conversion without F16C loses infinities and NaN
+  constexpr RowKernels<Half> kHalf{};  // Highway's conversion without F16C loses infinities and NaN
 #else
-  constexpr RowKernels<c10::Half> kHalf{&statistics<c10::Half>, &gradient<c10::Half>};
+  constexpr RowKernels<Half> kHalf{&statistics<Half>, &gradient<Half>};
 #endif
   return {.name = name,
           .f32 = {&statistics<float>, &gradient<float>},
-          .bf16 = {&statistics<c10::BFloat16>, &gradient<c10::BFloat16>},
+          .bf16 = {&statistics<BFloat16>, &gradient<BFloat16>},
           .f16 = kHalf,
           .zero = &zero,
           .tile_statistics = &tile_statistics,
           .tile_gradient = &tile_gradient,
           .round_bf16 = &round_bf16,
           .transpose_f32 = &transpose<float>,
-          .transpose_bf16 = &transpose<c10::BFloat16>,
+          .transpose_bf16 = &transpose<BFloat16>,
           .interleave_bf16 = &interleave_bf16};
 }
 
@@ -498,7 +498,22 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 
+#if HWY_ARCH_X86
+#include <cpuid.h>
+#endif
+
 namespace vlmprobe::grpo {
+namespace {
+
+#if HWY_ARCH_X86
+// Clang's __builtin_cpu_supports does not know it.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
+}  // namespace
 
 std::span<const Kernels> runnable_kernels() {
   static const std::vector<Kernels> tables = [] {
@@ -508,7 +523,7 @@ std::span<const Kernels> runnable_kernels() {
     if (__builtin_cpu_supports("sse4.2")) runnable.push_back(N_SSE4::table("baseline"));
 #endif
 #if HWY_TARGETS & HWY_AVX2
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c() &&
         __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
       runnable.push_back(N_AVX2::table("avx2"));
 #endif

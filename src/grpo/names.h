@@ -1,8 +1,6 @@
 // Enumerators by name and by number, for options that come from outside. For src/grpo only.
 #pragma once
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -17,7 +15,7 @@ template <class Enum, std::size_t N>
 Enum parse(const std::array<std::string_view, N>& names, std::string_view op, std::string_view field,
            std::string_view name) {
   const auto found = std::ranges::find(names, name);
-  expect(found != names.end(), op, "{}: expected one of {}, got '{}'", field, fmt::join(names, ", "), name);
+  expect(found != names.end(), op, "{}: expected one of {}, got '{}'", field, joined(names, ", "), name);
   return static_cast<Enum>(found - names.begin());
 }
 

@@ -1,7 +1,5 @@
 #include "vlmprobe/grpo/simd.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <atomic>
 
@@ -24,7 +22,7 @@ std::vector<std::string_view> simd_targets() {
 void limit_simd(std::optional<std::string_view> target) {
   const auto names = simd_targets();
   const auto found = target ? std::ranges::find(names, *target) : names.end() - 1;
-  expect(found != names.end(), "grpo::limit_simd", "target: expected one of {}, got '{}'", fmt::join(names, ", "),
+  expect(found != names.end(), "grpo::limit_simd", "target: expected one of {}, got '{}'", joined(names, ", "),
          target.value_or(""));
   limit = static_cast<std::size_t>(found - names.begin()) + 1;
 }

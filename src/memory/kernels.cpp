@@ -75,7 +75,11 @@ VLMPROBE_INLINE double sum_products(const float* a, const float* b, std::int64_t
 VLMPROBE_KERNELS(plain, , 2)
 #if defined(__x86_64__)
 VLMPROBE_KERNELS(avx2, __attribute__((target("avx2,fma"))), 4)
+#if defined(__clang__)  // takes vectors as wide as they are written
+VLMPROBE_KERNELS(avx512, __attribute__((target("avx512f"))), 8)
+#else
 VLMPROBE_KERNELS(avx512, __attribute__((target("avx512f,prefer-vector-width=512"))), 8)
+#endif
 #endif
 
 Kernels choose() {

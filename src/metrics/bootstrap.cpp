@@ -12,7 +12,7 @@
 
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/random.h"
-#include "vlmprobe/metrics/rates.h"
+#include "vlmprobe/metrics/quantiles.h"
 
 namespace vlmprobe::metrics {
 namespace {

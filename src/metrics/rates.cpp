@@ -5,10 +5,8 @@
 #include <limits>
 #include <map>
 
-#include "../core/defined.h"
-
 #include "vlmprobe/core/error.h"
-#include "vlmprobe/core/shape.h"
+#include "vlmprobe/metrics/quantiles.h"
 
 namespace vlmprobe::metrics {
 namespace {
@@ -95,22 +93,6 @@ Rate rate(std::span<const std::int8_t> successes, std::span<const std::int64_t> 
   const Interval interval = wilson(result.value, result.n_effective, t_quantile((1 + confidence) / 2, result.df));
   result.low = interval.low, result.high = interval.high;
   return result;
-}
-
-Rate rate(const at::Tensor& successes, const at::Tensor& cluster, double confidence) {
-  expect_defined(kOp, {{"successes", successes}, {"cluster", cluster}});
-  Shapes shapes(kOp);
-  shapes.require("successes", successes.sizes(), {"N"});
-  shapes.require("cluster", cluster.sizes(), {"N"});
-  expect(successes.scalar_type() == at::kBool || successes.scalar_type() == at::kChar, kOp,
-         "successes: expected bool or int8, got {}", c10::toString(successes.scalar_type()));
-  expect(cluster.scalar_type() == at::kLong, kOp, "cluster: expected int64, got {}",
-         c10::toString(cluster.scalar_type()));
-
-  const at::Tensor success = successes.to(at::kCPU).to(at::kChar).contiguous();
-  const at::Tensor label = cluster.to(at::kCPU).contiguous();
-  const auto size = static_cast<std::size_t>(success.numel());
-  return rate({success.const_data_ptr<std::int8_t>(), size}, {label.const_data_ptr<std::int64_t>(), size}, confidence);
 }
 
 }  // namespace vlmprobe::metrics

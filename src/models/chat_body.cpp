@@ -7,9 +7,9 @@
 #include "json.h"
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/models/finish.h"
-#include "vlmprobe/text/ascii.h"
+#include "vlmprobe/text/detail/ascii.h"
+#include "vlmprobe/text/detail/utf8.h"
 #include "vlmprobe/text/thinking.h"
-#include "vlmprobe/text/utf8.h"
 
 namespace vlmprobe::models {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "vlmprobe/models/finish.h"
-#include "vlmprobe/text/utf8.h"
+#include "vlmprobe/text/detail/utf8.h"
 
 namespace vlmprobe::models {
 namespace {

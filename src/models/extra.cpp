@@ -5,7 +5,7 @@
 
 #include "json.h"
 #include "vlmprobe/core/error.h"
-#include "vlmprobe/text/ascii.h"
+#include "vlmprobe/text/detail/ascii.h"
 
 namespace vlmprobe::models {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "chat_body.h"
 #include "event_stream.h"
-#include "vlmprobe/text/ascii.h"
-#include "vlmprobe/text/utf8.h"
+#include "vlmprobe/text/detail/ascii.h"
+#include "vlmprobe/text/detail/utf8.h"
 
 namespace vlmprobe::models {
 namespace {

@@ -1,7 +1,5 @@
 #include "vlmprobe/reward/formula.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -24,7 +22,7 @@ bool is_name(std::string_view text) {
 
 // As Python prints a float: the shortest digits that read back to the same value, with a point.
 std::string number_text(double value) {
-  std::string text = fmt::format("{}", value);
+  std::string text = formatted("{}", value);
   return text.find_first_of(".e") == text.npos ? text + ".0" : text;
 }
 
@@ -34,7 +32,7 @@ struct Printed {
 };
 
 std::string within(const Printed& part, int binding) {
-  return part.binding < binding ? fmt::format("({})", part.text) : part.text;
+  return part.binding < binding ? formatted("({})", part.text) : part.text;
 }
 
 }  // namespace
@@ -202,13 +200,13 @@ std::string Formula::text() const {
     } else if (part.kind == Kind::term || part.kind == Kind::custom) {
       stack.push_back({std::string(name(part)), 4});
     } else if (part.kind == Kind::negate) {
-      stack.back() = {fmt::format("-{}", within(stack.back(), 3)), 3};
+      stack.back() = {formatted("-{}", within(stack.back(), 3)), 3};
     } else {
       const Printed right = stack.back();
       stack.pop_back();
       const int binding = part.kind == Kind::multiply ? 2 : 1;
       const auto sign = part.kind == Kind::add ? " + " : part.kind == Kind::subtract ? " - " : " * ";
-      stack.back() = {fmt::format("{}{}{}", within(stack.back(), binding), sign, within(right, binding + 1)), binding};
+      stack.back() = {formatted("{}{}{}", within(stack.back(), binding), sign, within(right, binding + 1)), binding};
     }
   }
   return stack[0].text;

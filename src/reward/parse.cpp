@@ -1,7 +1,6 @@
 // Presets by name, and a recursive descent over the grammar
 //   sum := product (('+' | '-') product)*    product := sign ('*' sign)*    sign := '-' sign | '+' sign | atom
 //   atom := number | name | '(' sum ')'
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -125,7 +124,7 @@ class Parser {
       return distance(a, got) < distance(b, got);
     });
     throw InvalidArgument(
-        fmt::format("[{}] text: expected {}, got {} (nearest: {})", kOp, fmt::join(allowed, ", "), got, *nearest));
+        formatted("[{}] text: expected {}, got {} (nearest: {})", kOp, joined(allowed, ", "), got, *nearest));
   }
 
   void skip() {

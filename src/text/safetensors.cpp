@@ -60,7 +60,7 @@ TensorBytes entry(const std::string& name, const nlohmann::json& value, std::str
 }  // namespace
 
 std::string safetensors_header(const Safetensors& file) {
-  nlohmann::ordered_json header;
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!file.metadata.empty()) header["__metadata__"] = file.metadata;
   std::uint64_t begin = 0;
   for (const TensorBytes& tensor : file.tensors) {

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "vlmprobe/text/ascii.h"
-#include "vlmprobe/text/utf8.h"
-#include "vlmprobe/text/wrapping.h"
+#include "vlmprobe/text/detail/ascii.h"
+#include "vlmprobe/text/detail/utf8.h"
+#include "vlmprobe/text/detail/wrapping.h"
 
 namespace vlmprobe::world {
 

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <climits>
 
-#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "vlmprobe/core/error.h"
@@ -43,7 +42,7 @@ std::string word_of(const json& value, std::string_view feature, const std::stri
   const std::vector<std::string> allowed = allowed_words(feature);
   const std::string word = value.is_string() ? value.get<std::string>() : value.dump();
   expect(std::ranges::find(allowed, word) != allowed.end(), kOp, "{}: expected one of {}, got {}", where,
-         fmt::join(allowed, ", "), word);
+         joined(allowed, ", "), word);
   return word;
 }
 
@@ -54,9 +53,9 @@ int whole_number(const json& value, const std::string& where) {
 }
 
 Condition read_condition(const std::string& feature, const json& value, const std::string& fault) {
-  const std::string where = fmt::format("{}: when.{}", fault, feature);
+  const std::string where = formatted("{}: when.{}", fault, feature);
   expect(std::ranges::find(kFeatures, feature) != kFeatures.end(), kOp, "{}: expected a feature among {}, got {}",
-         fault, fmt::join(kFeatures, ", "), feature);
+         fault, joined(kFeatures, ", "), feature);
   Condition condition{feature, {}, INT_MIN, INT_MAX};
   if (!is_count(feature)) {
     expect(!value.is_object(), kOp, "{}: expected a word or a list of words, got {}", where, value.dump());
@@ -72,7 +71,7 @@ Condition read_condition(const std::string& feature, const json& value, const st
   expect(!value.empty(), kOp, "{}: expected min or max, got {{}}", where);
   for (const auto& [bound, number] : value.items()) {
     expect(bound == "min" || bound == "max", kOp, "{}: expected min or max, got {}", where, bound);
-    (bound == "min" ? condition.min : condition.max) = whole_number(number, fmt::format("{}.{}", where, bound));
+    (bound == "min" ? condition.min : condition.max) = whole_number(number, formatted("{}.{}", where, bound));
   }
   expect(condition.min <= condition.max, kOp, "{}: expected min <= max, got {} > {}", where, condition.min,
          condition.max);
@@ -84,10 +83,10 @@ Fault read_fault(const json& entry, std::size_t index) {
   expect(entry.contains("id") && entry["id"].is_string() && !entry["id"].get_ref<const std::string&>().empty(), kOp,
          "fault {}: id: expected a name", index);
   Fault fault{.id = entry["id"].get<std::string>(), .when = {}, .replacement = {}};
-  const std::string where = fmt::format("fault {}", fault.id);
+  const std::string where = formatted("fault {}", fault.id);
   for (const auto& [field, ignored] : entry.items())
     expect(std::ranges::find(kFields, field) != kFields.end(), kOp, "{}: expected a field among {}, got {}", where,
-           fmt::join(kFields, ", "), field);
+           joined(kFields, ", "), field);
 
   expect(entry.contains("when") && entry["when"].is_object() && !entry["when"].empty(), kOp,
          "{}: when: expected at least one feature", where);
@@ -97,7 +96,7 @@ Fault read_fault(const json& entry, std::size_t index) {
   const std::string effect =
       entry.value("effect", json("")).is_string() ? entry.value("effect", "") : entry["effect"].dump();
   const int found = index_of(kEffects, effect);
-  expect(found >= 0, kOp, "{}: effect: expected one of {}, got {}", where, fmt::join(kEffects, ", "),
+  expect(found >= 0, kOp, "{}: effect: expected one of {}, got {}", where, joined(kEffects, ", "),
          effect.empty() ? "nothing" : effect);
   fault.effect = static_cast<Effect>(found);
 

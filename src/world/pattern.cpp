@@ -1,9 +1,8 @@
 #include "pattern.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
+
+#include "vlmprobe/core/detail/format.h"
 
 namespace vlmprobe::world {
 namespace {
@@ -55,7 +54,7 @@ std::string say_description(const Filter& filter, Number number, random::Sequenc
     const auto noun = static_cast<std::size_t>(draw.below(2));
     said.push_back(plural ? kNounPlurals[noun] : kNouns[noun]);
   }
-  return fmt::format("{}", fmt::join(said, " "));
+  return formatted("{}", joined(said, " "));
 }
 
 // Takes the longest of `phrases` that starts `words`; its index or -1. (No phrase here begins another.)
@@ -156,7 +155,7 @@ std::string say_slot(std::string_view slot, const Program& program, random::Sequ
   const bool sideways = program.relation == Relation::left || program.relation == Relation::right;
   const std::string direction(name_of(kRelations, program.relation));
   if (!sideways) return direction;
-  return fmt::format("{}{} of", draw.chance(0.5) ? "" : "to the ", direction);
+  return formatted("{}{} of", draw.chance(0.5) ? "" : "to the ", direction);
 }
 
 bool is_slot(std::string_view piece) {
@@ -227,7 +226,7 @@ std::string fill(const Pattern& pattern, const Program& program, random::Sequenc
   std::vector<std::string> said;
   for (const std::string_view piece : pattern.pieces)
     said.push_back(is_slot(piece) ? say_slot(piece, program, draw) : std::string(piece));
-  return fmt::format("{}", fmt::join(said, " "));
+  return formatted("{}", joined(said, " "));
 }
 
 }  // namespace vlmprobe::world

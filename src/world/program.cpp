@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include "vlmprobe/core/detail/format.h"
 
 namespace vlmprobe::world {
 namespace {
@@ -15,7 +14,7 @@ std::string describe(const Filter& filter) {
   std::vector<std::string_view> words;
   for (const Attribute which : {Attribute::size, Attribute::texture, Attribute::color, Attribute::shape})
     if (filter.states(which)) words.push_back(values(which)[static_cast<std::size_t>(filter[which])]);
-  return words.empty() ? "object" : fmt::format("{}", fmt::join(words, " "));
+  return words.empty() ? "object" : formatted("{}", joined(words, " "));
 }
 
 // The operation a skill label begins with.
@@ -26,19 +25,19 @@ std::string operation(const Program& program) {
     case Family::shape:
     case Family::size:
     case Family::texture:
-      return fmt::format("query_{}", family);
+      return formatted("query_{}", family);
     case Family::relation:
     case Family::two_step: {
       const auto direction = name_of(kRelations, program.relation);
-      if (program.family == Family::relation) return fmt::format("relation_{}", direction);
-      return fmt::format("{}_{}", program.number ? "count" : "exist", direction);
+      if (program.family == Family::relation) return formatted("relation_{}", direction);
+      return formatted("{}_{}", program.number ? "count" : "exist", direction);
     }
     case Family::extreme:
       return std::string(name_of(kExtremes, program.relation));
     case Family::corner:
-      return fmt::format("corner_{}", name_of(kCornerNames, program.corner));
+      return formatted("corner_{}", name_of(kCornerNames, program.corner));
     case Family::same:
-      return fmt::format("same_{}", name_of(kAttributeNames, *program.queried));
+      return formatted("same_{}", name_of(kAttributeNames, *program.queried));
     case Family::negation:
       return program.number ? "count_not" : "exist_not";
     default:
@@ -59,9 +58,9 @@ bool Filter::matches(const Object& object) const {
 }
 
 std::vector<std::string> steps(const Program& program) {
-  const std::string query = program.queried ? fmt::format("query_{}", name_of(kAttributeNames, *program.queried)) : "";
+  const std::string query = program.queried ? formatted("query_{}", name_of(kAttributeNames, *program.queried)) : "";
   const std::string relate =
-      program.relation != Relation::none ? fmt::format("relate_{}", name_of(kRelations, program.relation)) : "";
+      program.relation != Relation::none ? formatted("relate_{}", name_of(kRelations, program.relation)) : "";
   const std::string reduce = program.number ? "count" : "exist";
   switch (program.family) {
     case Family::count:
@@ -76,7 +75,7 @@ std::vector<std::string> steps(const Program& program) {
     case Family::shape:
     case Family::size:
     case Family::texture:
-      return {"filter", "unique", fmt::format("query_{}", name_of(kFamilies, program.family))};
+      return {"filter", "unique", formatted("query_{}", name_of(kFamilies, program.family))};
     case Family::relation:
       return {"filter", "unique", "filter", "unique", relate};
     case Family::nearest:
@@ -107,9 +106,8 @@ std::string to_string(const Program& program) {
                       program.family == Family::same || program.family == Family::negation ||
                       program.family == Family::two_step;
   if (uses_a) parts.push_back(describe(program.a));
-  if (uses_b)
-    parts.push_back(fmt::format("{}{}", program.family == Family::negation ? "not " : "", describe(program.b)));
-  return fmt::format("{}({})", name_of(kFamilies, program.family), fmt::join(parts, "; "));
+  if (uses_b) parts.push_back(formatted("{}{}", program.family == Family::negation ? "not " : "", describe(program.b)));
+  return formatted("{}({})", name_of(kFamilies, program.family), joined(parts, "; "));
 }
 
 std::vector<std::string> skills(const Program& program) {
@@ -123,7 +121,7 @@ std::vector<std::string> skills(const Program& program) {
 
   std::vector<std::string> labels;
   for (std::size_t i = 0; i < kAttributes; ++i)
-    if (touched[i]) labels.push_back(fmt::format("{} x {}", operation(program), kAttributeNames[i]));
+    if (touched[i]) labels.push_back(formatted("{} x {}", operation(program), kAttributeNames[i]));
   if (labels.empty()) labels.push_back(operation(program));
   return labels;
 }

@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -41,8 +40,8 @@ Fault candidate(const std::vector<FeatureRow>& rows, random::Sequence& draw) {
   fault.effect = Effect::other;
   std::string name;
   for (const Condition& condition : fault.when)
-    name += fmt::format("{}{}={}", name.empty() ? "" : "+", condition.feature,
-                        condition.words.empty() ? std::to_string(condition.min) : condition.words[0]);
+    name += formatted("{}{}={}", name.empty() ? "" : "+", condition.feature,
+                      condition.words.empty() ? std::to_string(condition.min) : condition.words[0]);
   fault.id = name;
   return fault;
 }

@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 #include <vector>
-
-#include <fmt/ranges.h>
 
 #include "pattern.h"
 #include "vlmprobe/core/error.h"
@@ -136,7 +135,7 @@ std::string broken(const std::string& sentence, random::Sequence& draw) {
     default:
       std::ignore = std::ranges::any_of(words.begin() + static_cast<std::ptrdiff_t>(at), words.end(), swap_number);
   }
-  return fmt::format("{}", fmt::join(words, " "));
+  return formatted("{}", joined(words, " "));
 }
 
 std::string compound(const Scene& scene, random::Sequence& draw) {

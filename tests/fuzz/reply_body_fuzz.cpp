@@ -7,7 +7,7 @@
 
 #include "../../src/models/chat_body.h"
 #include "vlmprobe/core/random.h"
-#include "vlmprobe/text/utf8.h"
+#include "vlmprobe/text/detail/utf8.h"
 
 using namespace vlmprobe;
 

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import itertools
 import re
 import shutil
 import subprocess
@@ -93,7 +94,41 @@ def test_no_cuda_package_is_installed():
         assert sorted(name for name in names if name.lower().startswith("nvidia-")) == []
 
 
-def test_the_umbrella_lists_every_public_header():
-    include = ROOT / "include"
-    listed = re.findall(r'^#include "(.+)"$', (include / "vlmprobe/vlmprobe.h").read_text(), re.MULTILINE)
-    assert listed == sorted(file.relative_to(include).as_posix() for file in include.glob("vlmprobe/*/*.h"))
+UMBRELLAS = ("headers.h", "core.h", "vlmprobe.h")  # each includes the one before it
+INCLUDE = ROOT / "include"
+
+
+def included(path):
+    return re.findall(r'^#include "(vlmprobe/.+)"$', (INCLUDE / path).read_text(), re.MULTILINE)
+
+
+def listed(umbrella):
+    return [name for name in included(f"vlmprobe/{umbrella}") if name.count("/") == 2]
+
+
+def test_each_public_header_is_listed_by_one_umbrella():
+    lists = [listed(umbrella) for umbrella in UMBRELLAS]
+    assert all(names == sorted(names) for names in lists)
+    public = sorted(file.relative_to(INCLUDE).as_posix() for file in INCLUDE.glob("vlmprobe/*/*.h"))
+    assert sorted(name for names in lists for name in names) == public
+    for below, above in itertools.pairwise(UMBRELLAS):
+        assert f"vlmprobe/{below}" in included(f"vlmprobe/{above}")
+
+
+def test_a_header_includes_only_what_its_library_brings():
+    details = [file.relative_to(INCLUDE).as_posix() for file in INCLUDE.glob("vlmprobe/*/detail/*.h")]
+    brought = set(details)
+    for umbrella, more in zip(UMBRELLAS, (details, [], []), strict=True):
+        brought |= set(listed(umbrella))
+        headers = [*listed(umbrella), *more]
+        assert [(name, each) for name in headers for each in included(name) if each not in brought] == []
+
+
+def test_from_a_header_one_guesses_its_source():
+    def sources(name, folder):
+        _, subject, file = name.split("/")
+        return (ROOT / "src" / subject / folder / file).with_suffix(".cpp").exists()
+
+    assert [name for name in listed("core.h") if not sources(name, "")] == []
+    assert [name for name in listed("vlmprobe.h") if not sources(name, "tensor")] == []
+    assert [name for name in listed("headers.h") if sources(name, "") or sources(name, "tensor")] == []

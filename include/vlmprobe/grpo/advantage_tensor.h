@@ -14,7 +14,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
 #include <optional>
 
 #include "vlmprobe/grpo/gdpo.h"
@@ -38,18 +37,5 @@ Advantages gdpo_advantages(const at::Tensor& rewards, const at::Tensor& group,
 Advantages question_advantages(const at::Tensor& question_rewards, const at::Tensor& sequence,
                                const at::Tensor& token_begin, const at::Tensor& token_end, const at::Tensor& group,
                                std::int64_t length, const AdvantageOptions& options = {});
-
-// Options by name; throws InvalidArgument with the names there are.
-Scale scale(std::string_view name);
-Baseline baseline(std::string_view name);
-Singleton singleton(std::string_view name);
-std::string_view name(Scale scale);
-std::string_view name(Baseline baseline);
-std::string_view name(Singleton singleton);
-
-// The options as numbers, in the order of the fields: the `options` argument of the operator.
-using PackedAdvantageOptions = std::array<double, 5>;
-PackedAdvantageOptions pack(const AdvantageOptions& options);
-AdvantageOptions unpack_advantage(std::span<const double> packed, std::string_view op);
 
 }  // namespace vlmprobe::grpo

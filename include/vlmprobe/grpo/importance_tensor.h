@@ -16,8 +16,4 @@ namespace vlmprobe::grpo {
 at::Tensor importance_weights(const at::Tensor& old_logp, const at::Tensor& sampling_logp, const at::Tensor& mask,
                               const ImportanceOptions& options = {});
 
-// Options by name; throws InvalidArgument with the names there are.
-ImportanceLevel importance_level(std::string_view name);
-ImportanceMode importance_mode(std::string_view name);
-
 }  // namespace vlmprobe::grpo

@@ -1,5 +1,5 @@
-// What a loss is: the surrogate's options and the reduction; names for both; and the flat form that a torch operator
-// takes.
+// What a loss is: the surrogate's options and the reduction. Header-only, no torch; names of the options and their flat
+// form: option_names.h.
 //
 //   loss = sum_b (1 / n_b) s_b,   l = surrogate(...) of surrogate.h, over the tokens where the mask is true
 //
@@ -13,10 +13,7 @@
 // clip with the sum, the ratio of a sequence and n = sequences.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <span>
-#include <string_view>
 
 #include "vlmprobe/grpo/surrogate.h"
 
@@ -31,28 +28,10 @@ struct LossOptions {
   friend bool operator==(const LossOptions&, const LossOptions&) = default;
 };
 
-// The option of that name; throws InvalidArgument with the names there are.
-Reduction reduction(std::string_view name);
-Policy policy(std::string_view name);
-RatioLevel ratio_level(std::string_view name);
-KlEstimator kl_estimator(std::string_view name);
-std::string_view name(Reduction reduction);
-std::string_view name(Policy policy);
-std::string_view name(RatioLevel level);
-std::string_view name(KlEstimator estimator);
-
 // The weight 1 / n_b of a sequence's tokens, with the mean of `grpo` folded in. A normalizer of 0 counts as 1.
 inline double token_weight(Reduction reduction, double normalizer, std::int64_t tokens) {
   const double count = normalizer == 0 ? 1 : normalizer;
   return 1 / (reduction == Reduction::grpo && tokens > 0 ? count * static_cast<double>(tokens) : count);
 }
-
-// The options as numbers, in the order of the fields: the `options` argument of the operators vlmprobe::loss,
-// loss_from_logits and linear_loss. unpack throws InvalidArgument in the name of `op` unless pack could have made them
-// and every option is in its range.
-inline constexpr std::size_t kPackedOptions = 14;
-using PackedOptions = std::array<double, kPackedOptions>;
-PackedOptions pack(const LossOptions& options);
-LossOptions unpack(std::span<const double> packed, std::string_view op);
 
 }  // namespace vlmprobe::grpo

@@ -9,7 +9,7 @@
 //                   r_c = s_c - p n_c; C: the clusters of more than one row
 //   [low, high]   = Wilson's interval for p at n_effective, with t_df in the place of the normal quantile
 //
-//   successes  [N]  bool, or int8 with 1 success, 0 failure, -1 unscored
+//   successes  [N]  1 success, 0 failure, -1 unscored
 //   cluster    [N]  int64, any labels: the image of each question
 //
 // With one question per cluster the design effect is exactly 1. It is floored at 1: clusters that agree less than
@@ -18,12 +18,10 @@
 // residuals, where a row alone in its cluster adds none; with normal residuals it is m - 1. Without a success, or
 // without a failure, the design effect is 1 and df m - 1. With one cluster nothing is known about other images: [0, 1],
 // n_effective 1, design_effect n, df 0. n = 0: value and design_effect NaN, [0, 1], n_effective and df 0. Unscored rows
-// count in n_unscored only. Throws InvalidArgument on unequal lengths, another shape, dtype or value, or a confidence
+// count in n_unscored only. Throws InvalidArgument on unequal lengths, another value, or a confidence
 // outside (0, 1). Source: Wilson 1927; effective sample size with t quantile, Korn and Graubard 1998 (there for
 // Clopper-Pearson, df m - 1); Kish 1965; df from the variance of the variance, Satterthwaite 1946.
 #pragma once
-
-#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <span>
@@ -42,14 +40,5 @@ struct Rate {
 };
 
 Rate rate(std::span<const std::int8_t> successes, std::span<const std::int64_t> cluster, double confidence = 0.95);
-Rate rate(const at::Tensor& successes, const at::Tensor& cluster, double confidence = 0.95);
-
-// The p-quantile of Student's t with df degrees of freedom; p in (0, 1), df in (0, inf). Relative error below 1e-9 up
-// to df = 1e6, below 1e-6 up to 1e8. Source: bisection on the regularised incomplete beta function by its continued
-// fraction (Lentz), DLMF 8.17.22.
-double t_quantile(double p, double df);
-
-// The p-quantile of the normal distribution; p in (0, 1). Source: bisection on erfc.
-double normal_quantile(double p);
 
 }  // namespace vlmprobe::metrics

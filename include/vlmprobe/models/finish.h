@@ -22,7 +22,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "vlmprobe/text/ascii.h"
+#include "vlmprobe/text/detail/ascii.h"
 
 namespace vlmprobe::models {
 

@@ -164,8 +164,9 @@ void score_into(const E& expression, const Columns& columns, std::span<double> q
   for (std::size_t q = 0; q < question.size(); ++q) {
     question[q] = columns.valid[q] < 0 ? kUnknown : question[q];
     const bool scored = !std::isnan(question[q]);
-    total[columns.sequence[q]] += scored ? question[q] : 0.0;
-    scorable[columns.sequence[q]] += scored;
+    const auto row = static_cast<std::size_t>(columns.sequence[q]);
+    total[row] += scored ? question[q] : 0.0;
+    scorable[row] += scored;
   }
   for (std::size_t b = 0; b < total.size(); ++b)
     total[b] = scorable[b] > 0 ? total[b] / static_cast<double>(scorable[b]) : kUnknown;
@@ -184,7 +185,8 @@ struct Scores {
 template <Expression E>
 Scores score(const E& expression, const Columns& columns) {
   check(columns, "reward::score");
-  Scores scores{std::vector<double>(columns.size()), std::vector<double>(columns.num_sequences), {}};
+  Scores scores{
+      std::vector<double>(columns.size()), std::vector<double>(static_cast<std::size_t>(columns.num_sequences)), {}};
   detail::score_into(expression, columns, scores.question, scores.total,
                      [&](std::string_view name) -> std::span<double> {
                        for (const auto& logged : scores.terms)

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "vlmprobe/core/tables.h"
-#include "vlmprobe/text/ascii.h"
-#include "vlmprobe/text/wrapping.h"
+#include "vlmprobe/text/detail/ascii.h"
+#include "vlmprobe/text/detail/wrapping.h"
 
 namespace vlmprobe::text {
 

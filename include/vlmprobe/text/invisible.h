@@ -3,7 +3,7 @@
 //   is_invisible(value)   format characters, fillers, variation selectors, tags: Unicode's
 //   Default_Ignorable_Code_Point,
 //                         interlinear annotation, the blank Braille pattern, the null note head. White space and
-//                         controls are no part of it (text/utf8.h, is_space)
+//                         controls are no part of it (text/detail/utf8.h, is_space)
 //   has_visible(text)     whether something is there besides these, white space and controls
 //
 // They make no question new (text/prefix.h), a text of nothing else is empty (text/responses.h), and where a text is
@@ -18,7 +18,7 @@
 #include <span>
 #include <string_view>
 
-#include "vlmprobe/text/utf8.h"
+#include "vlmprobe/text/detail/utf8.h"
 
 namespace vlmprobe::text {
 

@@ -2,9 +2,9 @@
 //
 // Words: split at white space and controls, in lower case, punctuation and symbols removed wherever they stand
 // ("What's" is "whats": a dot inside a word does not make a new prefix); a piece of punctuation only is no word. What
-// nobody sees is removed as well, full width is folded, accents are one with their letters (text/letters.h), so that no
-// other spelling of the same beginning is new. Well-formed UTF-8, whatever the question holds.
-// Fewer words than `length`: all of them; none: "". Joined by one blank. Throws InvalidArgument for length < 1.
+// nobody sees is removed as well, full width is folded, accents are one with their letters (detail/letters.h), so that
+// no other spelling of the same beginning is new. Well-formed UTF-8, whatever the question holds. Fewer words than
+// `length`: all of them; none: "". Joined by one blank. Throws InvalidArgument for length < 1.
 //
 // Where words have no blanks between them, each character is a word: Han, kana, and with the vowels and signs that
 // belong to it a consonant of Thai, Lao, Khmer or Burmese. One character and not two, for the templates of these
@@ -23,8 +23,8 @@
 #include <vector>
 
 #include "vlmprobe/core/error.h"
-#include "vlmprobe/text/letters.h"
-#include "vlmprobe/text/utf8.h"
+#include "vlmprobe/text/detail/letters.h"
+#include "vlmprobe/text/detail/utf8.h"
 
 namespace vlmprobe::text {
 

@@ -22,7 +22,7 @@
 //   empty         no character but white space, controls, and what nobody sees (text/invisible.h)
 //   too_long      more than max_bytes bytes of text, after cleaning
 //   ok            the only status with a text: valid UTF-8 (U+FFFD for ill-formed bytes), control characters and
-//                 white space collapsed to single blanks, trimmed (text/utf8.h)
+//                 white space collapsed to single blanks, trimmed (text/detail/utf8.h)
 //
 // Token span: the tokens that overlap the block, tags included; an unclosed slot's ends where the next tag begins, or
 // with the text. Spans of one sequence never overlap in bytes (a token that straddles two blocks is in both spans): a
@@ -48,10 +48,10 @@
 
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/tables.h"
+#include "vlmprobe/text/detail/utf8.h"
 #include "vlmprobe/text/invisible.h"
 #include "vlmprobe/text/prefix.h"
 #include "vlmprobe/text/thinking.h"
-#include "vlmprobe/text/utf8.h"
 
 namespace vlmprobe::text {
 

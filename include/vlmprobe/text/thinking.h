@@ -21,7 +21,7 @@
 #include <optional>
 #include <string_view>
 
-#include "vlmprobe/text/ascii.h"
+#include "vlmprobe/text/detail/ascii.h"
 
 namespace vlmprobe::text {
 

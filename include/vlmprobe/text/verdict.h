@@ -13,10 +13,10 @@
 //    and one that begins an object must be readable. Without its closing tag only an object without fault is read;
 //    else truncated.
 //    Asked for an object: a text that is one, fenced or not, is the verdict before that, whatever its strings hold.
-// 3. Inside, without fence, emphasis and special tokens around it (text/wrapping.h), is
-//    a. an object (text/flat_object.h), in tags also as `{{ ... }}` or a list of one; fields inside its fields only
-//       contradict;
-//    b. an object with faults, as far as it is plain (text/loose_object.h);
+// 3. Inside, without fence, emphasis and special tokens around it (text/detail/wrapping.h), is
+//    a. an object (text/detail/flat_object.h), in tags also as `{{ ... }}` or a list of one; fields inside its fields
+//       only contradict;
+//    b. an object with faults, as far as it is plain (text/detail/loose_object.h);
 //    c. lines `key: value` (also `=`; commas and semicolons separate too). A reason takes the rest of its line and the
 //       lines that follow it, up to the next line of keys, with which the text then ends. Any other line: unparsable;
 //    d. for a single key, the value alone.
@@ -31,7 +31,7 @@
 //                    off_menu       another value
 //                    contradictory  there with different values
 //
-// Reason: the object's or the lines' `reason`, or else what precedes the verdict; cleaned (text/utf8.h), at most 2000
+// Reason: the object's or the lines' `reason`, or else what precedes the verdict; cleaned (detail/utf8.h), at most 2000
 // bytes: the first of a reason, the last of what precedes. Without a reading, what precedes is all of the text.
 //
 // Quoted text cannot be a verdict, as long as it went through text/delimiters.h: it holds no tag then. Inside the tags,
@@ -55,14 +55,14 @@
 
 #include "vlmprobe/core/error.h"
 #include "vlmprobe/core/tables.h"
-#include "vlmprobe/text/ascii.h"
+#include "vlmprobe/text/detail/ascii.h"
+#include "vlmprobe/text/detail/flat_object.h"
+#include "vlmprobe/text/detail/loose_object.h"
+#include "vlmprobe/text/detail/utf8.h"
+#include "vlmprobe/text/detail/verdict_lines.h"
+#include "vlmprobe/text/detail/wrapping.h"
 #include "vlmprobe/text/findings.h"
-#include "vlmprobe/text/flat_object.h"
-#include "vlmprobe/text/loose_object.h"
 #include "vlmprobe/text/thinking.h"
-#include "vlmprobe/text/utf8.h"
-#include "vlmprobe/text/verdict_lines.h"
-#include "vlmprobe/text/wrapping.h"
 
 namespace vlmprobe::text {
 

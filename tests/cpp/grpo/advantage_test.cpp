@@ -259,8 +259,8 @@ TEST_CASE("errors of advantages name the argument, what was expected and what ca
         "[grpo::question_advantages] sequence: row 0 must be in [0, 2), got 2");
   for (const auto& [begin, end] : std::vector<std::pair<int, int>>{{2, 5}, {3, 2}, {-1, 2}, {-2, -2}, {0, -1}})
     CHECK(thrown([&] { run({{1}, {0}, {begin}, {end}, {0, 0}}, 4); }) ==
-          fmt::format("[grpo::question_advantages] token span: row 0 must lie in [0, 4] or be (-1, -1), got ({}, {})",
-                      begin, end));
+          formatted("[grpo::question_advantages] token span: row 0 must lie in [0, 4] or be (-1, -1), got ({}, {})",
+                    begin, end));
   CHECK(thrown([] { run({{1, 2}, {0}, {0}, {1}, {0}}, 4); }) ==
         "[grpo::question_advantages] spans: expected 2 rows, one per reward, got 1, 1 and 1");
   CHECK(thrown([&] { question_advantages(rewards, group, group, at::zeros({1}, at::kLong), group, 3); }) ==

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "support.h"
+#include "vlmprobe/grpo/option_names.h"
 
 using namespace vlmprobe::grpo;
 

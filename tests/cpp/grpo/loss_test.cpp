@@ -13,6 +13,7 @@
 
 #include "support.h"
 #include "vlmprobe/core/random.h"
+#include "vlmprobe/grpo/option_names.h"
 #include "vlmprobe/grpo/presets.h"
 
 using namespace vlmprobe;

@@ -1,4 +1,4 @@
-#include "../../../src/memory/row_store.h"
+#include "../../../src/memory/tensor/row_store.h"
 
 #include <map>
 #include <vector>

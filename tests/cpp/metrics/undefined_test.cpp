@@ -5,7 +5,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "vlmprobe/metrics/diversity.h"
-#include "vlmprobe/metrics/rates.h"
+#include "vlmprobe/metrics/rates_tensor.h"
 
 using namespace vlmprobe::metrics;
 

@@ -8,7 +8,7 @@
 
 #include "support.h"
 #include "vlmprobe/core/random.h"
-#include "vlmprobe/text/utf8.h"
+#include "vlmprobe/text/detail/utf8.h"
 
 using namespace vlmprobe;
 
