@@ -22,7 +22,7 @@ stage "ruff format" ruff format --check --quiet
 stage "ruff" ruff check --quiet
 ((${#failed[@]} == 0)) || printf '== FAILED before pytest: %s\n' "${failed[*]}"
 
-# Once more as on a processor without AVX-512: torch and oneDNN are held to AVX2, and with them vlmprobe's own kernels.
+# Once more as on a processor without AVX-512: torch and oneDNN are held to AVX2, and with torch vlmprobe's own kernels.
 # Left out is what no instruction set can change: texts, files, servers, statistics, reports, packaging. A new test file
 # is in until its name is put here.
 avx2=(env ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2)

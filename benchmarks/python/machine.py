@@ -43,7 +43,6 @@ class Machine:
 
 def measure(threads: int, numbers: int = NUMBERS) -> Machine:
     torch.set_num_threads(threads)
-    hold_to_torch()
     read, update = bandwidth(numbers)
     left_out: list[str] = []
     flops = {dtype: product(dtype, left_out) for dtype in (torch.float32, torch.bfloat16)}
@@ -101,14 +100,6 @@ def cpu_name() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def hold_to_torch() -> None:
-    """Where torch is held to AVX2 (ATEN_CPU_CAPABILITY), so are vlmprobe's kernels: both sides run on one processor."""
-    from vlmprobe import grpo
-
-    if torch.backends.cpu.get_cpu_capability() == "AVX2" and "avx2" in grpo.simd_targets():
-        grpo.limit_simd("avx2")
 
 
 def isa() -> str:

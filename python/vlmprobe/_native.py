@@ -57,7 +57,15 @@ def load() -> ModuleType:
     if found is None or getattr(found, "__file__", None) is None:  # none, or the folder of types taken for a package
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise ImportError(f"vlmprobe._core: expected a build for Python {python}, found none; {BUILD}")
+    hold_to_torch(torch, found)
     return found
+
+
+def hold_to_torch(torch: ModuleType, core: ModuleType) -> None:
+    """Where torch is held to AVX2 (ATEN_CPU_CAPABILITY), so are vlmprobe's kernels: results are then those of a
+    processor that has no more."""
+    if torch.backends.cpu.get_cpu_capability() == "AVX2" and "avx2" in core.grpo.simd_targets():
+        core.grpo.limit_simd("avx2")
 
 
 def _minor(version: str) -> str:

@@ -12,10 +12,12 @@ PEERS = ("trl", "verl", "vendi_score", "liger_kernel", "statsmodels")
 
 @pytest.fixture(autouse=os.environ.get("ATEN_CPU_CAPABILITY") == "avx2")
 def _as_torch_is_held():
-    """Where torch is held to AVX2 (tools/check.sh), so are vlmprobe's own kernels, but for a test that chooses them."""
-    from vlmprobe import grpo
+    """Where torch is held to AVX2 (tools/check.sh), so are vlmprobe's kernels, also after a test that chose others."""
+    import torch
 
-    grpo.limit_simd("avx2")
+    from vlmprobe import _native
+
+    _native.hold_to_torch(torch, _native.core)
 
 
 def _missing(marker):

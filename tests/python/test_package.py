@@ -30,6 +30,15 @@ def test_the_core_is_reached_through_the_check_of_torch(monkeypatch):
     assert _core.__version__ == vlmprobe.__version__
 
 
+@pytest.mark.parametrize(("capability", "held"), [("AVX2", ["avx2"]), ("AVX512", []), ("DEFAULT", [])])
+def test_where_torch_is_held_to_avx2_so_are_our_kernels(capability, held):
+    asked = []
+    grpo = SimpleNamespace(simd_targets=lambda: ["aten", "avx2", "avx512"], limit_simd=asked.append)
+    cpu = SimpleNamespace(get_cpu_capability=lambda: capability)
+    _native.hold_to_torch(SimpleNamespace(backends=SimpleNamespace(cpu=cpu)), SimpleNamespace(grpo=grpo))
+    assert asked == held
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'vlmprobe' has no attribute 'Trianer'"):
         _ = vlmprobe.Trianer
