@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
+from vlmprobe._native import core
 from vlmprobe.models.chat import ChatClient, Endpoint
 from vlmprobe.models.model import Message, Request
+
+needs_chat_client = pytest.mark.skipif(
+    not core.models.has_chat_client(), reason="libcurl is missing: apt-get install libcurl4-openssl-dev"
+)
 
 
 def ask(text: str, **more) -> Request:

@@ -15,15 +15,12 @@ from pathlib import Path
 import pytest
 
 from chat_server import running, seen_by
-from chatting import ask, client
-from vlmprobe._native import core
+from chatting import ask, client, needs_chat_client
 from vlmprobe.models.chat import ChatClient, Endpoint, Prices, ScriptedModel
 from vlmprobe.models.model import EncodedImage, Message, Model, ModelReply, Request, Sampling, Status
 from vlmprobe.models.native import reply_of, request_row, to_core
 
-pytestmark = pytest.mark.skipif(
-    not core.models.has_chat_client(), reason="libcurl is missing: apt-get install libcurl4-openssl-dev"
-)
+pytestmark = needs_chat_client
 SERVER = Path(__file__).with_name("chat_server.py")
 KEY = "sk-planted-4f1d77aa"
 TRANSIENT = ("429", "429-after", "500", "503", "hang", "drip", "reset", "short", "cut", "html", "error-200", "big")

@@ -9,12 +9,9 @@ import time
 import pytest
 
 from chat_server import reply, running, seen_by
-from chatting import ask, client
-from vlmprobe._native import core
+from chatting import ask, client, needs_chat_client
 
-pytestmark = pytest.mark.skipif(
-    not core.models.has_chat_client(), reason="libcurl is missing: apt-get install libcurl4-openssl-dev"
-)
+pytestmark = needs_chat_client
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,12 @@ import json
 import pytest
 
 from chat_server import running, seen_by
-from chatting import ask, client
+from chatting import ask, client, needs_chat_client
 from vlmprobe import cli
-from vlmprobe._native import core
 from vlmprobe.models.chat import Endpoint
 from vlmprobe.models.roles import read_roles
 
-pytestmark = pytest.mark.skipif(
-    not core.models.has_chat_client(), reason="libcurl is missing: apt-get install libcurl4-openssl-dev"
-)
+pytestmark = needs_chat_client
 KEY = "sk-Pl/anted+4f1d77aa9Qe2"
 SECRET_URLS = (
     "http://me:sEcReT@a/v1",

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from chat_server import running, seen_by
+from chatting import needs_chat_client
 from tiny_runs import dump, make, whole_state
 from vlmprobe import cli
-from vlmprobe._native import core
 from vlmprobe.checkpoint import checkpoints, find
 from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import CachedModel, Ledger, RecordedModel, RunRecord
@@ -25,9 +25,7 @@ from vlmprobe.models.model import Message, Request, Status
 from vlmprobe.models.replies import Failure
 from vlmprobe.models.roles import read_roles, roles
 
-pytestmark = pytest.mark.skipif(
-    not core.models.has_chat_client(), reason="libcurl is missing: apt-get install libcurl4-openssl-dev"
-)
+pytestmark = needs_chat_client
 KEY = "sk-planted-93c2e0b7d1"
 SMALL = [
     *("--embedder", "hashed", "--k", "2", "--group-size", "2", "--images-per-step", "2", "--pool", "4"),

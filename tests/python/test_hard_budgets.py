@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 from PIL import Image as PILImage
 
+from chatting import needs_chat_client
 from scripted_server import CUT, HANG, body, saying, slowly, tokens
-from vlmprobe._native import core
 from vlmprobe.data import Image
 from vlmprobe.examine import BudgetSpent, check_budget
 from vlmprobe.ledger import CachedModel, Ledger, RecordedModel, RunRecord
@@ -20,9 +20,7 @@ from vlmprobe.models.replies import Failure
 from vlmprobe.models.roles import roles
 from vlmprobe.models.votes import Quota, Vote
 
-pytestmark = pytest.mark.skipif(
-    not core.models.has_chat_client(), reason="libcurl is missing: apt-get install libcurl4-openssl-dev"
-)
+pytestmark = needs_chat_client
 RED = Image(0, "red.png", PILImage.new("RGB", (6, 4), "red"))
 UNSAID = {  # what a server may say of its usage that tells nothing
     "none": None,

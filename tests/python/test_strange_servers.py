@@ -12,15 +12,12 @@ from typing import BinaryIO
 import pytest
 
 from chat_server import running
-from chatting import ask, client
+from chatting import ask, client, needs_chat_client
 from planned_server import planned, refused, said
-from vlmprobe._native import core
 from vlmprobe.models.chat import Prices
 from vlmprobe.models.model import Status
 
-pytestmark = pytest.mark.skipif(
-    not core.models.has_chat_client(), reason="libcurl is missing: apt-get install libcurl4-openssl-dev"
-)
+pytestmark = needs_chat_client
 
 
 def events(*choices: dict) -> bytes:

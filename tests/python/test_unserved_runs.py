@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from chatting import needs_chat_client
 from planned_server import fine, planned, refused, said
 from tiny_runs import dump, whole_state
 from vlmprobe import cli
-from vlmprobe._native import core
 from vlmprobe.checkpoint import checkpoints, find
 from vlmprobe.demo import experiment
 from vlmprobe.ledger import Ledger
@@ -27,9 +27,7 @@ from vlmprobe.studies.reproduce import ArmsFailed
 from vlmprobe.studies.setup import WorldSetup
 from vlmprobe.world.verifiers import OracleVerifier
 
-pytestmark = pytest.mark.skipif(
-    not core.models.has_chat_client(), reason="libcurl is missing: apt-get install libcurl4-openssl-dev"
-)
+pytestmark = needs_chat_client
 SMALL = [
     *("--embedder", "hashed", "--k", "2", "--group-size", "2", "--images-per-step", "2", "--pool", "4"),
     *("--checkpoint-every", "2", "--steps", "2"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 from PIL import Image as PILImage
 
+from chatting import needs_chat_client
 from scripted_server import body, saying
 from vlmprobe._native import core
 from vlmprobe.data import Image
@@ -19,9 +20,7 @@ from vlmprobe.models.model import EncodedImage, Message, ModelReply, Request, St
 from vlmprobe.models.native import request_row, to_core
 from vlmprobe.models.replies import Failure
 
-pytestmark = pytest.mark.skipif(
-    not core.models.has_chat_client(), reason="libcurl is missing: apt-get install libcurl4-openssl-dev"
-)
+pytestmark = needs_chat_client
 RED = Image(0, "red.png", PILImage.new("RGB", (6, 4), "red"))
 WRONG = '<verdict>{"reason": "it is not", "correct": false}</verdict>'
 
