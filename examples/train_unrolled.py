@@ -14,13 +14,15 @@ import torch
 
 from vlmprobe import grpo, reward
 from vlmprobe.data.order import epoch_order
-from vlmprobe.examine import examine
+from vlmprobe.loop.ask import ask
+from vlmprobe.loop.examine import examine
+from vlmprobe.loop.learn import learn, remember
+from vlmprobe.loop.round import Place, Round
+from vlmprobe.loop.score import credit, score
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.embedder import HashedNgramEmbedder
-from vlmprobe.questioner import Questioner
+from vlmprobe.policy.questioner import Questioner
 from vlmprobe.reward import invalid, lexical, semantic, valid, wrong
-from vlmprobe.steps import assess, assign_credit, pictures_of, remember, reward_batch, update
-from vlmprobe.text import parse_responses
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.source import WorldImages
@@ -49,26 +51,23 @@ def train(steps: int, *, seed: int = 0, pool: int = 64) -> tuple[Questioner, lis
         places = range(step * IMAGES_PER_STEP, (step + 1) * IMAGES_PER_STEP)
         batch = [images[epoch_order(pool, seed=seed, epoch=at // pool)[at % pool]] for at in places]
 
-        # k questions in each of G sequences per image.                                                [B, T]
-        rollouts = questioner.ask(batch, k=K, group_size=GROUP_SIZE, seed=seed, step=step)
-        questions = parse_responses(rollouts.texts, k=K, token_ends=rollouts.token_ends)  # [Q], Q = B x k
-        pictures = pictures_of(batch, rollouts, questions)
+        # k questions in each of G sequences per image.                                         [B, T], [Q], Q = B x k
+        shown = Round(place=Place(step=step), images=batch)
+        asked = ask(shown, questioner, k=K, group_size=GROUP_SIZE, seed=seed)
 
-        # Valid? Only then answered. Correct? Unknown stays unknown.                                   [Q]
-        examined = examine(pictures, questions, answerer=answerer, verifier=verifier)
+        # Valid? Only then answered. Correct? Unknown stays unknown.                            [Q]
+        examined = examine(asked, answerer, verifier)
 
-        # How new, against the failures of earlier steps; then the reward.                             [Q], [B]
-        novelties = assess(memory, embedder, pictures, questions, examined)
-        rewards = formula(reward_batch(rollouts, questions, pictures, examined, novelties))
+        # How new, against the failures of earlier steps; then the reward.                      [Q], [B]
+        scored = score(examined, memory, embedder, formula)
 
-        # Group-relative advantages, each question's on its own tokens; the clipped loss; one update.  [B, T]
-        advantages = assign_credit(rewards, rollouts, questions, credit="question")
-        loss = questioner.loss(rollouts, advantages, options=grpo.PAPER)
-        update(optimizer, loss.loss, max_grad_norm=1.0)
+        # Group-relative advantages, each question's on its own tokens; the clipped loss; one update.
+        credited = credit(scored, "question")  #                                                [B, T]
+        learn(credited, questioner, optimizer, loss=grpo.PAPER, max_grad_norm=1.0)
 
         # Failures enter the memory at the end of the step.
-        remember(memory, "run", step, pictures, questions, examined, novelties)
-        history.append(float(rewards.total.nanmean()))
+        remember(memory, credited)
+        history.append(float(credited.rewards.total.nanmean()))
     return questioner, history
 
 

@@ -20,6 +20,7 @@ stage "C++ build and tests" cmake --workflow --preset check
 stage "clang-format" clang_format --dry-run --Werror
 stage "ruff format" ruff format --check --quiet
 stage "ruff" ruff check --quiet
+stage "layers" python tools/layers.py
 ((${#failed[@]} == 0)) || printf '== FAILED before pytest: %s\n' "${failed[*]}"
 
 # Once more as on a processor without AVX-512: torch and oneDNN are held to AVX2, and with torch vlmprobe's own kernels.

@@ -21,7 +21,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from vlmprobe.demo.experiment import Settings
 from vlmprobe.ledger import (
     AnswerRecord,
     ImageRecord,
@@ -32,6 +31,7 @@ from vlmprobe.ledger import (
     StepRecord,
     VerdictRecord,
 )
+from vlmprobe.studies.demo.experiment import Settings
 
 IMAGES, GROUP, K = 8, 8, 2  # per step, all of them new pictures
 STEP = IMAGES * GROUP * K
@@ -121,9 +121,9 @@ def _steps(ledger: Ledger) -> int:
 
 
 def _report(ledger: Ledger) -> int:
-    from vlmprobe.demo.command import write_report
-    from vlmprobe.demo.outcome import Outcome
+    from vlmprobe.cli.demo import write_report
     from vlmprobe.models.embedder import HashedNgramEmbedder
+    from vlmprobe.studies.demo.outcome import Outcome
 
     with tempfile.TemporaryDirectory() as folder:
         text, _ = write_report(Outcome(ledger, HashedNgramEmbedder()), Path(folder))
@@ -136,7 +136,7 @@ def _export(ledger: Ledger) -> int:
 
 
 def _nothing(ledger: Ledger) -> int:
-    import vlmprobe.demo.command  # noqa: F401  what a report loads
+    import vlmprobe.cli.demo  # noqa: F401  what a report loads
 
     return 0
 

@@ -1,7 +1,13 @@
 #include <pybind11/stl.h>
 
+#include <string>
+#include <type_traits>
+
 #include "bindings.h"
+#include "fields.h"
 #include "vlmprobe/grpo/advantage_tensor.h"
+#include "vlmprobe/grpo/detail/names.h"
+#include "vlmprobe/grpo/detail/option_fields.h"
 #include "vlmprobe/grpo/draw.h"
 #include "vlmprobe/grpo/importance_tensor.h"
 #include "vlmprobe/grpo/linear_loss.h"
@@ -18,64 +24,70 @@ using release = py::call_guard<py::gil_scoped_release>;
 
 namespace {
 
-// A bound that is off is None in Python: JSON knows no infinity.
-std::optional<double> unless_off(double bound) {
-  return bound == kOff ? std::nullopt : std::optional(bound);
+// Options cross as named values, and in the flat form that the operators take. A bound that is off is None in Python:
+// JSON knows no infinity.
+void read_option(std::string_view op, std::string_view field, const py::handle& value, double& out) {
+  if (value.is_none())
+    out = kOff;
+  else
+    read_field(op, field, value, out);
+}
+void read_option(std::string_view op, std::string_view field, const py::handle& value, bool& out) {
+  read_field(op, field, value, out);
+}
+template <class Enum>
+  requires std::is_enum_v<Enum>
+void read_option(std::string_view op, std::string_view field, const py::handle& value, Enum& out) {
+  std::string name;
+  read_field(op, field, value, name);
+  out = grpo::detail::parse<Enum>(op, field, name);
 }
 
-// Options cross as plain values: a tuple of named fields each way, and the flat form that the operators take.
+py::object option(double value) {
+  return value == kOff ? py::object(py::none()) : py::float_(value);
+}
+py::object option(bool value) {
+  return py::bool_(value);
+}
+template <class Enum>
+  requires std::is_enum_v<Enum>
+py::object option(Enum value) {
+  return py::cast(grpo::detail::name_of(value));
+}
+
+template <class Options>
+py::dict fields(const Options& options) {
+  py::dict found;
+  grpo::detail::each_field(options, [&](const char* field, auto value) { found[field] = option(value); });
+  return found;
+}
+
+template <class Options>
+Options options_from(std::string_view op, const py::kwargs& given) {
+  return options_of<Options>(
+      op, given, [](auto& options, auto&& visit) { grpo::detail::each_field(options, visit); },
+      [&](const char* field, const py::handle& value, auto& out) { read_option(op, field, value, out); });
+}
+
 void bind_options(py::module_& module) {
-  const auto fields = [](const LossOptions& options) {
-    const SurrogateOptions& s = options.surrogate;
-    return py::dict(py::arg("policy") = name(s.policy), py::arg("ratio") = name(s.ratio),
-                    py::arg("clip_low") = s.clip_low, py::arg("clip_high") = s.clip_high,
-                    py::arg("dual_clip") = unless_off(s.dual_clip), py::arg("delta") = unless_off(s.delta),
-                    py::arg("sapo_positive") = s.sapo_positive, py::arg("sapo_negative") = s.sapo_negative,
-                    py::arg("beta") = s.beta, py::arg("kl") = name(s.kl),
-                    py::arg("kl_straight_through") = s.kl_straight_through, py::arg("kl_weighted") = s.kl_weighted,
-                    py::arg("entropy_weight") = s.entropy_weight, py::arg("reduction") = name(options.reduction));
-  };
-  module.attr("DEFAULTS") = fields({});
+  module.attr("DEFAULTS") = fields(LossOptions{});
   module.attr("PAPER") = fields(kPaper);
   module.attr("TRL") = fields(kTrl);
   module.attr("VERL") = fields(kVerl);
   module.attr("OPENRLHF") = fields(kOpenRlhf);
   module.attr("DR_GRPO") = fields(kDrGrpo);
   module.attr("GSPO") = fields(kGspo);
-  module.def(
-      "pack_loss_options",
-      [](const std::string& policy_name, const std::string& ratio_name, double clip_low, double clip_high,
-         std::optional<double> dual_clip, std::optional<double> delta, double sapo_positive, double sapo_negative,
-         double beta, const std::string& kl_name, bool kl_straight_through, bool kl_weighted, double entropy_weight,
-         const std::string& reduction_name) {
-        const LossOptions options{{policy(policy_name), ratio_level(ratio_name), clip_low, clip_high,
-                                   dual_clip.value_or(kOff), delta.value_or(kOff), sapo_positive, sapo_negative, beta,
-                                   kl_estimator(kl_name), kl_straight_through, kl_weighted, entropy_weight},
-                                  reduction(reduction_name)};
-        check(options.surrogate, "grpo::LossOptions");
-        return pack(options);
-      },
-      py::kw_only(), py::arg("policy"), py::arg("ratio"), py::arg("clip_low"), py::arg("clip_high"),
-      py::arg("dual_clip"), py::arg("delta"), py::arg("sapo_positive"), py::arg("sapo_negative"), py::arg("beta"),
-      py::arg("kl"), py::arg("kl_straight_through"), py::arg("kl_weighted"), py::arg("entropy_weight"),
-      py::arg("reduction"));
-
-  const AdvantageOptions advantage;
-  module.attr("ADVANTAGE_DEFAULTS") =
-      py::dict(py::arg("epsilon") = advantage.epsilon, py::arg("scale") = name(advantage.scale),
-               py::arg("baseline") = name(advantage.baseline), py::arg("minimum_std") = advantage.minimum_std,
-               py::arg("singleton") = name(advantage.singleton));
-  module.def(
-      "pack_advantage_options",
-      [](double epsilon, const std::string& scale_name, const std::string& baseline_name, double minimum_std,
-         const std::string& singleton_name) {
-        const AdvantageOptions options{epsilon, scale(scale_name), baseline(baseline_name), minimum_std,
-                                       singleton(singleton_name)};
-        check(options, "grpo::AdvantageOptions");
-        return pack(options);
-      },
-      py::kw_only(), py::arg("epsilon"), py::arg("scale"), py::arg("baseline"), py::arg("minimum_std"),
-      py::arg("singleton"));
+  module.attr("ADVANTAGE_DEFAULTS") = fields(AdvantageOptions{});
+  module.def("pack_loss_options", [](const py::kwargs& given) {
+    const auto options = options_from<LossOptions>("grpo::LossOptions", given);
+    check(options.surrogate, "grpo::LossOptions");
+    return pack(options);
+  });
+  module.def("pack_advantage_options", [](const py::kwargs& given) {
+    const auto options = options_from<AdvantageOptions>("grpo::AdvantageOptions", given);
+    check(options, "grpo::AdvantageOptions");
+    return pack(options);
+  });
 }
 
 AdvantageOptions advantage_options(const std::vector<double>& packed) {

@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings.h"
+#include "fields.h"
 #include "vlmprobe/models/chat_client.h"
 #include "vlmprobe/models/finish.h"
 #include "vlmprobe/models/scripted_model.h"
@@ -96,6 +97,35 @@ class PythonModel : public Model {
   Call call_;
 };
 
+// The fields of ChatOptions, by name.
+constexpr auto kChatFields = [](auto& options, auto&& visit) {
+  visit("model", options.model);
+  visit("revision", options.revision);
+  visit("attempt_timeout_s", options.attempt_timeout_s);
+  visit("deadline_s", options.deadline_s);
+  visit("unreachable_s", options.unreachable_s);
+  visit("batch_deadline_s", options.batch_deadline_s);
+  visit("max_attempts", options.max_attempts);
+  visit("first_pause_s", options.first_pause_s);
+  visit("first_limit", options.first_limit);
+  visit("max_limit", options.max_limit);
+  visit("max_response_bytes", options.max_response_bytes);
+  visit("max_calls", options.max_calls);
+  visit("max_tokens", options.max_tokens);
+  visit("max_cost", options.max_cost);
+  visit("prompt_price", options.prompt_price);
+  visit("completion_price", options.completion_price);
+  visit("schema", options.schema);
+  visit("extra", options.extra);
+  visit("proxy", options.proxy);
+};
+
+ChatOptions chat_options_of(const py::kwargs& given) {
+  constexpr std::string_view kOp = "ChatClient";
+  const auto read = [&](const char* field, const py::handle& value, auto& out) { read_field(kOp, field, value, out); };
+  return options_of<ChatOptions>(kOp, given, kChatFields, read);
+}
+
 void raise_signals() {
   const py::gil_scoped_acquire acquire;
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -143,40 +173,7 @@ void bind_models(py::module_& parent) {
       .def(py::init<std::map<std::string, std::string, std::less<>>, std::string>(), py::arg("replies"),
            py::arg("identity"));
 
-  py::class_<ChatOptions>(module, "ChatOptions")
-      .def(py::init([](const std::string& model, const std::string& revision, double attempt_timeout_s,
-                       double deadline_s, double unreachable_s, double batch_deadline_s, std::int64_t max_attempts,
-                       double first_pause_s, std::int64_t first_limit, std::int64_t max_limit,
-                       std::int64_t max_response_bytes, std::int64_t max_calls, std::int64_t max_tokens,
-                       double max_cost, double prompt_price, double completion_price, bool schema,
-                       const std::string& extra, const std::string& proxy) {
-             ChatOptions options;
-             options.model = model;
-             options.revision = revision;
-             options.attempt_timeout_s = attempt_timeout_s;
-             options.deadline_s = deadline_s;
-             options.unreachable_s = unreachable_s;
-             options.batch_deadline_s = batch_deadline_s;
-             options.max_attempts = max_attempts;
-             options.first_pause_s = first_pause_s;
-             options.first_limit = first_limit;
-             options.max_limit = max_limit;
-             options.max_response_bytes = max_response_bytes;
-             options.max_calls = max_calls;
-             options.max_tokens = max_tokens;
-             options.max_cost = max_cost;
-             options.prompt_price = prompt_price;
-             options.completion_price = completion_price;
-             options.schema = schema;
-             options.extra = extra;
-             options.proxy = proxy;
-             return options;
-           }),
-           py::kw_only(), py::arg("model"), py::arg("revision"), py::arg("attempt_timeout_s"), py::arg("deadline_s"),
-           py::arg("unreachable_s"), py::arg("batch_deadline_s"), py::arg("max_attempts"), py::arg("first_pause_s"),
-           py::arg("first_limit"), py::arg("max_limit"), py::arg("max_response_bytes"), py::arg("max_calls"),
-           py::arg("max_tokens"), py::arg("max_cost"), py::arg("prompt_price"), py::arg("completion_price"),
-           py::arg("schema"), py::arg("extra"), py::arg("proxy"));
+  py::class_<ChatOptions>(module, "ChatOptions").def(py::init(&chat_options_of));
   module.def("has_chat_client", &has_chat_client);
   module.def(
       "check_endpoint", [](const std::string& url, const std::string& key) { check_endpoint({url, key}); },

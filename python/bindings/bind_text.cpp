@@ -31,6 +31,18 @@ std::vector<const char*> names_of(const std::vector<text::Cause>& causes) {
   return names;
 }
 
+using Column = std::vector<std::int64_t>;
+
+Questions table_of(std::int64_t k, std::int64_t prefix_length, Column sequence, Column slot, const Column& status,
+                   const Texts& text, Column token_begin, Column token_end) {
+  Questions columns;
+  columns.k = k, columns.prefix_length = prefix_length;
+  columns.sequence = std::move(sequence), columns.slot = std::move(slot);
+  for (const std::int64_t each : status) columns.status.push_back(static_cast<SlotStatus>(each));
+  columns.token_begin = std::move(token_begin), columns.token_end = std::move(token_end);
+  return text::question_table(std::move(columns), text.views);
+}
+
 std::vector<std::pair<std::uint32_t, std::uint32_t>> invisible() {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> ranges;
   for (const auto& [first, last] : text::kInvisible) ranges.emplace_back(first, last);
@@ -42,6 +54,8 @@ std::vector<std::pair<std::uint32_t, std::uint32_t>> invisible() {
 void bind_text(pybind11::module_& module) {
   namespace py = pybind11;
   py::class_<Questions>(module, "Questions")
+      .def(py::init(&table_of), py::kw_only(), py::arg("k"), py::arg("prefix_length"), py::arg("sequence"),
+           py::arg("slot"), py::arg("status"), py::arg("text"), py::arg("token_begin"), py::arg("token_end"))
       .def_readonly("k", &Questions::k)
       .def("__len__", &Questions::size)
       .def_readonly("prefix_length", &Questions::prefix_length)

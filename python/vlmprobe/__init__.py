@@ -13,30 +13,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vlmprobe.questioner import Questioner
-    from vlmprobe.trainer import Trainer
+    from vlmprobe.policy.questioner import Questioner
+    from vlmprobe.run.trainer import Trainer
 
 __version__ = "0.1.0"
 
 # Names that users reach as vlmprobe.X, and the module that has them.
-_NAMES = {"Questioner": "questioner", "Trainer": "trainer"}
+_NAMES = {"Questioner": "policy.questioner", "Trainer": "run.trainer"}
 
-_MODULES = (
-    *(
-        "data",
-        "evaluation",
-        "examine",
-        "grpo",
-        "labels",
-        "ledger",
-        "memory",
-        "metrics",
-        "models",
-        "questioner",
-        "report",
-    ),
-    *("reward", "rollout", "run_directory", "steps", "text", "trainer", "verdict", "world"),
-)
+_MODULES = ("data", "grpo", "ledger", "memory", "metrics", "models", "report", "reward", "text", "world")
 
 __all__ = ["Questioner", "Trainer", "__version__"]
 

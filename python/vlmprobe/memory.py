@@ -50,9 +50,7 @@ def lexical_novelty(counts: _core.PrefixCounts, questions: Questions | Sequence[
     """
     if not isinstance(questions, Questions):
         return counts.lexical_novelty(list(questions))
-    native = questions.native
-    novelty = counts.lexical_novelty(native)
-    return novelty.masked_fill(~questions.ok, float("nan")) if isinstance(native, list) else novelty
+    return counts.lexical_novelty(questions.native)
 
 
 @dataclass(frozen=True)

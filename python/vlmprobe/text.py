@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,51 +34,80 @@ class SlotStatus(enum.IntEnum):
     too_long = 7
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Questions:
-    """The questions of a batch: one row per (sequence, slot), ordered by both; k rows per sequence."""
+    """The questions of a batch: one row per (sequence, slot), ordered by both; k rows per sequence.
 
-    k: int
-    """Slots per sequence."""
-    sequence: torch.Tensor
-    """[Q] int64: the completion's place in the batch."""
-    slot: torch.Tensor
-    """[Q] int64: 0 .. k-1."""
-    status: torch.Tensor
-    """[Q] int8: a SlotStatus."""
-    text: list[str] = field(repr=False)
-    """[Q]: the question; empty unless the status is ok."""
-    token_begin: torch.Tensor
-    """[Q] int64: first token of the slot's span, tags included; -1 without a span."""
-    token_end: torch.Tensor
-    """[Q] int64: one past the span's last token; -1 without a span."""
-    prefix: list[str] = field(repr=False)
-    """[Q]: the question's first words, as `prefix` cuts them."""
-    prefix_length: int
-    """Words of a prefix."""
+    They are the core's table; a column becomes a tensor, or a list of texts, when it is first read.
+    """
+
+    native: _core.Questions
+    """The table, for functions of the core: it costs no text."""
 
     @classmethod
-    def _of(cls, table: _core.Questions) -> Questions:
-        questions = cls.__new__(cls)
-        object.__setattr__(questions, "_table", table)
-        return questions
+    def of(
+        cls,
+        *,
+        sequence: Sequence[int],
+        slot: Sequence[int],
+        status: Sequence[int],
+        text: Sequence[str],
+        k: int = 1,
+        prefix_length: int = DEFAULT_PREFIX_LENGTH,
+    ) -> Questions:
+        """Questions that were parsed before, such as a ledger's: columns of Q values; they have no token spans.
 
-    def __getattr__(self, name: str) -> Any:
-        """A column of the table, made when it is first read."""
-        if name not in self.__dataclass_fields__ or "_table" not in self.__dict__:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        column = getattr(self.__dict__["_table"], name)
-        object.__setattr__(self, name, column)
-        return column
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        Raises:
+            ValueError: columns of unequal length.
+        """
+        without = [-1] * len(text)
+        columns = {"sequence": sequence, "slot": slot, "status": status, "token_begin": without, "token_end": without}
+        return cls(_core.Questions(k=k, prefix_length=prefix_length, text=list(map(_bytes, text)), **columns))
 
     @property
-    def native(self) -> _core.Questions | list[str]:
-        """What the core takes for these questions without making a text: its table; the texts of a copy."""
-        table: _core.Questions | None = self.__dict__.get("_table")
-        return self.text if table is None else table
+    def k(self) -> int:
+        """Slots per sequence."""
+        return self.native.k
+
+    @property
+    def prefix_length(self) -> int:
+        """Words of a prefix."""
+        return self.native.prefix_length
+
+    @cached_property
+    def sequence(self) -> torch.Tensor:
+        """[Q] int64: the completion's place in the batch."""
+        return self.native.sequence
+
+    @cached_property
+    def slot(self) -> torch.Tensor:
+        """[Q] int64: 0 .. k-1."""
+        return self.native.slot
+
+    @cached_property
+    def status(self) -> torch.Tensor:
+        """[Q] int8: a SlotStatus."""
+        return self.native.status
+
+    @cached_property
+    def text(self) -> list[str]:
+        """[Q]: the question; empty unless the status is ok."""
+        return self.native.text
+
+    @cached_property
+    def token_begin(self) -> torch.Tensor:
+        """[Q] int64: first token of the slot's span, tags included; -1 without a span."""
+        return self.native.token_begin
+
+    @cached_property
+    def token_end(self) -> torch.Tensor:
+        """[Q] int64: one past the span's last token; -1 without a span."""
+        return self.native.token_end
+
+    @cached_property
+    def prefix(self) -> list[str]:
+        """[Q]: the question's first words, as `prefix` cuts them."""
+        return self.native.prefix
 
     @property
     def ok(self) -> torch.Tensor:
@@ -85,10 +115,19 @@ class Questions:
         return self.status == SlotStatus.ok
 
     def __len__(self) -> int:
-        return self.sequence.numel()
+        return len(self.native)
 
     def __repr__(self) -> str:
         return f"Questions({len(self)} rows, k={self.k}, {int(self.ok.sum())} ok)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = ("sequence", "slot", "status", "token_begin", "token_end")
+        columns = {name: getattr(self.native, name).tolist() for name in names}
+        return _restored, ({**columns, "text": self.text, "k": self.k, "prefix_length": self.prefix_length},)
+
+
+def _restored(columns: dict[str, Any]) -> Questions:
+    return Questions(_core.Questions(**columns))
 
 
 def _bytes(text: str | bytes) -> bytes:
@@ -134,7 +173,7 @@ def parse_responses(
         table = _core.parse_responses(list(completions), k, rows, max_bytes, prefix_length)
     except TypeError:  # a lone surrogate, which has no UTF-8, or something that is no text
         table = _core.parse_responses([_bytes(text) for text in completions], k, rows, max_bytes, prefix_length)
-    return Questions._of(table)
+    return Questions(table)
 
 
 def _rows(token_ends: Sequence[Sequence[int] | np.ndarray] | torch.Tensor) -> list[Sequence[int]]:

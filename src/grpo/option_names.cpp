@@ -1,21 +1,14 @@
 #include "vlmprobe/grpo/option_names.h"
 
-#include "names.h"
+#include <type_traits>
+
+#include "vlmprobe/grpo/detail/names.h"
+#include "vlmprobe/grpo/detail/option_fields.h"
 
 namespace vlmprobe::grpo {
 namespace {
 
-constexpr std::string_view kLoss = "grpo::loss";
-constexpr std::array<std::string_view, 4> kReductions = {"grpo", "bnpo", "dapo", "dr_grpo"};
-constexpr std::array<std::string_view, 3> kPolicies = {"clip", "cispo", "sapo"};
-constexpr std::array<std::string_view, 2> kRatios = {"token", "sequence"};
-constexpr std::array<std::string_view, 3> kEstimators = {"k1", "k2", "k3"};
-
-constexpr std::string_view kAdvantages = "grpo::AdvantageOptions";
-constexpr std::array<std::string_view, 3> kScales = {"group", "batch", "none"};
-constexpr std::array<std::string_view, 2> kBaselines = {"mean", "leave_one_out"};
-constexpr std::array<std::string_view, 2> kSingletons = {"zero", "raw"};
-
+constexpr std::string_view kLoss = "grpo::loss", kAdvantages = "grpo::AdvantageOptions";
 constexpr std::string_view kImportance = "grpo::importance_weights";
 constexpr std::array<std::string_view, 2> kLevels = {"token", "sequence"};
 constexpr std::array<std::string_view, 2> kModes = {"truncate", "mask"};
@@ -23,113 +16,109 @@ constexpr std::array<std::string_view, 2> kModes = {"truncate", "mask"};
 }  // namespace
 
 Reduction reduction(std::string_view name) {
-  return parse<Reduction>(kReductions, kLoss, "reduction", name);
+  return detail::parse<Reduction>(kLoss, "reduction", name);
 }
 Policy policy(std::string_view name) {
-  return parse<Policy>(kPolicies, kLoss, "policy", name);
+  return detail::parse<Policy>(kLoss, "policy", name);
 }
 RatioLevel ratio_level(std::string_view name) {
-  return parse<RatioLevel>(kRatios, kLoss, "ratio", name);
+  return detail::parse<RatioLevel>(kLoss, "ratio", name);
 }
 KlEstimator kl_estimator(std::string_view name) {
-  return parse<KlEstimator>(kEstimators, kLoss, "kl", name);
+  return detail::parse<KlEstimator>(kLoss, "kl", name);
 }
 
 std::string_view name(Reduction reduction) {
-  return name_of(kReductions, reduction);
+  return detail::name_of(reduction);
 }
 std::string_view name(Policy policy) {
-  return name_of(kPolicies, policy);
+  return detail::name_of(policy);
 }
 std::string_view name(RatioLevel level) {
-  return name_of(kRatios, level);
+  return detail::name_of(level);
 }
 std::string_view name(KlEstimator estimator) {
-  return name_of(kEstimators, estimator);
+  return detail::name_of(estimator);
 }
 
 Scale scale(std::string_view name) {
-  return parse<Scale>(kScales, kAdvantages, "scale", name);
+  return detail::parse<Scale>(kAdvantages, "scale", name);
 }
 Baseline baseline(std::string_view name) {
-  return parse<Baseline>(kBaselines, kAdvantages, "baseline", name);
+  return detail::parse<Baseline>(kAdvantages, "baseline", name);
 }
 Singleton singleton(std::string_view name) {
-  return parse<Singleton>(kSingletons, kAdvantages, "singleton", name);
+  return detail::parse<Singleton>(kAdvantages, "singleton", name);
 }
 
 std::string_view name(Scale scale) {
-  return name_of(kScales, scale);
+  return detail::name_of(scale);
 }
 std::string_view name(Baseline baseline) {
-  return name_of(kBaselines, baseline);
+  return detail::name_of(baseline);
 }
 std::string_view name(Singleton singleton) {
-  return name_of(kSingletons, singleton);
+  return detail::name_of(singleton);
 }
 
 ImportanceLevel importance_level(std::string_view name) {
-  return parse<ImportanceLevel>(kLevels, kImportance, "level", name);
+  return detail::parse<ImportanceLevel>(kLevels, kImportance, "level", name);
 }
 ImportanceMode importance_mode(std::string_view name) {
-  return parse<ImportanceMode>(kModes, kImportance, "mode", name);
+  return detail::parse<ImportanceMode>(kModes, kImportance, "mode", name);
 }
 
+namespace {
+
+void read_number(std::string_view, std::string_view, double number, double& out) {
+  out = number;
+}
+void read_number(std::string_view, std::string_view, double number, bool& out) {
+  out = number != 0;
+}
+template <class Enum>
+  requires std::is_enum_v<Enum>
+void read_number(std::string_view op, std::string_view field, double number, Enum& out) {
+  out = detail::enumerator<Enum>(number, op, field);
+}
+
+template <class Options>
+std::array<double, detail::field_count<Options>()> packed_of(const Options& options) {
+  std::array<double, detail::field_count<Options>()> packed;
+  std::size_t at = 0;
+  detail::each_field(options, [&](std::string_view, auto value) { packed[at++] = static_cast<double>(value); });
+  return packed;
+}
+
+template <class Options>
+Options unpacked_of(std::span<const double> packed, std::string_view op) {
+  constexpr std::size_t kFields = detail::field_count<Options>();
+  expect(packed.size() == kFields, op, "options: expected {} numbers, got {}", kFields, packed.size());
+  Options options;
+  std::size_t at = 0;
+  detail::each_field(options,
+                     [&](std::string_view field, auto& value) { read_number(op, field, packed[at++], value); });
+  return options;
+}
+
+}  // namespace
+
 PackedOptions pack(const LossOptions& options) {
-  const SurrogateOptions& s = options.surrogate;
-  const auto number = [](auto value) { return static_cast<double>(value); };
-  return {number(s.policy),
-          number(s.ratio),
-          s.clip_low,
-          s.clip_high,
-          s.dual_clip,
-          s.delta,
-          s.sapo_positive,
-          s.sapo_negative,
-          s.beta,
-          number(s.kl),
-          number(s.kl_straight_through),
-          number(s.kl_weighted),
-          s.entropy_weight,
-          number(options.reduction)};
+  return packed_of(options);
 }
 
 LossOptions unpack(std::span<const double> packed, std::string_view op) {
-  expect(packed.size() == kPackedOptions, op, "options: expected {} numbers, got {}", kPackedOptions, packed.size());
-  const LossOptions options{
-      .surrogate = {.policy = enumerator<Policy>(kPolicies, packed[0], op, "policy"),
-                    .ratio = enumerator<RatioLevel>(kRatios, packed[1], op, "ratio"),
-                    .clip_low = packed[2],
-                    .clip_high = packed[3],
-                    .dual_clip = packed[4],
-                    .delta = packed[5],
-                    .sapo_positive = packed[6],
-                    .sapo_negative = packed[7],
-                    .beta = packed[8],
-                    .kl = enumerator<KlEstimator>(kEstimators, packed[9], op, "kl"),
-                    .kl_straight_through = packed[10] != 0,
-                    .kl_weighted = packed[11] != 0,
-                    .entropy_weight = packed[12]},
-      .reduction = enumerator<Reduction>(kReductions, packed[13], op, "reduction"),
-  };
+  const auto options = unpacked_of<LossOptions>(packed, op);
   check(options.surrogate, op);
   return options;
 }
 
 PackedAdvantageOptions pack(const AdvantageOptions& options) {
-  const auto number = [](auto value) { return static_cast<double>(value); };
-  return {options.epsilon, number(options.scale), number(options.baseline), options.minimum_std,
-          number(options.singleton)};
+  return packed_of(options);
 }
 
 AdvantageOptions unpack_advantage(std::span<const double> packed, std::string_view op) {
-  expect(packed.size() == kPackedAdvantageOptions, op, "options: expected {} numbers, got {}", kPackedAdvantageOptions,
-         packed.size());
-  const AdvantageOptions options{.epsilon = packed[0],
-                                 .scale = enumerator<Scale>(kScales, packed[1], op, "scale"),
-                                 .baseline = enumerator<Baseline>(kBaselines, packed[2], op, "baseline"),
-                                 .minimum_std = packed[3],
-                                 .singleton = enumerator<Singleton>(kSingletons, packed[4], op, "singleton")};
+  const auto options = unpacked_of<AdvantageOptions>(packed, op);
   check(options, op);
   return options;
 }

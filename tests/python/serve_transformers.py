@@ -12,7 +12,7 @@ import transformers
 from transformers.cli.serving import utils
 from transformers.cli.transformers import main
 
-from vlmprobe.models.hf import load_processor
+from vlmprobe.vlm.load import load_processor
 
 if __name__ == "__main__":
     folder, port = sys.argv[1:]

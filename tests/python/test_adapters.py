@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import tiny_runs
-from vlmprobe.checkpoint import _write_weights
-from vlmprobe.models import shipped
-from vlmprobe.models.hf import VisionLanguageModel
-from vlmprobe.models.lora import add_lora
-from vlmprobe.questioner import Questioner
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.run.checkpoint import _write_weights
+from vlmprobe.vlm import shipped
+from vlmprobe.vlm.lora import add_lora
+from vlmprobe.vlm.model import VisionLanguageModel
 from vlmprobe.world import tiny
 from vlmprobe.world.source import WorldImages
 
@@ -48,7 +48,7 @@ def test_another_process_says_the_same_with_the_adapters_of_a_checkpoint(tmp_pat
     trainer.train(1)
     folder = trainer.save(tmp_path) / "questioner"
     program = (
-        "import sys; from vlmprobe import Questioner; from vlmprobe.models.hf import VisionLanguageModel\n"
+        "import sys; from vlmprobe import Questioner; from vlmprobe.vlm.model import VisionLanguageModel\n"
         "from vlmprobe.world.source import WorldImages\n"
         "questioner = Questioner(VisionLanguageModel.load(sys.argv[1]))\n"
         "images = [WorldImages(2, seed=9)[i] for i in range(2)]\n"

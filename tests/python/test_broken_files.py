@@ -8,13 +8,13 @@ from dataclasses import asdict
 
 import pytest
 
-from vlmprobe._json import MOST_LEVELS, parse, read_json, read_lines
-from vlmprobe.commands.train import Settings, settle
-from vlmprobe.labels import import_labels
+from vlmprobe._util.json import MOST_LEVELS, parse, read_json, read_lines
+from vlmprobe.cli.train import Settings, settle
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.roles import read_roles
-from vlmprobe.run_directory import read_settings
+from vlmprobe.review.people import import_labels
+from vlmprobe.run.directory import read_settings
 from vlmprobe.studies.arms import check_same
 from vlmprobe.studies.setup import read_config
 from vlmprobe.world.answerers import load_faults

@@ -15,7 +15,7 @@ from vlmprobe import cli
 from vlmprobe.ledger import CachedModel, Ledger, RunRecord
 from vlmprobe.ledger.file import SCHEMA
 from vlmprobe.models.model import ModelReply, Status
-from vlmprobe.run_directory import RunDirectory
+from vlmprobe.run.directory import RunDirectory
 
 
 def test_damaged_and_foreign_lines_of_metrics_are_written_anew_from_the_ledger(tmp_path):

@@ -7,7 +7,11 @@ import json
 import pytest
 
 from tiny_runs import make
-from vlmprobe.canaries import (
+from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.models.judges import ModelVerifier
+from vlmprobe.models.model import ModelReply, Status
+from vlmprobe.models.replies import Criteria, Judgement
+from vlmprobe.run.canaries import (
     ANSWER,
     GRAMMAR,
     IMAGE,
@@ -18,10 +22,6 @@ from vlmprobe.canaries import (
     less_likely,
     sort_of,
 )
-from vlmprobe.ledger import Ledger, RunRecord
-from vlmprobe.models.judges import ModelVerifier
-from vlmprobe.models.model import ModelReply, Status
-from vlmprobe.models.replies import Criteria, Judgement
 from vlmprobe.world.source import WorldImages
 from vlmprobe.world.verifiers import OracleVerifier
 
@@ -116,7 +116,7 @@ def test_a_verifier_that_asks_a_model_is_recorded_with_its_canaries(tmp_path):
         [first, second] = [json.loads(event.text) for event in ledger.events("run", kind="canaries")]
         assert (first["step"], second["step"]) == (0, 1)
         assert first["kinds"][GRAMMAR]["n"] > 0 and first["kinds"][GRAMMAR]["caught"] == 0
-        assert ledger.spent("run", "verifier").calls > len(trainer.tally.rows)
+        assert ledger.spent("run", "verifier").calls > len(trainer.tally)
 
 
 def seen(watch, rewards, caught, n=10):

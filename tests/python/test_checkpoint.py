@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tiny_runs import TINY, make, whole_state
-from vlmprobe import checkpoint
+from vlmprobe.run import checkpoint
 
 
 def scheduled(**more):

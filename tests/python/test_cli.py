@@ -10,9 +10,10 @@ from types import ModuleType
 import pytest
 
 from vlmprobe import __version__, _native, cli
-from vlmprobe.commands import doctor
-from vlmprobe.models import embedder, shipped
+from vlmprobe.cli import doctor
+from vlmprobe.models import embedder
 from vlmprobe.models.embedder import MINILM_SHA256
+from vlmprobe.vlm import shipped
 from vlmprobe.world import tiny
 
 

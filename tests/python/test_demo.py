@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from vlmprobe import cli
-from vlmprobe.demo.experiment import Settings, reward_name
-from vlmprobe.evaluation import Tally
-from vlmprobe.ledger import AnswerRecord, Ledger, QuestionRecord, RunRecord
+from vlmprobe.ledger import AnswerRecord, Ledger, QuestionRecord, RecordedQuestions, RunRecord
+from vlmprobe.studies.demo.experiment import Settings, reward_name
 
 PYTHON = Path(__file__).parents[2] / "python"
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(PYTHON)}
@@ -172,7 +171,7 @@ def test_a_formula_that_spells_equation_5_is_the_paper():
 
 
 def test_a_cut_stops_right_after_its_last_call():
-    tally = Tally()
+    tally = RecordedQuestions()
     for number in range(6):
         answer = AnswerRecord(answerer="a", text="yes") if number % 2 else None
         tally.append(0, QuestionRecord(sequence=0, slot=number, status="ok", text=str(number), answer=answer))

@@ -16,14 +16,14 @@ from chat_server import running, seen_by
 from chatting import needs_chat_client
 from tiny_runs import dump, make, whole_state
 from vlmprobe import cli
-from vlmprobe.checkpoint import checkpoints, find
-from vlmprobe.examine import BudgetSpent
 from vlmprobe.ledger import CachedModel, Ledger, RecordedModel, RunRecord
 from vlmprobe.models.chat import ChatClient, Spent
 from vlmprobe.models.judges import ModelAnswerer
 from vlmprobe.models.model import Message, Request, Status
 from vlmprobe.models.replies import Failure
 from vlmprobe.models.roles import read_roles, roles
+from vlmprobe.models.service import BudgetSpent
+from vlmprobe.run.checkpoint import checkpoints, find
 
 pytestmark = needs_chat_client
 KEY = "sk-planted-93c2e0b7d1"

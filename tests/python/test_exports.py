@@ -13,11 +13,12 @@ from test_ledger import RUN, answered, make_step, question, verdict
 from vlmprobe import cli
 from vlmprobe.data.source import FolderImages
 from vlmprobe.ledger import AnswerRecord, ImageRecord, LabelRecord, Ledger, RunRecord, SequenceRecord
+from vlmprobe.loop.trainer import TrainerOptions
 from vlmprobe.methods.rows import read_rows
 from vlmprobe.models import Criteria, Judgement, Reply
 from vlmprobe.models.embedder import HashedNgramEmbedder
-from vlmprobe.questioner import Questioner
-from vlmprobe.trainer import Trainer, TrainerOptions
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.run.trainer import Trainer
 from vlmprobe.world import tiny
 
 INFINITE = float("inf")

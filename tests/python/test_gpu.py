@@ -15,10 +15,11 @@ from test_shared_prefix import RAGGED, ragged_rollouts
 from tiny_models import qwen2_5, qwen3
 from vlmprobe import grpo
 from vlmprobe._native import core
-from vlmprobe.models.hf import HFAnswerer, VisionLanguageModel
-from vlmprobe.questioner import Questioner
-from vlmprobe.rollout import Rollouts, completion_states
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.policy.sampling import Rollouts, completion_states
 from vlmprobe.text import parse_responses
+from vlmprobe.vlm.answerer import HFAnswerer
+from vlmprobe.vlm.model import VisionLanguageModel
 from vlmprobe.world import tiny
 from vlmprobe.world.source import WorldImages, scene_of
 

@@ -234,7 +234,7 @@ def test_errors_are_value_errors_in_the_houses_words():
     ) == ("[grpo::loss] options: expected 14 numbers, got 1")
     assert error(lambda: grpo.limit_simd("mmx")).startswith("[grpo::limit_simd] target: expected one of aten")
     assert error(lambda: grpo.LossOptions(policy="ppo")) == (
-        "[grpo::loss] policy: expected one of clip, cispo, sapo, got 'ppo'"
+        "[grpo::LossOptions] policy: expected one of clip, cispo, sapo, got 'ppo'"
     )
     assert error(lambda: grpo.AdvantageOptions(scale="all")) == (
         "[grpo::AdvantageOptions] scale: expected one of group, batch, none, got 'all'"

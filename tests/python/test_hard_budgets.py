@@ -11,13 +11,14 @@ from PIL import Image as PILImage
 from chatting import needs_chat_client
 from scripted_server import CUT, HANG, body, saying, slowly, tokens
 from vlmprobe.data import Image
-from vlmprobe.examine import BudgetSpent, check_budget
 from vlmprobe.ledger import CachedModel, Ledger, RecordedModel, RunRecord
+from vlmprobe.loop.examine import check_budget
 from vlmprobe.models.chat import ChatClient, Prices, Spent
 from vlmprobe.models.judges import ModelVerifier
 from vlmprobe.models.model import Charge, EncodedImage, Message, ModelReply, Request, Sampling, Status, Usage
 from vlmprobe.models.replies import Failure
 from vlmprobe.models.roles import roles
+from vlmprobe.models.service import BudgetSpent
 from vlmprobe.models.votes import Quota, Vote
 
 pytestmark = needs_chat_client

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image as PILImage
 
-from vlmprobe.canaries import CanaryVerifier
+from rounds import asked as asked_round
 from vlmprobe.data import Image
-from vlmprobe.examine import examine
+from vlmprobe.loop.examine import examine
 from vlmprobe.models.chat import ScriptedModel
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.judges import ModelAnswerer, ModelVerifier, check_other_model, model_name
@@ -22,9 +22,10 @@ from vlmprobe.models.model import EncodedImage, ModelReply, Sampling, Status
 from vlmprobe.models.prompt_files import FOLDER, PLACEHOLDERS, PromptFiles
 from vlmprobe.models.protocols import Answerer, Verifier
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
+from vlmprobe.models.verdict import Asked, Cause, Reading, read_verdict
 from vlmprobe.models.votes import Quota, Vote, poll
-from vlmprobe.text import neutralise, parse_responses
-from vlmprobe.verdict import Asked, Cause, Reading, read_verdict
+from vlmprobe.run.canaries import CanaryVerifier
+from vlmprobe.text import neutralise
 
 RED, BLUE = (Image(i, f"{color}.png", PILImage.new("RGB", (6, 4), color)) for i, color in enumerate(("red", "blue")))
 OBJECT = '{"reason": "fine", "grammatical": true, "atomic": true, "grounded": true, "objective": true}'
@@ -397,7 +398,7 @@ def test_a_prompt_that_asks_for_no_tags_is_refused_where_no_schema_does(tmp_path
 
 
 def test_examine_takes_them_from_questions_to_verdicts():
-    questions = parse_responses(["<response_1>What color?</response_1><response_2>Why?</response_2>"], k=2)
+    round = asked_round([RED], ["<response_1>What color?</response_1><response_2>Why?</response_2>"], k=2)
 
     def judge(request):
         if "Why?" in text_of(request):
@@ -405,8 +406,8 @@ def test_examine_takes_them_from_questions_to_verdicts():
         return WRONG if "<answer>" in text_of(request) else VALID
 
     answerer = ModelAnswerer(Script(lambda request: "blue"))
-    examined = examine([RED, RED], questions, answerer=answerer, verifier=ModelVerifier(Script(judge)))
-    assert examined.valid.tolist() == [1, 0] and examined.correct.tolist() == [0, -1] and examined.calls == 1
+    examined = examine(round, answerer, ModelVerifier(Script(judge)))
+    assert examined.valid.tolist() == [1, 0] and examined.correct.tolist() == [0, -1] and examined.answered == 1
 
 
 def test_a_model_of_the_core_can_be_asked():

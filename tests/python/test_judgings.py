@@ -13,11 +13,10 @@ import pytest
 from test_ledger import RUN, make_step
 from tiny_runs import make
 from vlmprobe import reward
-from vlmprobe.evaluation import Tally
-from vlmprobe.judgings import rejudge, reweight
-from vlmprobe.ledger import Ledger
+from vlmprobe.ledger import Ledger, RecordedQuestions
 from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.models.replies import Criteria, Failure, Judgement
+from vlmprobe.review.again import rejudge, reweight
 from vlmprobe.world.source import WorldImages
 from vlmprobe.world.verifiers import OracleVerifier
 
@@ -66,7 +65,7 @@ def first_tables(ledger):
 
 
 def tally(ledger, judging=None):
-    found = Tally()
+    found = RecordedQuestions()
     for step in steps(ledger, judging):
         found.add(step)
     return found

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tiny_runs import dump, whole_state
-from vlmprobe.checkpoint import find
+from vlmprobe.run.checkpoint import find
 
 KILLS = int(os.environ.get("VLMPROBE_KILLS", "10"))
 SEED = 6
@@ -29,7 +29,7 @@ WORDS = [
     *("--k", "2", "--group-size", "2", "--images-per-step", "2", "--pool", "4"),
 ]
 PRELOADED = [
-    "vlmprobe.commands.train",
+    "vlmprobe.cli.train",
     "transformers.models.qwen3_vl.modeling_qwen3_vl",
     "transformers.models.auto.modeling_auto",
 ]

@@ -10,12 +10,12 @@ import pytest
 
 from vlmprobe import metrics
 from vlmprobe.data.order import in_order
-from vlmprobe.evaluation import probe
-from vlmprobe.labels import import_labels, label_table
 from vlmprobe.ledger import LabelRecord, Ledger, RunRecord
 from vlmprobe.ledger.file import SCHEMA
 from vlmprobe.methods import RandomValid
 from vlmprobe.metrics.judged import INVALID, RIGHT, WRONG, state
+from vlmprobe.review.people import import_labels, label_table
+from vlmprobe.run.probe import probe
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.source import WorldImages
 from vlmprobe.world.verifiers import ErrorRates, NoisyVerifier, OracleVerifier

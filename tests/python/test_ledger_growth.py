@@ -13,11 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "python"))
 from ledger_growth import RUN, STEP, build, step_of
 
 from vlmprobe import cli
-from vlmprobe.evaluation import rates, recorded_tally, summarise
-from vlmprobe.ledger import Ledger, failures, judged
+from vlmprobe.ledger import Ledger, failures, judged, recorded_questions
+from vlmprobe.loop.tally import Tally, Texts
 from vlmprobe.metrics import duplicates, effective_number, effective_number_counted
 from vlmprobe.models.embedder import HashedNgramEmbedder
-from vlmprobe.summary import Summary, Texts
 from vlmprobe.world.discovery import Discovery, discovery
 
 QUESTIONS = 40 * STEP
@@ -103,15 +102,17 @@ def test_a_run_is_read_step_by_step(ledger):
 @pytest.mark.parametrize("calls", [0, 1, 100, 2000, 10**9])
 def test_numbers_of_parts_are_those_of_the_whole(calls, ledger, monkeypatch):
     monkeypatch.setattr(judged, "AT_ONCE", 3)
-    tally = recorded_tally(ledger, RUN).first(calls)
-    found, world = Summary(), Discovery()
+    tally = recorded_questions(ledger, RUN).first(calls)
+    found, world = Tally(), Discovery()
     for part in ledger.each_judged(RUN):
         some = part.first(calls - found.calls)
         found.add(some)
         world.add(some)
     embedder = HashedNgramEmbedder()
-    assert repr(found.numbers(embedder)) == repr(summarise(tally, embedder))
-    assert repr(found.rates()) == repr(rates(tally)) and repr(world.numbers()) == repr(discovery(tally))
+    assert repr(found.numbers(embedder)) == repr(Tally.of(tally.judged()).numbers(embedder))
+    assert repr(found.rates()) == repr(Tally.of(tally.judged()).rates()) and repr(world.numbers()) == repr(
+        discovery(tally)
+    )
     assert len(found) == len(tally.rows) and found.calls == tally.calls
 
 
@@ -119,11 +120,11 @@ def test_what_a_report_reads_is_read_in_parts(ledger, monkeypatch):
     monkeypatch.setattr(judged, "AT_ONCE", 2)
 
     def parts():
-        found = Summary()
+        found = Tally()
         for part in ledger.each_judged(RUN):
             found.add(part)
 
-    assert peak(parts) < peak(lambda: recorded_tally(ledger, RUN)) / 5
+    assert peak(parts) < peak(lambda: recorded_questions(ledger, RUN)) / 5
 
 
 def test_a_report_is_written_where_there_is_room(path, tmp_path, capsys):

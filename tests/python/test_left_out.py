@@ -10,11 +10,18 @@ import pytest
 from PIL import Image as PILImage
 
 from tiny_runs import dump, whole_state
-from vlmprobe.asked import Completions, tagged
-from vlmprobe.data import Chosen, FolderImages, Image, Recalled, SourceGone, StepImages, UnreadableImage, in_order
-from vlmprobe.evaluation import probe, summarise
-from vlmprobe.judgings import rejudge
+from vlmprobe.data import (
+    Chosen,
+    FolderImages,
+    Image,
+    Recalled,
+    SourceGone,
+    StepImages,
+    UnreadableImage,
+    in_order,
+)
 from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.loop.trainer import TrainerOptions
 from vlmprobe.methods import Task, evaluate
 from vlmprobe.methods.rows import read_rows
 from vlmprobe.methods.task import ask_pool
@@ -22,12 +29,15 @@ from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.models.judges import ModelAnswerer, ModelVerifier
 from vlmprobe.models.model import ModelReply, Status
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
-from vlmprobe.pictures import of_checkpoint, of_run
-from vlmprobe.questioner import Questioner
-from vlmprobe.run_directory import RunDirectory
+from vlmprobe.policy.asker import Completions, tagged
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.review.again import rejudge
+from vlmprobe.run.directory import RunDirectory
+from vlmprobe.run.pictures import of_checkpoint, of_run
+from vlmprobe.run.probe import probe
+from vlmprobe.run.trainer import Trainer
 from vlmprobe.studies.plan import SCALES
 from vlmprobe.studies.setup import FileSetup
-from vlmprobe.trainer import Trainer, TrainerOptions
 from vlmprobe.world import tiny
 
 STEPS = 4
@@ -203,7 +213,7 @@ def test_without_a_ledger_what_is_left_out_is_a_warning(tmp_path):
     images = FolderImages(photos(tmp_path / "photos", 2, cut=(1,)))
     with pytest.warns(UserWarning, match=r"^\[probe\] step 0: 1 pictures left out: .*1\.jpg: cannot be read"):
         tally = probe(Asks(), Answers(), Judges(), in_order(images, 2), calls=1, k=1, seed=0)
-    assert tally.left_out == 1 and len(tally.rows) == 1
+    assert tally.left_out == 1 and len(tally) == 1
 
 
 # Evaluations, and what they share with training
@@ -216,7 +226,7 @@ def test_where_no_picture_of_a_step_can_be_read_the_next_ones_are_taken(tmp_path
         assert [key for _, key in asker.seen] == ["3.jpg", "3.jpg", "4.jpg", "5.jpg", "3.jpg"]
         assert [event["image"] for event in left_out(ledger)] == [0, 1, 2, 2, 0, 1, 2]
     assert tally.left_out == 7 and "7 pictures left out" in repr(tally)
-    assert summarise(tally, HashedNgramEmbedder())["images_left_out"] == 7
+    assert tally.numbers(HashedNgramEmbedder())["images_left_out"] == 7
 
 
 def test_where_no_picture_at_all_can_be_read_the_run_stops_and_names_some(tmp_path):
@@ -239,7 +249,7 @@ def test_an_evaluation_that_is_made_again_leaves_out_the_same(tmp_path, mended):
             if mended:
                 PILImage.new("RGB", (8, 8)).save(pictures / name)
         again = asked(ledger, FolderImages(pictures), Asks(refuses=("2.jpg",)), per_step=4, resumed=True)
-        assert again.rows == first.rows and again.left_out == first.left_out > 0 and dump(ledger.path) == before
+        assert repr(again) == repr(first) and again.left_out == first.left_out > 0 and dump(ledger.path) == before
 
 
 def test_a_source_that_is_gone_stops_the_run_at_once(tmp_path):

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from vlmprobe._native import core
-from vlmprobe.asked import Asker, tagged
-from vlmprobe.evaluation import Tally
-from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.ledger import Ledger, RecordedQuestions, RunRecord
+from vlmprobe.loop.trainer import TrainerOptions
 from vlmprobe.methods import (
     RL,
     RLSFT,
@@ -36,9 +35,10 @@ from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.model import ModelReply, Status
 from vlmprobe.models.replies import Failure, Reply
-from vlmprobe.questioner import Questioner, _renumbered
+from vlmprobe.policy.asker import Asker, tagged
+from vlmprobe.policy.questioner import Questioner, _renumbered
+from vlmprobe.run.trainer import Trainer
 from vlmprobe.text import parse_responses
-from vlmprobe.trainer import Trainer, TrainerOptions
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.source import WorldImages, scene_of
@@ -281,7 +281,7 @@ def test_prompted_turns_train_in_rl(tmp_path):
 def test_first_turns_never_cost_more_than_is_left(name, calls, tmp_path):
     with Ledger(tmp_path / "ledger") as ledger:
         METHODS[name]().run(task_of(ledger, calls=calls, group_size=1))
-        found = pool(ledger, name) if calls > 2 else Tally()
+        found = pool(ledger, name) if calls > 2 else RecordedQuestions()
         assert all(step.numbers.get("asking_calls", 0) <= calls for step in steps_of(ledger, name))
     assert found.spent <= calls and (found.asking > 0) == (calls > 2)
 
@@ -295,9 +295,7 @@ def test_a_step_that_cannot_pay_for_asking_is_refused():
     trainer = Trainer(
         asking, Replying("yes"), OracleVerifier(), HashedNgramEmbedder(), POOL, options=TrainerOptions(k=2)
     )
-    with pytest.raises(
-        ValueError, match=r"^\[Trainer\.step\] max_calls: expected enough to ask about an image, got 2$"
-    ):
+    with pytest.raises(ValueError, match=r"^\[ask\] max_calls: expected enough to ask about an image, 3, got 2$"):
         trainer.step(max_calls=2)
     assert trainer.step(max_calls=4).calls <= 4
 

@@ -14,9 +14,9 @@ import torch
 from scipy import stats
 
 from vlmprobe import metrics
-from vlmprobe.canaries import less_likely
 from vlmprobe.metrics import judged, skills
 from vlmprobe.metrics.judged import INVALID, RIGHT, WRONG
+from vlmprobe.run.canaries import less_likely
 from vlmprobe.studies.comparisons import Above
 from vlmprobe.studies.numbers import combined, of_rate, over_seeds
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import random
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
 
-from vlmprobe.examine import Examined, examine
+from rounds import asked as round_of
 from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.loop.examine import examine
+from vlmprobe.loop.round import Place, Round
+from vlmprobe.loop.trainer import TrainerOptions
 from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.models.replies import Criteria, Judgement, Reply
-from vlmprobe.overlap import Overlap, joined
-from vlmprobe.questioner import Questioner
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.run.overlap import Overlap
+from vlmprobe.run.trainer import Trainer
 from vlmprobe.text import parse_responses
-from vlmprobe.trainer import Trainer, TrainerOptions
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.source import WorldImages
@@ -23,6 +27,7 @@ from vlmprobe.world.verifiers import OracleVerifier
 
 IMAGES = [WorldImages(6, seed=4)[i] for i in range(6)]
 GROUP = 4
+WHY = "<response_1>Why?</response_1>"
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +39,20 @@ def models() -> dict:
     return {"answerer": FaultyAnswerer(ExecutingAnswerer(), load_faults()), "verifier": OracleVerifier()}
 
 
-def whole(rollouts, k: int) -> Examined:
-    questions = parse_responses(rollouts.texts, k=k)
-    images = [IMAGES[int(rollouts.group[s])] for s in questions.sequence.tolist()]
-    return examine(images, questions, **models())
+SHOWN = Round(place=Place(), images=IMAGES)
 
 
-def assert_equal(a: Examined, b: Examined) -> None:
+def asked(rollouts, k: int) -> Round:
+    return replace(SHOWN, asked=rollouts, questions=parse_responses(rollouts.texts, k=k))
+
+
+def whole(rollouts, k: int) -> Round:
+    return examine(asked(rollouts, k), **models())
+
+
+def assert_equal(a: Round, b: Round) -> None:
     assert torch.equal(a.valid, b.valid) and torch.equal(a.correct, b.correct)
-    assert a.verdicts == b.verdicts and a.replies == b.replies
+    assert a.verdicts == b.verdicts and a.answers == b.answers
 
 
 def test_groups_come_once_each_as_soon_as_they_are_drawn(questioner):
@@ -60,10 +70,10 @@ def test_the_table_does_not_depend_on_the_order_of_arrival(questioner):
     assert int((expected.valid == 1).sum()) > 5
     for seed in range(3):
         order = random.Random(seed).sample(range(6), 6)
-        with Overlap(IMAGES, k=2, **models(), workers=3, waiting=2) as overlap:
+        with Overlap(SHOWN, k=2, **models(), workers=3, waiting=2) as overlap:
             for group in order:
                 overlap(group, rollouts.texts[group * GROUP : (group + 1) * GROUP])
-            assert_equal(overlap.examined(), expected)
+            assert_equal(overlap.examined(asked(rollouts, 2)), expected)
 
 
 def test_questions_are_examined_while_others_are_drawn(questioner):
@@ -75,14 +85,14 @@ def test_questions_are_examined_while_others_are_drawn(questioner):
             return super().validity(images, questions)
 
     parts = models() | {"verifier": Noting()}
-    with Overlap(IMAGES, k=2, **parts) as overlap:
+    with Overlap(SHOWN, k=2, **parts) as overlap:
 
         def on_group(group, texts):
             overlap(group, texts)
             early.append(judged.wait(10))  # the questioner stands still meanwhile: it is not done
 
         rollouts = questioner.ask(IMAGES, k=2, group_size=GROUP, seed=5, step=0, on_group=on_group)
-        assert_equal(overlap.examined(), whole(rollouts, 2))
+        assert_equal(overlap.examined(asked(rollouts, 2)), whole(rollouts, 2))
     assert early[0]
 
 
@@ -109,11 +119,11 @@ class Silent:
 def test_a_questioner_that_is_far_ahead_waits():
     model = Silent()
     given, one_more = [], threading.Semaphore(0)
-    with Overlap(IMAGES, k=1, answerer=model, verifier=model, workers=1, waiting=2) as overlap:
+    with Overlap(SHOWN, k=1, answerer=model, verifier=model, workers=1, waiting=2) as overlap:
 
         def give():
             for group in range(6):
-                overlap(group, ["<response_1>Why?</response_1>"])
+                overlap(group, [WHY])
                 given.append(group)
                 one_more.release()
 
@@ -126,7 +136,7 @@ def test_a_questioner_that_is_far_ahead_waits():
         assert thread.is_alive() and len(given) == 3
         model.leave.set()
         thread.join(10)
-        assert overlap.examined().valid.tolist() == 6 * [0]
+        assert overlap.examined(round_of(IMAGES, 6 * [WHY])).valid.tolist() == 6 * [0]
 
 
 def test_what_a_model_raises_reaches_the_caller_and_nothing_hangs():
@@ -135,18 +145,25 @@ def test_what_a_model_raises_reaches_the_caller_and_nothing_hangs():
             raise KeyError("the judge is gone")
 
     model = Broken()
-    overlapping = Overlap(IMAGES, k=1, answerer=model, verifier=model, workers=2, waiting=1)
+    overlapping = Overlap(SHOWN, k=1, answerer=model, verifier=model, workers=2, waiting=1)
     with overlapping as overlap, pytest.raises(KeyError, match="the judge is gone"):
         for group in range(6):
-            overlap(group, ["<response_1>Why?</response_1>"])
-        overlap.examined()
+            overlap(group, [WHY])
+        overlap.examined(SHOWN)
 
 
 def test_a_missing_group_is_named():
-    with Overlap(IMAGES[:2], k=1, **models()) as overlap:
-        overlap(0, ["<response_1>Why?</response_1>"])
+    with Overlap(replace(SHOWN, images=IMAGES[:2]), k=1, **models()) as overlap:
+        overlap(0, [WHY])
         with pytest.raises(ValueError, match=r"\[Overlap\] groups: expected 2, got none for 1"):
-            overlap.examined()
+            overlap.examined(SHOWN)
+
+
+def test_groups_of_another_round_are_refused():
+    with Overlap(replace(SHOWN, images=IMAGES[:1]), k=1, **models()) as overlap:
+        overlap(0, [WHY])
+        with pytest.raises(ValueError, match=r"\[Overlap\] groups: expected the 2 questions of the round, got others"):
+            overlap.examined(round_of(IMAGES[:1], [[WHY, WHY]]))
 
 
 def test_an_overlapping_trainer_is_the_trainer():
@@ -169,10 +186,3 @@ def test_an_overlapping_trainer_is_the_trainer():
     (rows, weights), (plain_rows, plain_weights) = trained(True), trained(False)
     assert rows == plain_rows
     assert all(torch.equal(weights[name], value) for name, value in plain_weights.items())
-
-
-def test_tables_are_joined_in_order():
-    one = Examined(torch.tensor([1], dtype=torch.int8), torch.tensor([0], dtype=torch.int8), [None], [Reply(text="a")])
-    two = Examined(torch.tensor([0], dtype=torch.int8), torch.tensor([-1], dtype=torch.int8), [None], [None])
-    both = joined([one, two])
-    assert both.valid.tolist() == [1, 0] and both.correct.tolist() == [0, -1] and both.calls == 1

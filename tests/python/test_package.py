@@ -7,7 +7,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 import vlmprobe
-from vlmprobe import _native, _optional
+from vlmprobe import _native
+from vlmprobe._util import optional
 
 
 def python(code):
@@ -90,7 +91,7 @@ def test_the_types_of_the_core_are_not_taken_for_it(monkeypatch):
 
 def test_a_missing_optional_package_names_its_extra():
     with pytest.raises(ModuleNotFoundError) as caught:
-        _optional.require("no_such_package.part", extra="hf")
+        optional.require("no_such_package.part", extra="hf")
     assert str(caught.value) == (
         "no_such_package is not installed; it comes with the extra 'hf': pip install 'vlmprobe[hf]'"
     )
@@ -100,10 +101,10 @@ def test_a_broken_optional_package_keeps_its_own_error(monkeypatch, tmp_path):
     (tmp_path / "vlmprobe_test_broken.py").write_text("import no_such_dependency")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_dependency'"):
-        _optional.require("vlmprobe_test_broken", extra="hf")
+        optional.require("vlmprobe_test_broken", extra="hf")
 
 
 def test_optional_packages_that_are_there_are_returned():
-    assert _optional.require("json.decoder", extra="hf").__name__ == "json.decoder"
-    assert _optional.installed("json.decoder")
-    assert not _optional.installed("no_such_package.part")
+    assert optional.require("json.decoder", extra="hf").__name__ == "json.decoder"
+    assert optional.installed("json.decoder")
+    assert not optional.installed("no_such_package.part")

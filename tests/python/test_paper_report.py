@@ -14,14 +14,14 @@ from PIL import Image as PILImage
 import paper_results as made
 from test_report import Page
 from vlmprobe.report import paper_tables, write_paper
-from vlmprobe.report.format import plain
-from vlmprobe.report.paper_cells import estimate_cell, p_text, result_table
-from vlmprobe.report.paper_curve import rise
-from vlmprobe.report.paper_document import document
-from vlmprobe.report.paper_figures import paper_figures
-from vlmprobe.report.paper_markdown import escaped
-from vlmprobe.report.paper_scene import enlarged, verdict
-from vlmprobe.report.paper_sensitivity import sensitivity
+from vlmprobe.report.draw.curve import rise
+from vlmprobe.report.draw.scene import enlarged, verdict
+from vlmprobe.report.paper.document import document
+from vlmprobe.report.paper.figures import paper_figures
+from vlmprobe.report.paper.markdown import escaped
+from vlmprobe.report.paper.sensitivity import sensitivity
+from vlmprobe.report.table.cells import estimate_cell, p_text, result_table
+from vlmprobe.report.table.format import plain
 
 FIGURES = ("curve", "figure-4", "figure-5a", "figure-5b", "figure-6", "figure-7")
 SVG = "{http://www.w3.org/2000/svg}"

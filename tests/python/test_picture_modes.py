@@ -12,7 +12,7 @@ from PIL import Image as PILImage
 
 from vlmprobe.data import FolderImages, UnreadableImage, rgb
 from vlmprobe.models.encoded_images import EncodedImages
-from vlmprobe.report.cards import picture as thumbnail
+from vlmprobe.report.page.cards import picture as thumbnail
 
 RAMP = np.tile(np.linspace(0, 1, 256), (8, 1))
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import vlmprobe
-from vlmprobe import _optional
+from vlmprobe._util import optional
 
 ROOT = Path(__file__).parents[2]
 tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -83,7 +83,7 @@ def test_the_tools_of_the_extras_have_the_pins_of_ci():
 
 def test_the_extras_that_doctor_knows_are_those_of_the_project():
     extras = PYPROJECT["project"]["optional-dependencies"]
-    for extra, modules in _optional.EXTRAS.items():
+    for extra, modules in optional.EXTRAS.items():
         named = {re.split("[<>=]", requirement)[0].replace("-", "_") for requirement in extras[extra]}
         assert {name for name in named if not name.startswith("vlmprobe[")} == set(modules)
 

@@ -12,11 +12,12 @@ from PIL import Image as PILImage
 from tiny_models import qwen2_5
 from vlmprobe import grpo
 from vlmprobe.data import Image
-from vlmprobe.models.hf import HFAnswerer, VisionLanguageModel
-from vlmprobe.models.prompts import UnusablePrompts
 from vlmprobe.models.replies import Failure, Reply
-from vlmprobe.questioner import Questioner
-from vlmprobe.rollout import Rollouts, completion_states
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.policy.sampling import Rollouts, completion_states
+from vlmprobe.vlm.answerer import HFAnswerer
+from vlmprobe.vlm.inputs import UnusablePrompts
+from vlmprobe.vlm.model import VisionLanguageModel
 from vlmprobe.world import tiny
 from vlmprobe.world.source import WorldImages
 

@@ -15,15 +15,16 @@ import pytest
 import torch
 
 from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.loop.trainer import TrainerOptions
 from vlmprobe.models.chat import ChatClient
 from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.models.encoded_images import EncodedImages
-from vlmprobe.models.hf import HFAnswerer
 from vlmprobe.models.judges import ModelAnswerer
 from vlmprobe.models.model import Message, Request, Sampling, Status
 from vlmprobe.models.prompt_files import PromptFiles
-from vlmprobe.questioner import Questioner
-from vlmprobe.trainer import Trainer, TrainerOptions
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.run.trainer import Trainer
+from vlmprobe.vlm.answerer import HFAnswerer
 from vlmprobe.world import tiny
 from vlmprobe.world.source import WorldImages
 from vlmprobe.world.verifiers import OracleVerifier

@@ -13,10 +13,10 @@ from PIL import Image as PILImage
 from PIL import ImageDraw
 
 from vlmprobe.report import FailureCard, Panel, comparison, write_page
-from vlmprobe.report.cards import families, picture
-from vlmprobe.report.figures import charts, smooth
-from vlmprobe.report.format import count, decimal, percent, plain, small_percent
-from vlmprobe.report.headline import headline
+from vlmprobe.report.draw.panels import charts, smooth
+from vlmprobe.report.page.cards import families, picture
+from vlmprobe.report.page.headline import headline
+from vlmprobe.report.table.format import count, decimal, percent, plain, small_percent
 
 FAULTS = {
     "count_many_off": (0.041, {"family": "count", "num_objects": {"min": 5}}, "off_by_one"),

@@ -15,7 +15,7 @@ from vlmprobe import cli
 from vlmprobe._native import core
 from vlmprobe.ledger import Ledger
 from vlmprobe.methods import pool, pool_runs
-from vlmprobe.run_directory import versions
+from vlmprobe.run.directory import versions
 from vlmprobe.studies import comparisons
 from vlmprobe.studies.arms import EVALUATOR
 from vlmprobe.studies.claims import CLAIMS, verdict

@@ -15,12 +15,12 @@ import pytest
 
 from test_ledger import make_step
 from tiny_runs import make
-from vlmprobe._files import write_text
+from vlmprobe._util.files import write_text
 from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.loop.report import StepReport
 from vlmprobe.models import Failure, Reply
-from vlmprobe.run_directory import RunDirectory, read_settings
-from vlmprobe.step_lines import recorded_report, step_line
-from vlmprobe.step_report import StepReport
+from vlmprobe.run.directory import RunDirectory, read_settings
+from vlmprobe.run.lines import recorded_report, step_line
 from vlmprobe.world.answerers import ExecutingAnswerer
 
 PYTHON = Path(__file__).parents[2] / "python"
@@ -32,7 +32,7 @@ REPORT = StepReport(
 
 def test_a_second_process_is_told_which_one_has_the_folder(tmp_path):
     with RunDirectory(tmp_path / "run", quiet=True):
-        code = f"from vlmprobe.run_directory import RunDirectory; RunDirectory({str(tmp_path / 'run')!r}, resume=True)"
+        code = f"from vlmprobe.run.directory import RunDirectory; RunDirectory({str(tmp_path / 'run')!r}, resume=True)"
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(PYTHON)}
         )

@@ -7,14 +7,15 @@ import json
 import pytest
 
 from test_method_runs import task_of
-from vlmprobe import evaluation, reward
-from vlmprobe.evaluation import Tally
-from vlmprobe.judgings import rejudge, reweight
-from vlmprobe.ledger import Ledger
+from vlmprobe import reward
+from vlmprobe.ledger import Ledger, RecordedQuestions
+from vlmprobe.ledger.questions import is_correct
 from vlmprobe.ledger.records import AnswerRecord, QuestionRecord, VerdictRecord
+from vlmprobe.loop.tally import Tally
 from vlmprobe.methods import RandomValid, Sweep, evaluate
 from vlmprobe.methods import evaluation as evaluated
 from vlmprobe.models.embedder import HashedNgramEmbedder
+from vlmprobe.review.again import rejudge, reweight
 from vlmprobe.studies.sensitivity import judge_sensitivity
 from vlmprobe.studies.sensitivity_rewards import reward_sensitivity, rewarded
 from vlmprobe.world.source import WorldImages
@@ -38,7 +39,7 @@ def question(slot, valid, correct=None, **more):
 
 def tally(*rows, images=None, **more):
     """Rows of (valid, correct), each on an image of its own."""
-    found = Tally()
+    found = RecordedQuestions()
     for i, row in enumerate(rows):
         found.append(i if images is None else images[i], question(i, *row, **more))
     return found
@@ -122,7 +123,9 @@ def with_missing_slot(found):
 
 
 def test_what_a_judge_did_not_say_enters_nothing():
-    found = judge_sensitivity({"A": {judge: with_missing_slot(Tally(list(t.rows))) for judge, t in UNKNOWNS.items()}})
+    found = judge_sensitivity(
+        {"A": {judge: with_missing_slot(RecordedQuestions(list(t.rows))) for judge, t in UNKNOWNS.items()}}
+    )
     own, other = found.rates
     assert (own.qvr.value, own.qvr.n, own.qvr.n_unscored) == (4 / 6, 6, 1)  # unknown: one; the slot counts as invalid
     assert (own.fdr.value, own.fdr.n, own.fdr.n_unscored) == (1 / 3, 3, 1)
@@ -131,7 +134,9 @@ def test_what_a_judge_did_not_say_enters_nothing():
 
 
 def test_agreement_is_over_what_both_judged_and_leaves_slots_without_a_question_out():
-    found = judge_sensitivity({"A": {judge: with_missing_slot(Tally(list(t.rows))) for judge, t in UNKNOWNS.items()}})
+    found = judge_sensitivity(
+        {"A": {judge: with_missing_slot(RecordedQuestions(list(t.rows))) for judge, t in UNKNOWNS.items()}}
+    )
     validity, correctness = found.plain()["agreement"]
     assert (validity["what"], validity["share"]["value"], validity["share"]["n"]) == ("validity", 1, 4)
     assert (correctness["what"], correctness["share"]["value"], correctness["share"]["n"]) == ("correctness", 0.5, 2)
@@ -141,7 +146,11 @@ def test_agreement_is_over_what_both_judged_and_leaves_slots_without_a_question_
 def test_methods_without_valid_questions_get_none_and_no_rank():
     invalid = tally((False,), (False,), (False,))
     found = judge_sensitivity(
-        {"none": two(Tally(), Tally()), "A": two(wrong(3, 6), wrong(2, 6)), "invalid": two(invalid, invalid)}
+        {
+            "none": two(RecordedQuestions(), RecordedQuestions()),
+            "A": two(wrong(3, 6), wrong(2, 6)),
+            "invalid": two(invalid, invalid),
+        }
     )
     plain = found.plain()
     unknown = {"value": None, "low": None, "high": None, "n": 0}
@@ -166,7 +175,7 @@ def test_a_method_that_only_one_judge_leaves_without_valid_questions_flips_nothi
 
 def skilled(*blocks):
     """Blocks of (skill, wrong, right, unscored)."""
-    found = Tally()
+    found = RecordedQuestions()
     for skill, *sizes in blocks:
         for correct, size in zip((False, True, None), sizes, strict=True):
             for _ in range(size):
@@ -213,7 +222,7 @@ def paid(*rewards, images=None):
 
 
 def tally_of(questions, images):
-    return Tally([(i if images is None else images[i], each) for i, each in enumerate(questions)])
+    return RecordedQuestions([(i if images is None else images[i], each) for i, each in enumerate(questions)])
 
 
 def priced(*totals, images=None):
@@ -264,12 +273,17 @@ def test_means_that_differ_by_rounding_alone_are_ties():
 
 
 def test_a_method_without_rewards_gets_none_and_no_rank():
-    found = rewarded({"A": {"paper": Tally(), "plain": Tally()}, "B": {"paper": priced(1.0), "plain": priced(0.0)}})
+    found = rewarded(
+        {
+            "A": {"paper": RecordedQuestions(), "plain": RecordedQuestions()},
+            "B": {"paper": priced(1.0), "plain": priced(0.0)},
+        }
+    )
     plain = found.plain()
     assert plain["means"][0] == {"method": "A", "reward": "paper", "value": None, "low": None, "high": None, "n": 0}
     assert plain["means"][2] == {"method": "B", "reward": "paper", "value": 1, "low": None, "high": None, "n": 1}
     assert plain["ranking"] == {"paper": ["B"], "plain": ["B"]} and plain["pairs"][0]["flips"] is None
-    judged = judge_sensitivity({"A": two(Tally(), Tally())})
+    judged = judge_sensitivity({"A": two(RecordedQuestions(), RecordedQuestions())})
     assert json.loads(json.dumps(judged.plain(found), allow_nan=False))["rewards"] == plain
     assert judged.plain()["rewards"] == {"names": [], "means": [], "ranking": {}, "pairs": []}
 
@@ -359,7 +373,7 @@ def test_a_run_judged_again_has_the_rates_of_each_judge(ledgers):
     found = judge_sensitivity(tallies, above=5)
     assert found.n_skills > 0  # as the world labels them
     for each in found.rates:
-        assert (each.qvr, each.fdr) == evaluation.rates(tallies[each.method][each.judge])
+        assert (each.qvr, each.fdr) == Tally.of(tallies[each.method][each.judge].judged()).rates()
     rates = {(each.method, each.judge): each for each in found.rates}
     noisy = rates["random valid", "evaluator"]
     assert 0.8 < noisy.qvr.value < 1 and rates["random valid", "verifier"].qvr.value == 1
@@ -383,7 +397,7 @@ def test_a_run_with_other_rewards_has_the_means_of_each(ledgers):
     for name, judges in seen(ledgers, None, "evaluator").items():
         for title, judge in (("no diversity", "verifier"), ("no diversity, evaluator", "evaluator")):
             judged, estimate = judges[judge], found.means[name][title]
-            truths = [evaluation.is_correct(q) for _, q in judged.valid()]
+            truths = [is_correct(q) for _, q in judged.valid()]
             invalid = len(judged.rows) - len(judged.valid())
             scored = invalid + sum(truth is not None for truth in truths)
             assert estimate.n == scored and estimate.value == pytest.approx((truths.count(False) - invalid) / scored)

@@ -11,10 +11,10 @@ import torch
 
 from tiny_models import qwen2_5, qwen3
 from vlmprobe import grpo
-from vlmprobe.models.lora import add_lora
-from vlmprobe.models.shared_prefix import TrainingRow
-from vlmprobe.questioner import Questioner, sharing_pays_in_loss, sharing_pays_in_sampling
-from vlmprobe.rollout import completion_states
+from vlmprobe.policy.questioner import Questioner, sharing_pays_in_loss, sharing_pays_in_sampling
+from vlmprobe.policy.sampling import completion_states
+from vlmprobe.vlm.lora import add_lora
+from vlmprobe.vlm.shared_prefix import TrainingRow
 from vlmprobe.world.source import WorldImages
 
 IMAGES = WorldImages(6, seed=77)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vlmprobe.models.special_tokens import SpecialTokens
+from vlmprobe.vlm.special_tokens import SpecialTokens
 
 QUESTION = "how many objects are there ? is there a red circle ?"
 TEMPLATE = (

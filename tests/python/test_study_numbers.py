@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vlmprobe.evaluation import Tally
-from vlmprobe.ledger import QuestionRecord, VerdictRecord
+from vlmprobe.ledger import QuestionRecord, RecordedQuestions, VerdictRecord
 from vlmprobe.metrics import Estimate
 from vlmprobe.studies.claims import CLAIMS, as_printed
 from vlmprobe.studies.comparisons import Above
@@ -48,7 +47,7 @@ def question(sequence, *names, program=None, correct=True):
 
 def outcome(rows, **scale):
     found = Outcome(arms(SMALL)[0], Path(), SMALL.changed({"above": 1, **scale}), None)
-    found.__dict__["tally"] = Tally(rows)
+    found.__dict__["tally"] = RecordedQuestions(rows)
     return found
 
 

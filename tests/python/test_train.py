@@ -15,8 +15,8 @@ import pytest
 
 from tiny_runs import dump, whole_state
 from vlmprobe import cli
-from vlmprobe.checkpoint import find
 from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.run.checkpoint import find
 
 PYTHON = Path(__file__).parents[2] / "python"
 SMALL = [

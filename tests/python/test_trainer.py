@@ -9,18 +9,23 @@ from pathlib import Path
 import pytest
 import torch
 
+from rounds import asked as asked_round
 from vlmprobe.data.order import in_order, shuffled
 from vlmprobe.data.source import FolderImages
-from vlmprobe.evaluation import Tally, probe, summarise
-from vlmprobe.examine import examine
 from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.loop.examine import examine
+from vlmprobe.loop.learn import learn, remember
+from vlmprobe.loop.round import Place, Round
+from vlmprobe.loop.score import credit, score
+from vlmprobe.loop.trainer import TrainerOptions
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.embedder import HashedNgramEmbedder
-from vlmprobe.models.hf import VisionLanguageModel
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
-from vlmprobe.questioner import Questioner
-from vlmprobe.text import parse_responses
-from vlmprobe.trainer import Trainer, TrainerOptions
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.reward import paper
+from vlmprobe.run.probe import probe
+from vlmprobe.run.trainer import Trainer
+from vlmprobe.vlm.model import VisionLanguageModel
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.source import WorldImages
@@ -128,7 +133,7 @@ def test_an_unreadable_verdict_costs_no_call_and_changes_no_weight():
     trainer = make(verifier=Mumbling(), options=dataclasses.replace(SMALL, k=1, images_per_step=2, group_size=4))
     before = weights(trainer.questioner)
     report = trainer.step()
-    assert all(question.status == "ok" for _, question in trainer.tally.rows)  # a slot without one would be invalid
+    assert report.posed == report.questions  # a slot without a question would be invalid
     assert report.calls == 0 and report.unscored == report.questions == 8
     assert same(weights(trainer.questioner), before)
 
@@ -136,7 +141,6 @@ def test_an_unreadable_verdict_costs_no_call_and_changes_no_weight():
 def test_examine_asks_only_valid_questions_and_judges_only_answers():
     images = WorldImages(1, seed=3)
     said = "<response_1> how many objects are there ? </response_1> <response_2> is it nice ? </response_2>"
-    questions = parse_responses([said], k=3)
     asked: list[str] = []
 
     class Listening(ExecutingAnswerer):
@@ -144,16 +148,26 @@ def test_examine_asks_only_valid_questions_and_judges_only_answers():
             asked.extend(questions)
             return super().answer(images, questions)
 
-    examined = examine([images[0]] * 3, questions, answerer=Listening(), verifier=OracleVerifier())
+    examined = examine(asked_round([images[0]], [said], k=3), Listening(), OracleVerifier())
     assert asked == ["how many objects are there ?"]
     assert examined.valid.tolist() == [1, 0, 0] and examined.correct.tolist() == [1, -1, -1]
-    assert examined.verdicts[2] is None and examined.replies[1] is None and examined.calls == 1
+    assert examined.verdicts[2] is None and examined.answers[1] is None and examined.answered == 1
 
 
-def test_examine_wants_a_picture_for_each_question():
-    with pytest.raises(ValueError) as error:
-        examine([], parse_responses(["x"], k=2), answerer=ExecutingAnswerer(), verifier=OracleVerifier())
-    assert str(error.value) == "[examine] images: expected 2, one for each question, got 0"
+def test_a_stage_names_the_column_that_is_not_there():
+    shown = Round(place=Place(), images=[WorldImages(1)[0]])
+    embedder = HashedNgramEmbedder()
+    memory = QuestionMemory(embedder.dim)
+    for stage, text in {
+        lambda: examine(shown, ExecutingAnswerer(), OracleVerifier()): "[examine] questions: expected an asked round",
+        lambda: score(shown, memory, embedder, paper()): "[score] verdicts: expected an examined round",
+        lambda: credit(shown): "[credit] rewards: expected a scored round",
+        lambda: learn(shown, None, None): "[learn] advantages: expected a credited round",
+        lambda: remember(memory, shown): "[remember] novelties: expected a scored round",
+    }.items():
+        with pytest.raises(ValueError) as error:
+            stage()
+        assert str(error.value) == text
 
 
 def test_an_evaluation_spends_exactly_its_calls_and_changes_nothing():
@@ -162,8 +176,8 @@ def test_an_evaluation_spends_exactly_its_calls_and_changes_nothing():
     before, held_out = weights(trainer.questioner), WorldImages(48, seed=22)
     first, again = (trainer.evaluate(held_out, 100, phase=f"e{i}") for i in (1, 2))
     assert first.calls == again.calls == 100
-    assert [q.text for _, q in first.rows] == [q.text for _, q in again.rows]
-    assert same(weights(trainer.questioner), before) and len(trainer.tally.rows) == 192
+    assert repr(trainer.summary(first)) == repr(trainer.summary(again))
+    assert same(weights(trainer.questioner), before) and len(trainer.tally) == 192
 
 
 def test_an_evaluation_of_a_questioner_that_never_ends_stops():
@@ -178,7 +192,7 @@ def test_an_evaluation_of_a_questioner_that_never_ends_stops():
         seed=0,
         max_slots=12,
     )
-    numbers = summarise(tally, HashedNgramEmbedder())
+    numbers = tally.numbers(HashedNgramEmbedder())
     assert tally.calls == 0 and numbers["n_questions"] == 12 and numbers["qvr"] == 0
     assert numbers["fdr_interval"] == [0.0, 1.0] and numbers["vendi"] != numbers["vendi"]
 
@@ -254,9 +268,9 @@ def test_counts_of_steps_and_calls_are_checked():
     trainer = make()
     with pytest.raises(ValueError, match=r"^\[train\] steps: expected at least 0, got -1$"):
         trainer.train(-1)
-    with pytest.raises(ValueError, match=r"^\[probe\] calls: expected at least 1, got 0$"):
+    with pytest.raises(ValueError, match=r"^\[evaluate\] calls: expected at least 1, got 0$"):
         trainer.evaluate(WorldImages(1), 0)
-    assert trainer.tally.rows == Tally().rows
+    assert len(trainer.tally) == 0
 
 
 @pytest.mark.parametrize(
@@ -281,9 +295,9 @@ def test_a_model_that_returns_too_few_rows_is_named():
         def validity(self, images, questions):
             return super().validity(images, questions)[1:]
 
-    questions = parse_responses(["<response_1> how many objects are there ? </response_1>"], k=1)
+    round = asked_round([WorldImages(1)[0]], ["<response_1> how many objects are there ? </response_1>"])
     with pytest.raises(ValueError, match=r"^\[examine\] verifier.validity: expected 1 rows, got 0$"):
-        examine([WorldImages(1)[0]], questions, answerer=ExecutingAnswerer(), verifier=Short())
+        examine(round, ExecutingAnswerer(), Short())
 
 
 def test_a_step_that_the_ledger_has_already_is_an_error_and_not_lost(tmp_path):

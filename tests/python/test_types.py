@@ -22,6 +22,7 @@ PLAIN = {
     r"vlmprobe\._core\.(\w+\.)?|collections\.abc\.|torch\.": "",
     r"\((self): \w+": r"(\1",
     " = ": "=",
+    r"\*\*kwargs": "**kwargs: Any",
 }
 FROM_OBJECT = set(vars(object)) - {"__init__"}  # object's own types hold for them
 VECTORIZED = {"uniform"}  # pybind11 says ArrayLike to object, the types say which of them

@@ -8,13 +8,11 @@ import pytest
 import torch
 
 from planned_server import planned
+from rounds import asked
 from tiny_runs import TINY, dump, make, whole_state
-from vlmprobe.canaries import CanaryVerifier
 from vlmprobe.data.order import in_order
-from vlmprobe.evaluation import probe
-from vlmprobe.examine import examine
-from vlmprobe.judgings import rejudge
 from vlmprobe.ledger import Ledger, RecordedModel, RunRecord, StepRecord
+from vlmprobe.loop.examine import examine
 from vlmprobe.methods import RL, ChatAsker, ConMeAsker, RandomValid, Task, expert_iteration
 from vlmprobe.methods.rows import world_rows
 from vlmprobe.models.chat import ChatClient
@@ -23,8 +21,10 @@ from vlmprobe.models.judges import ModelAnswerer
 from vlmprobe.models.model import Message, ModelReply, Request, Status, http_status
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
 from vlmprobe.models.service import Call, Service, StepNotMade, Unserved
-from vlmprobe.questioner import Questioner
-from vlmprobe.text import parse_responses
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.review.again import rejudge
+from vlmprobe.run.canaries import CanaryVerifier
+from vlmprobe.run.probe import probe
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer
 from vlmprobe.world.source import WorldImages
@@ -164,7 +164,7 @@ def test_what_its_sender_puts_right_is_asked_again_and_what_the_request_caused_i
 
 def state(trainer):
     weights = {name: value.clone() for name, value in trainer.questioner.model.model.state_dict().items()}
-    return weights, trainer.optimizer.state_dict()["state"].keys(), len(trainer.memory), len(trainer.tally.rows)
+    return weights, trainer.optimizer.state_dict()["state"].keys(), len(trainer.memory), len(trainer.tally)
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +268,7 @@ def test_examining_without_a_loop_stops_as_well():
     models, said = doors(), ["<response_1> is there a star ? </response_1>"]
     models["answerer"].shut = TOO_LARGE
     with pytest.raises(Unserved, match="HTTP 413"):
-        examine([IMAGES[0]], parse_responses(said, k=1), **models)
+        examine(asked([IMAGES[0]], said), **models)
 
 
 def test_what_could_not_be_asked_at_all_costs_no_step(tmp_path):
@@ -313,7 +313,7 @@ def test_an_asker_that_leaves_everything_out_comes_to_an_end():
     tally = probe(
         asker, ExecutingAnswerer(), OracleVerifier(), in_order(IMAGES, 2), calls=3, k=1, seed=0, asking_counts=False
     )
-    assert tally.rows == []
+    assert len(tally) == 0
 
 
 @pytest.mark.parametrize("role", ["answerer", "verifier"])

@@ -14,13 +14,13 @@ from chatting import needs_chat_client
 from planned_server import fine, planned, refused, said
 from tiny_runs import dump, whole_state
 from vlmprobe import cli
-from vlmprobe.checkpoint import checkpoints, find
-from vlmprobe.demo import experiment
 from vlmprobe.ledger import Ledger
+from vlmprobe.loop.report import StepReport, warnings_of
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
-from vlmprobe.run_directory import RunDirectory, versions
-from vlmprobe.step_report import StepReport, warnings_of
+from vlmprobe.run.checkpoint import checkpoints, find
+from vlmprobe.run.directory import RunDirectory, versions
 from vlmprobe.studies import arms
+from vlmprobe.studies.demo import experiment
 from vlmprobe.studies.plan import SMALL as SCALE
 from vlmprobe.studies.plan import arms as arms_of
 from vlmprobe.studies.reproduce import ArmsFailed
@@ -146,7 +146,7 @@ def test_settings_that_could_not_be_loaded_lock_no_folder(server, tmp_path, monk
     ):
         assert train(run, *words) == 2
         assert not (run / "run.json").exists()
-    monkeypatch.setattr("vlmprobe.commands.train.tiny.load", lambda name: (_ for _ in ()).throw(OSError("no weights")))
+    monkeypatch.setattr("vlmprobe.cli.train.tiny.load", lambda name: (_ for _ in ()).throw(OSError("no weights")))
     assert train(run, "--models", file) == 2 and not (run / "run.json").exists()
     monkeypatch.undo()
     assert train(run, "--models", file, "--steps", "1") == 0
@@ -283,7 +283,7 @@ def test_arms_that_failed_are_named_in_one_line_and_make_no_table(monkeypatch, t
     def failing(*_, **__):
         raise ArmsFailed("[reproduce] 1 arms failed (SFT, seed 0); the same command goes on")
 
-    monkeypatch.setattr("vlmprobe.commands.reproduce.run_all", failing)
+    monkeypatch.setattr("vlmprobe.cli.reproduce.run_all", failing)
     assert cli.main(["reproduce", "--run", str(tmp_path / "run"), "--embedder", "hashed"]) == 1
     out, err = capsys.readouterr()
     assert (out, err) == ("", "vlmprobe reproduce: [reproduce] 1 arms failed (SFT, seed 0); the same command goes on\n")

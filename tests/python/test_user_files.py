@@ -8,14 +8,14 @@ import json
 import pytest
 from PIL import Image as PILImage
 
-from vlmprobe._json import read_lines, read_text
+from vlmprobe._util.json import read_lines, read_text
 from vlmprobe.data import FolderImages
-from vlmprobe.evaluation import probe
-from vlmprobe.labels import import_labels
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.methods import RandomValid, rows
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.roles import read_roles
+from vlmprobe.review.people import import_labels
+from vlmprobe.run.probe import probe
 from vlmprobe.studies.setup import read_config
 from vlmprobe.world.answerers import ExecutingAnswerer, load_faults
 from vlmprobe.world.source import WorldImages

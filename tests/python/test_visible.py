@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from vlmprobe import _core, _visible, cli
-from vlmprobe._visible import bare, is_blank, say, visible
+from vlmprobe import _core, cli
+from vlmprobe._util import visible as visible_module
+from vlmprobe._util.visible import bare, is_blank, say, visible
 from vlmprobe.report import FailureCard, comparison, write_page
-from vlmprobe.report.format import plain
-from vlmprobe.report.paper_markdown import escaped
-from vlmprobe.report.paper_svg import label
-from vlmprobe.run_directory import RunDirectory
+from vlmprobe.report.draw.svg import label
+from vlmprobe.report.paper.markdown import escaped
+from vlmprobe.report.table.format import plain
+from vlmprobe.run.directory import RunDirectory
 
 UNSEEN = {
     "soft hyphen": "\u00ad",
@@ -117,26 +118,26 @@ def test_a_name_that_is_no_utf8_and_a_stream_without_the_characters_are_no_error
 
 
 def test_messages_are_printed_without_the_core(monkeypatch, capsys):
-    for cached in (_visible._unseen_class, _visible._unseen, _visible._shown):
+    for cached in (visible_module._unseen_class, visible_module._unseen, visible_module._shown):
         cached.cache_clear()
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "vlmprobe._core", None)
         patched.delattr("vlmprobe._core", raising=False)
         say("é \u202e\x1b")
-    for cached in (_visible._unseen_class, _visible._unseen, _visible._shown):
+    for cached in (visible_module._unseen_class, visible_module._unseen, visible_module._shown):
         cached.cache_clear()
     assert capsys.readouterr().out == "é ⟨U+202E⟩⟨U+001B⟩\n"
 
 
 def test_nothing_else_in_the_package_prints():
-    package = Path(_visible.__file__).parent
+    package = Path(visible_module.__file__).parents[1]
     printing = [
         file.name
         for file in package.rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
     ]
-    assert printing == ["_visible.py"]
+    assert printing == ["visible.py"]
 
 
 def test_the_core_says_which_characters_nobody_sees():

@@ -16,7 +16,16 @@ from vlmprobe.ledger import CachedModel, Ledger, RecordedModel, RunRecord
 from vlmprobe.models.chat import ChatClient
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.judges import ModelAnswerer, ModelVerifier
-from vlmprobe.models.model import EncodedImage, Message, ModelReply, Request, Status, Usage, replies_of, stream
+from vlmprobe.models.model import (
+    EncodedImage,
+    Message,
+    ModelReply,
+    Request,
+    Status,
+    Usage,
+    replies_of,
+    stream,
+)
 from vlmprobe.models.native import request_row, to_core
 from vlmprobe.models.replies import Failure
 

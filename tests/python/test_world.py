@@ -11,13 +11,13 @@ import pytest
 from PIL import Image as PILImage
 
 import world_pixels
+from rounds import asked
 from vlmprobe._native import core
 from vlmprobe.data.image import Image
-from vlmprobe.evaluation import Tally
-from vlmprobe.examine import examine
+from vlmprobe.ledger import RecordedQuestions
 from vlmprobe.ledger.records import AnswerRecord, QuestionRecord, VerdictRecord
+from vlmprobe.loop.examine import examine
 from vlmprobe.models.replies import Failure, Reply
-from vlmprobe.text import parse_responses
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.discovery import discovery
 from vlmprobe.world.render import render
@@ -217,7 +217,7 @@ def test_a_chat_models_sentences_are_judged_as_its_words():
 
 def test_an_unreadable_answer_is_no_finding():
     images, questions = valid_questions(20)
-    asked = parse_responses([f"<response_1>{question}</response_1>" for question in questions], k=1)
+    round = asked(images, [f"<response_1>{question}</response_1>" for question in questions])
 
     class Rambling:
         identity = "rambling"
@@ -225,7 +225,7 @@ def test_an_unreadable_answer_is_no_finding():
         def answer(self, images, questions):
             return [Reply(text="It could be 3 or 4, red or blue, yes or no.")] * len(questions)
 
-    examined = examine(images, asked, answerer=Rambling(), verifier=OracleVerifier())
+    examined = examine(round, Rambling(), OracleVerifier())
     assert examined.valid.tolist() == [1] * 20 and examined.correct.tolist() == [-1] * 20
 
 
@@ -417,7 +417,7 @@ def test_discovery_counts_by_hand():
         {"id": "b", "when": {"family": "exist"}, "effect": "swap"},
         {"id": "c", "when": {"family": "same"}, "effect": "swap"},
     )
-    tally = Tally()
+    tally = RecordedQuestions()
     for question in (
         row(0, "count(red)", correct=False, reached=["a"], triggered="a"),
         row(1, "count(red)", correct=False, reached=["a"], triggered="a"),  # the same program again
@@ -450,6 +450,6 @@ def test_discovery_counts_by_hand():
 
 
 def test_discovery_of_nothing():
-    found = discovery(Tally())
+    found = discovery(RecordedQuestions())
     assert found["distinct_failures"] == 0 and found["faults"] == {}
     assert math.isnan(found["effective_families"]) and math.isnan(found["effective_failure_families"])

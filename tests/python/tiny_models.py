@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from vlmprobe.models.hf import VisionLanguageModel
+from vlmprobe.vlm.model import VisionLanguageModel
 from vlmprobe.world import tiny
 
 

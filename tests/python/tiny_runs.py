@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import load_file
 
 from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.loop.trainer import TrainerOptions
 from vlmprobe.models.embedder import HashedNgramEmbedder
-from vlmprobe.models.lora import add_lora
-from vlmprobe.questioner import Questioner
-from vlmprobe.trainer import Trainer, TrainerOptions
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.run.trainer import Trainer
+from vlmprobe.vlm.lora import add_lora
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.source import WorldImages

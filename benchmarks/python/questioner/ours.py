@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 
 from vlmprobe import Questioner, grpo
-from vlmprobe.models.hf import VisionLanguageModel
+from vlmprobe.vlm.model import VisionLanguageModel
 
 from .problem import Problem
 from .trl_peer import LEARNING_RATE, reward

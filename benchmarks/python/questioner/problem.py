@@ -145,7 +145,7 @@ def tokenizer(vocabulary: int):
 def processor(words):
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-    from vlmprobe.models.processor import ImageTextProcessor
+    from vlmprobe.vlm.processor import ImageTextProcessor
 
     images = Qwen2VLImageProcessorPil(
         size={"shortest_edge": 16 * 16, "longest_edge": 2048 * 2048},

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "vlmprobe/grpo/advantage.h"
+#include "vlmprobe/grpo/detail/option_fields.h"
 #include "vlmprobe/grpo/importance.h"
 #include "vlmprobe/grpo/options.h"
 
@@ -35,7 +36,8 @@ std::string_view name(Singleton singleton);
 ImportanceLevel importance_level(std::string_view name);
 ImportanceMode importance_mode(std::string_view name);
 
-inline constexpr std::size_t kPackedOptions = 14, kPackedAdvantageOptions = 5;
+inline constexpr std::size_t kPackedOptions = detail::field_count<LossOptions>();
+inline constexpr std::size_t kPackedAdvantageOptions = detail::field_count<AdvantageOptions>();
 using PackedOptions = std::array<double, kPackedOptions>;
 using PackedAdvantageOptions = std::array<double, kPackedAdvantageOptions>;
 PackedOptions pack(const LossOptions& options);

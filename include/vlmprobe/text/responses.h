@@ -233,4 +233,33 @@ inline Questions parse_responses(std::span<const std::string_view> completions, 
   return questions;
 }
 
+// Questions that were parsed before (a ledger's, another process's) as the table that `parse_responses` made of them:
+// the columns are taken as they are, prefixes are cut again.
+//
+//   columns  all but text, prefix and prefix_hash filled, each with Q rows
+//   texts    [Q] empty where the status is not ok
+//
+// Throws InvalidArgument for columns of unequal length and for prefix_length < 1.
+inline Questions question_table(Questions columns, std::span<const std::string_view> texts) {
+  constexpr auto kOp = "text::question_table";
+  const std::size_t rows = columns.size();
+  const auto require_rows = [&](const char* name, std::size_t got) {
+    expect(got == rows, kOp, "{}: expected {} rows as in sequence, got {}", name, rows, got);
+  };
+  require_rows("slot", columns.slot.size());
+  require_rows("status", columns.status.size());
+  require_rows("text", texts.size());
+  require_rows("token_begin", columns.token_begin.size());
+  require_rows("token_end", columns.token_end.size());
+  PrefixCutter cut(columns.prefix_length);
+  columns.text = {}, columns.prefix = {};
+  columns.prefix_hash.clear();
+  for (const std::string_view text : texts) {
+    columns.text.push_back(text);
+    columns.prefix.push_back(cut(text));
+    columns.prefix_hash.push_back(prefix_hash(columns.prefix[columns.prefix.size() - 1]));
+  }
+  return columns;
+}
+
 }  // namespace vlmprobe::text

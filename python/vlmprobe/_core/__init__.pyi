@@ -73,6 +73,18 @@ DEFAULT_PREFIX_LENGTH: int
 INVISIBLE: list[tuple[int, int]]
 
 class Questions(_Object):
+    def __init__(
+        self,
+        *,
+        k: int,
+        prefix_length: int,
+        sequence: Sequence[int],
+        slot: Sequence[int],
+        status: Sequence[int],
+        text: Sequence[str | bytes],
+        token_begin: Sequence[int],
+        token_end: Sequence[int],
+    ) -> None: ...
     def __len__(self) -> int: ...
     @property
     def k(self) -> int: ...

@@ -1,7 +1,7 @@
 # vlmprobe._core.grpo (python/bindings/bind_grpo.cpp). The differentiable forms are torch.ops.vlmprobe.
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from torch import Tensor
 
@@ -40,26 +40,8 @@ GSPO: _Loss
 ADVANTAGE_DEFAULTS: _Advantage
 
 # The packed forms are what the operators take.
-def pack_loss_options(
-    *,
-    policy: str,
-    ratio: str,
-    clip_low: float,
-    clip_high: float,
-    dual_clip: float | None,
-    delta: float | None,
-    sapo_positive: float,
-    sapo_negative: float,
-    beta: float,
-    kl: str,
-    kl_straight_through: bool,
-    kl_weighted: bool,
-    entropy_weight: float,
-    reduction: str,
-) -> list[float]: ...
-def pack_advantage_options(
-    *, epsilon: float, scale: str, baseline: str, minimum_std: float, singleton: str
-) -> list[float]: ...
+def pack_loss_options(**kwargs: Any) -> list[float]: ...
+def pack_advantage_options(**kwargs: Any) -> list[float]: ...
 
 class Advantages(_Object):
     @property

@@ -1,6 +1,7 @@
 # The types of vlmprobe._core.models (bind_models.cpp). Rows are made and read by vlmprobe.models.native.
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from . import _Object
 
@@ -61,29 +62,7 @@ class ScriptedModel(Model):
     def __init__(self, replies: Mapping[str, str], identity: str) -> None: ...
 
 class ChatOptions(_Object):
-    def __init__(
-        self,
-        *,
-        model: str,
-        revision: str,
-        attempt_timeout_s: float,
-        deadline_s: float,
-        unreachable_s: float,
-        batch_deadline_s: float,
-        max_attempts: int,
-        first_pause_s: float,
-        first_limit: int,
-        max_limit: int,
-        max_response_bytes: int,
-        max_calls: int,
-        max_tokens: int,
-        max_cost: float,
-        prompt_price: float,
-        completion_price: float,
-        schema: bool,
-        extra: str,
-        proxy: str,
-    ) -> None: ...
+    def __init__(self, **kwargs: Any) -> None: ...
 
 def has_chat_client() -> bool: ...
 def check_endpoint(url: str | bytes, key: str | bytes) -> None: ...

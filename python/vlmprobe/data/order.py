@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlmprobe._checks import check_count
+from vlmprobe._util.checks import check_count
 from vlmprobe.data.image import Image, SourceGone
 from vlmprobe.data.source import ImageSource, keys_of
 

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from PIL import Image as PILImage
 
-from vlmprobe._checks import check_count
+from vlmprobe._util.checks import check_count
 from vlmprobe.data.files import EXTENSIONS, FORMATS, MAX_PIXELS, picture_files, read_picture
 from vlmprobe.data.image import Image, SourceGone, UnreadableImage
 

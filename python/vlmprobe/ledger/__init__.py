@@ -3,6 +3,7 @@
 from vlmprobe.ledger.failures import FailureRow, Failures
 from vlmprobe.ledger.judged import JudgedQuestions
 from vlmprobe.ledger.queries import Counts, EventRow, PhaseProgress, RunProgress, StepCounts
+from vlmprobe.ledger.questions import RecordedQuestions, recorded_questions
 from vlmprobe.ledger.recorded_model import RecordedModel, made_or_not, recorded
 from vlmprobe.ledger.records import (
     AnswerRecord,
@@ -33,6 +34,7 @@ __all__ = [
     "PhaseProgress",
     "QuestionRecord",
     "RecordedModel",
+    "RecordedQuestions",
     "RunProgress",
     "RunRecord",
     "SequenceRecord",
@@ -41,4 +43,5 @@ __all__ = [
     "VerdictRecord",
     "made_or_not",
     "recorded",
+    "recorded_questions",
 ]

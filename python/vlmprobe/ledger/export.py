@@ -9,10 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from vlmprobe._json import plain
-from vlmprobe._optional import require
+from vlmprobe._util.json import plain
+from vlmprobe._util.optional import require
 from vlmprobe.ledger.failures import Read
-from vlmprobe.ledger.reading import Kinds, checked_columns, json_values, rewards_by_question, snapshot, truths
+from vlmprobe.ledger.reading import (
+    Kinds,
+    checked_columns,
+    json_values,
+    rewards_by_question,
+    snapshot,
+    truths,
+)
 
 ROWS_AT_ONCE = 10_000
 _ENCODER = json.JSONEncoder(allow_nan=False)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from vlmprobe._visible import is_blank
+from vlmprobe._util.visible import is_blank
 from vlmprobe.ledger import rows
 from vlmprobe.ledger.reading import IN_STEP, rewards_by_question, step_id, verdicts_by_question
 from vlmprobe.ledger.records import StepRecord

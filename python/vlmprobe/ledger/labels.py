@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from vlmprobe._json import encodable
-from vlmprobe._visible import bare
+from vlmprobe._util.json import encodable
+from vlmprobe._util.visible import bare
 from vlmprobe.ledger import rows
 from vlmprobe.ledger.records import LabelRecord
 

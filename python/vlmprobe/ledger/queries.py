@@ -79,7 +79,7 @@ class EventRow:
     """`resumed`, `endpoint`, `picture`, ..."""
     text: str
     """Of an endpoint's events: JSON, the fields of `vlmprobe.models.chat.ClientEvent` with the role; of pictures:
-    JSON, see `vlmprobe.pictures`."""
+    JSON, see `vlmprobe.run.pictures`."""
     time: str
     """When it was written down, ISO 8601."""
 

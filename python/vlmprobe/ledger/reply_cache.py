@@ -10,8 +10,8 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from vlmprobe._json import encodable
 from vlmprobe._native import core
+from vlmprobe._util.json import encodable
 from vlmprobe.ledger.file import check_columns, reading, transaction
 from vlmprobe.ledger.reading import Kinds, checked_columns
 from vlmprobe.ledger.requests import extra_of, reply_once, request_key

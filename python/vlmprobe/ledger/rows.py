@@ -8,7 +8,7 @@ import operator
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vlmprobe._json import encodable, plain
+from vlmprobe._util.json import encodable, plain
 from vlmprobe.ledger.records import ImageRecord, JudgeRecord, QuestionRecord, SequenceRecord, StepRecord
 
 Row = tuple[Any, ...]

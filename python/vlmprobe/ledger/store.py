@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vlmprobe._json import encodable
+from vlmprobe._util.json import encodable
 from vlmprobe.ledger import calls_table, file, judgings, labels, queries, reading, rows
 from vlmprobe.ledger.export import export
 from vlmprobe.ledger.failures import Failures, Query

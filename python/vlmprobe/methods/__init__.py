@@ -1,7 +1,7 @@
 """The methods that the paper compares, and controls; a file each.
 
 Each is a `Method`: `run(task)` spends the calls of a `Task` on its pool, writes all down, and gives back what asks
-then (`vlmprobe.asked.Asker`). The tables come from `evaluate`, a pass that is the same for all; see docs/methods.md.
+then (an `Asker`). The tables come from `evaluate`, a pass that is the same for all; see docs/methods.md.
 
     ZeroShot            the untrained questioner, or `ChatAsker`: a model that is asked by message
     ConMe               two turns; `ConMeAsker`, `PromptedTurns` and `WorldTurns` are who asks so

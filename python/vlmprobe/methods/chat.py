@@ -6,13 +6,13 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
-from vlmprobe._checks import check_count
-from vlmprobe.asked import Completions
+from vlmprobe._util.checks import check_count
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.model import Message, Model, ModelReply, Request, Sampling, Status, replies_of
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.service import BudgetSpent, Unserved, located, one_line
+from vlmprobe.policy.asker import Completions
 
 ASKING = Sampling(temperature=1.0, max_tokens=512)
 
@@ -55,7 +55,7 @@ class ChatAsker:
         return other
 
     def ask(self, images: Sequence[Picture], *, k: int, group_size: int = 1, seed: int, step: int) -> Completions:
-        """See `vlmprobe.asked.Asker`.
+        """See `vlmprobe.policy.asker.Asker`.
 
         Raises:
             BudgetSpent: the model's budget did not last.

@@ -17,10 +17,9 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vlmprobe._checks import check_count
-from vlmprobe.asked import Asker, Completions, tagged
-from vlmprobe.examine import check_budget
+from vlmprobe._util.checks import check_count
 from vlmprobe.ledger import recorded
+from vlmprobe.loop.examine import check_budget
 from vlmprobe.methods.chat import ASKING, completions, sampled
 from vlmprobe.methods.task import Task, ask_pool
 from vlmprobe.models.encoded_images import EncodedImages
@@ -28,7 +27,9 @@ from vlmprobe.models.model import Message, Model, Sampling
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Picture
 from vlmprobe.models.service import Call, Service
-from vlmprobe.questioner import Beginnings, Questioner
+from vlmprobe.policy.asker import Asker, Completions, tagged
+from vlmprobe.policy.preface import Beginnings
+from vlmprobe.policy.questioner import Questioner
 from vlmprobe.text import neutralise, parse_responses
 
 TURN = 1 << 20  # steps of the second turn are apart from those of the first
@@ -64,7 +65,7 @@ class ConMeAsker:
         return f"{self.model.identity} [{_named(self._prompts)}; {sampled(self._sampling)}]"
 
     def calls_at_most(self, *, k: int, group_size: int) -> int:
-        """See `vlmprobe.asked.AsksAnswerer`."""
+        """See `vlmprobe.policy.asker.AsksAnswerer`."""
         return k * group_size
 
     def with_model(self, model: Model) -> ConMeAsker:
@@ -74,7 +75,7 @@ class ConMeAsker:
         return other
 
     def ask(self, images: Sequence[Picture], *, k: int, group_size: int = 1, seed: int, step: int) -> Completions:
-        """See `vlmprobe.asked.Asker`. An image whose first turn brought no question or no reply is left out.
+        """See `vlmprobe.policy.asker.Asker`. An image whose first turn brought no question or no reply is left out.
 
         Raises:
             BudgetSpent: a model's budget did not last.
@@ -152,7 +153,7 @@ class _Turns:
 
     @staticmethod
     def calls_at_most(*, k: int) -> int:
-        """See `vlmprobe.questioner.Preface`."""
+        """See `vlmprobe.policy.questioner.Preface`."""
         return k
 
     def _known(
@@ -189,7 +190,7 @@ class PromptedTurns(_Turns):
     def __call__(
         self, questioner: Questioner, images: Sequence[Picture], *, k: int, seed: int, step: int
     ) -> Beginnings:
-        """See `vlmprobe.questioner.Preface`."""
+        """See `vlmprobe.policy.questioner.Preface`."""
         first = questioner.with_preface(None, prompt=self._prompts["conme_first"])
         known, calls = self._known(first, images, k, seed, step)
         again = self._prompts.render("conme_first", k=k)
@@ -209,13 +210,13 @@ class WorldTurns(_Turns):
 
     @staticmethod
     def calls_at_most(*, k: int) -> int:
-        """See `vlmprobe.questioner.Preface`."""
+        """See `vlmprobe.policy.questioner.Preface`."""
         return max(1, LEARNED - k)
 
     def __call__(
         self, questioner: Questioner, images: Sequence[Picture], *, k: int, seed: int, step: int
     ) -> Beginnings:
-        """See `vlmprobe.questioner.Preface`."""
+        """See `vlmprobe.policy.questioner.Preface`."""
         known, calls = self._known(questioner, images, self.calls_at_most(k=k), seed, step)
         prompts = [questioner.prompt.replace("{k}", str(len(each) + k)) for each in known]
         begun = [tagged([neutralise(f"{question} {reply}") for question, reply in each]) for each in known]

@@ -8,22 +8,24 @@ Anthony et al. 2017; five rounds as in the paper.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from vlmprobe._checks import check_count
-from vlmprobe.asked import Asker
+from vlmprobe._util.checks import check_count
 from vlmprobe.data.order import shuffled
-from vlmprobe.evaluation import Tally, probe
 from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.loop.evaluate import Evaluation
+from vlmprobe.loop.round import Round
 from vlmprobe.methods.rows import rows_of
-from vlmprobe.methods.sft import Row, SFTOptions
+from vlmprobe.methods.sft import SFTOptions
 from vlmprobe.methods.sft import train as learn
 from vlmprobe.methods.task import Task, begin
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
-from vlmprobe.pictures import of_run
-from vlmprobe.questioner import Questioner
-from vlmprobe.steps import Annotator
+from vlmprobe.policy.asker import Asker
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.run.journal import Annotator
+from vlmprobe.run.pictures import of_run
+from vlmprobe.run.probe import probe
 
 ROUNDS = 5
 DEFAULT = SFTOptions()
@@ -86,7 +88,7 @@ def train(
     ledger: Ledger | None = None,
     annotate: Annotator | None = None,
     resumed: bool = False,
-) -> list[Tally]:
+) -> list[Evaluation]:
     """Trains the questioner, in place. Failures that together are longer than it may write are not learned.
 
     Args:
@@ -98,7 +100,7 @@ def train(
         rounds: of sampling and learning.
         options: of learning; its k is that of the call.
         seed: of sampling and of the order of the rows.
-        run, ledger, annotate, resumed: as in `vlmprobe.evaluation.probe`; a round is a run of its own,
+        run, ledger, annotate, resumed: as in `vlmprobe.loop.evaluate.probe`; a round is a run of its own,
             `<run>/round-<n>`.
 
     Returns:
@@ -115,6 +117,11 @@ def train(
         name = f"{run}/round-{number}"
         if ledger is not None:
             ledger.begin(RunRecord(id=name, config={"of": run, "round": number, "pass": "pool"}))
+        failures: list[tuple[Picture, str]] = []
+
+        def keep(round: Round, failures: list[tuple[Picture, str]] = failures) -> None:
+            failures += [(round.pictures[i], round.questions.text[i]) for i in round.failed.tolist()]
+
         tally = probe(
             questioner,
             answerer,
@@ -130,8 +137,9 @@ def train(
             annotate=annotate,
             first_step=shown.next_step,
             resumed=resumed,
+            on_round=keep,
         )
-        rows = [row for row in failures(tally, shown.pictures, k) if questioner.can_say(row.completion)]
+        rows = [row for row in rows_of(failures, k) if questioner.can_say(row.completion)]
         if rows:
             learn(questioner, rows, replace(options, k=k, seed=seed), first_epoch=number * options.epochs)
         if ledger is not None:
@@ -140,21 +148,13 @@ def train(
     return tallies
 
 
-def failures(tally: Tally, pictures: Mapping[int, Picture], k: int) -> list[Row]:
-    """The failures as rows for SFT; see `methods.rows`."""
-    return rows_of(((pictures[image], question.text) for image, question in tally.failures()), k)
-
-
 class _Shown:
-    """The images of each step, and what was shown so far."""
+    """The images of each step, and which step is the next."""
 
     def __init__(self, images_of: Callable[[int], Sequence[Picture]]):
         self._images_of = images_of
-        self.pictures: dict[int, Picture] = {}
         self.next_step = 0
 
     def __call__(self, step: int) -> Sequence[Picture]:
-        images = self._images_of(step)
-        self.pictures.update({image.id: image for image in images})
         self.next_step = step + 1
-        return images
+        return self._images_of(step)

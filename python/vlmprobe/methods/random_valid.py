@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from vlmprobe._checks import check_count
 from vlmprobe._native import core
-from vlmprobe.asked import Asker, Completions, tagged
+from vlmprobe._util.checks import check_count
 from vlmprobe.methods.task import Task, ask_pool
 from vlmprobe.models.protocols import Picture
+from vlmprobe.policy.asker import Asker, Completions, tagged
 from vlmprobe.world.source import scene_of
 
 TRIES = 64  # draws for a question that is not a repetition
@@ -25,7 +25,7 @@ class RandomValid:
         return ask_pool(self, task, name=self.name)
 
     def ask(self, images: Sequence[Picture], *, k: int, group_size: int = 1, seed: int, step: int) -> Completions:
-        """See `vlmprobe.asked.Asker`. Pictures must be the world's."""
+        """See `vlmprobe.policy.asker.Asker`. Pictures must be the world's."""
         check_count("RandomValid.ask", "k", k)
         return Completions.of(
             [

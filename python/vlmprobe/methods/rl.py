@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
-from vlmprobe.asked import Asker
 from vlmprobe.ledger import recorded
+from vlmprobe.loop.report import StepReport
+from vlmprobe.loop.trainer import TrainerOptions
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.methods.task import Task, begin
 from vlmprobe.models.protocols import Answerer
 from vlmprobe.models.service import StepNotMade
-from vlmprobe.questioner import Preface, Questioner
+from vlmprobe.policy.asker import Asker
+from vlmprobe.policy.preface import Preface
+from vlmprobe.policy.questioner import Questioner
 from vlmprobe.reward import Expression, paper
-from vlmprobe.step_report import StepReport
+from vlmprobe.run.trainer import Trainer
 from vlmprobe.text import DEFAULT_PREFIX_LENGTH
-from vlmprobe.trainer import Trainer, TrainerOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from vlmprobe.asked import Asker
 from vlmprobe.methods.rl import RL
 from vlmprobe.methods.sft import Row, SFTOptions, learn
 from vlmprobe.methods.task import Task
+from vlmprobe.policy.asker import Asker
 
 
 @dataclass(frozen=True, kw_only=True)

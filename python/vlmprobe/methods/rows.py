@@ -12,20 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vlmprobe._checks import check_count
-from vlmprobe._json import encodable, read_lines
-from vlmprobe._optional import require
-from vlmprobe._visible import bare, is_blank
-from vlmprobe.asked import tagged
+from vlmprobe._util.checks import check_count
+from vlmprobe._util.json import encodable, read_lines
+from vlmprobe._util.optional import require
+from vlmprobe._util.visible import bare, is_blank
 from vlmprobe.data.image import UnreadableImage
 from vlmprobe.data.order import StepImages
 from vlmprobe.data.source import ImageSource, keys_of
-from vlmprobe.examine import check_budget
+from vlmprobe.loop.ask import ask, reasons
+from vlmprobe.loop.examine import examine
+from vlmprobe.loop.round import Place, Round
 from vlmprobe.methods.random_valid import RandomValid
 from vlmprobe.methods.sft import Row
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
-from vlmprobe.models.service import Call, Service
-from vlmprobe.pictures import reasons
+from vlmprobe.policy.asker import tagged
 from vlmprobe.text import parse_responses
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.verifiers import OracleVerifier
@@ -145,27 +145,12 @@ def world_rows(
 
     Raises:
         ValueError: k or per_image below 1.
-        BudgetSpent, Unserved: as `vlmprobe.examine.examine`.
+        BudgetSpent, Unserved: as `vlmprobe.loop.examine.examine`.
     """
     check_count("world_rows", "per_image", per_image)
     answerer = answerer or FaultyAnswerer(ExecutingAnswerer(), load_faults(OTHER_FAULTS))
     verifier = verifier or OracleVerifier()
-    pictures = [images[i] for i in range(len(images))]
-    asked = RandomValid().ask(pictures, k=per_image, seed=seed, step=0)
-    parsed = parse_responses(asked.texts, k=per_image)
-    shown = [
-        (pictures[int(asked.group[s])], text)
-        for s, text, ok in zip(parsed.sequence.tolist(), parsed.text, parsed.ok.tolist(), strict=True)
-        if ok
-    ]
-    replies = answerer.answer([picture for picture, _ in shown], [text for _, text in shown])
-    check_budget(answerer, replies)
-    service = Service()
-    service.check("answerer", answerer, [Call(reply.failure, reply.error) for reply in replies])
-    said = zip(shown, replies, strict=True)
-    answered = [(picture, text, reply.text) for (picture, text), reply in said if reply.text is not None]
-    verdicts = verifier.correctness(*(list(column) for column in zip(*answered, strict=True))) if answered else []
-    check_budget(verifier, verdicts)
-    service.check("verifier", verifier, [Call(verdict.failure, verdict.reason) for verdict in verdicts])
-    wrong = [row[:2] for row, verdict in zip(answered, verdicts, strict=True) if verdict.correct is False]
-    return rows_of(wrong, k)
+    pool = Round(place=Place(run="rows"), images=[images[i] for i in range(len(images))])
+    asked = ask(pool, RandomValid(), k=per_image, seed=seed)
+    examined = examine(asked, answerer, verifier)
+    return rows_of(((examined.pictures[i], examined.questions.text[i]) for i in examined.failed.tolist()), k)

@@ -1,6 +1,6 @@
 """SFT: the questioner learns to ask questions that are known to show failures.
 
-Rows are pictures with completions (`vlmprobe.asked.tagged` makes one of questions). The loss is the token cross-entropy
+Rows are pictures with completions (`policy.asker.tagged` makes one of questions). The loss is the token cross-entropy
 of the completion after the questioner's own prompt, mean over tokens. It needs no loss of its own: the policy gradient
 of an on-policy token with advantage 1 is that of its log-probability, so it is `Questioner.loss` without a KL term.
 """
@@ -16,14 +16,14 @@ from dataclasses import asdict, dataclass, field, replace
 import torch
 
 from vlmprobe import grpo
-from vlmprobe._checks import check_count, check_positive
-from vlmprobe.asked import Asker
+from vlmprobe._util.checks import check_count, check_positive
 from vlmprobe.data.order import epoch_order
 from vlmprobe.ledger import StepRecord
+from vlmprobe.loop.learn import update
 from vlmprobe.methods.task import Task, ask_pool, begin
 from vlmprobe.models.protocols import Picture
-from vlmprobe.questioner import Questioner
-from vlmprobe.steps import update
+from vlmprobe.policy.asker import Asker
+from vlmprobe.policy.questioner import Questioner
 
 LOSS = replace(grpo.PAPER, beta=0.0, reduction="dapo")
 

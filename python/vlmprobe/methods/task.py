@@ -18,16 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from vlmprobe._checks import check_count
-from vlmprobe.asked import Asker
+from vlmprobe._util.checks import check_count
 from vlmprobe.data.order import in_order, shuffled
 from vlmprobe.data.source import ImageSource
-from vlmprobe.evaluation import Tally, probe, recorded_tally
-from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.ledger import Ledger, RecordedQuestions, RunRecord, recorded_questions
 from vlmprobe.models.protocols import Answerer, Embedder, Verifier
-from vlmprobe.pictures import of_run, recalled
-from vlmprobe.steps import Annotator
-from vlmprobe.trainer import EVALUATION_SEED
+from vlmprobe.policy.asker import Asker
+from vlmprobe.run.journal import Annotator
+from vlmprobe.run.pictures import of_run, recalled
+from vlmprobe.run.probe import probe
+from vlmprobe.run.trainer import EVALUATION_SEED
 
 POOL = "pool"  # kind of the event that holds the pool's keys, in runs that may be about other pictures
 EVALUATION_IMAGES = 32  # per step of the pass; no number depends on it but the order of random draws
@@ -122,18 +122,18 @@ def ask_pool(asker: Asker, task: Task, *, name: str, **config: Any) -> Asker:
     return asker
 
 
-def evaluate(asker: Asker, task: Task, images: ImageSource, *, n: int, name: str) -> Tally:
+def evaluate(asker: Asker, task: Task, images: ImageSource, *, n: int, name: str) -> RecordedQuestions:
     """The pass that tables come from: the images in their order, one sequence each, until n answers were had.
 
     Args:
         asker: what a method left; it is not changed.
         task: of the method; its k, seed and models are taken, its pool and calls are not.
         images: the same for all methods, none of the pool's.
-        n: judged answers; replies that asking itself takes come on top (`Tally.asking`).
+        n: judged answers; replies that asking itself takes come on top (`RecordedQuestions.asking`).
         name: of the method.
 
     Returns:
-        The tally; fewer than n answers only where 20 n slots were not enough.
+        The questions; fewer than n answers only where 20 n slots were not enough.
     """
     run = f"{name}/evaluation"
     known = {
@@ -143,7 +143,7 @@ def evaluate(asker: Asker, task: Task, images: ImageSource, *, n: int, name: str
         "temperature": getattr(asker, "temperature", None),
     }
     begin(task, run, of=name, **{"pass": "evaluation"}, **known)
-    tally = probe(
+    probe(
         asker,
         task.answerer,
         task.verifier,
@@ -159,14 +159,14 @@ def evaluate(asker: Asker, task: Task, images: ImageSource, *, n: int, name: str
         resumed=task.resumed,
     )
     task.ledger.finish(run)
-    return tally
+    return evaluation(task.ledger, name)
 
 
-def pool(ledger: Ledger, name: str, *, judging: str | None = None) -> Tally:
+def pool(ledger: Ledger, name: str, *, judging: str | None = None) -> RecordedQuestions:
     """What a method asked about the pool: figures of training, not of the tables; with `judging`, as another verifier
-    sees it (`vlmprobe.judgings.rejudge` of each of `pool_runs`)."""
+    sees it (`vlmprobe.review.again.rejudge` of each of `pool_runs`)."""
     runs = _found("pool", name, pool_runs(ledger, name))
-    return _joined([recorded_tally(ledger, run, judging=judging) for run in runs])
+    return _joined([recorded_questions(ledger, run, judging=judging) for run in runs])
 
 
 def pool_runs(ledger: Ledger, name: str) -> list[str]:
@@ -175,13 +175,13 @@ def pool_runs(ledger: Ledger, name: str) -> list[str]:
     return [run for run, kind in passes.items() if kind == "pool" and run.split("/round-")[0] == name]
 
 
-def evaluation(ledger: Ledger, name: str, *, judging: str | None = None) -> Tally:
+def evaluation(ledger: Ledger, name: str, *, judging: str | None = None) -> RecordedQuestions:
     """What a method's evaluation pass asked, up to the last answer that was to be had; with `judging`, as another
-    verifier sees it (`vlmprobe.judgings.rejudge` of the run `<name>/evaluation`)."""
+    verifier sees it (`vlmprobe.review.again.rejudge` of the run `<name>/evaluation`)."""
     runs = {run.id: run for run in ledger.runs() if run.config.get("pass") == "evaluation"}
     run = f"{name}/evaluation"
     _found("evaluation", name, [run] if run in runs else [])
-    return recorded_tally(ledger, run, judging=judging).first(runs[run].config["n"])
+    return recorded_questions(ledger, run, judging=judging).first(runs[run].config["n"])
 
 
 def _found(op: str, name: str, runs: list[str]) -> list[str]:
@@ -190,8 +190,8 @@ def _found(op: str, name: str, runs: list[str]) -> list[str]:
     return runs
 
 
-def _joined(tallies: list[Tally]) -> Tally:
-    return Tally(
+def _joined(tallies: list[RecordedQuestions]) -> RecordedQuestions:
+    return RecordedQuestions(
         [row for tally in tallies for row in tally.rows],
         sum(tally.calls for tally in tallies),
         sum(tally.asking for tally in tallies),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vlmprobe.asked import Asker
 from vlmprobe.methods.task import Task, ask_pool
+from vlmprobe.policy.asker import Asker
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vlmprobe._checks import check_count
+from vlmprobe._util.checks import check_count
 from vlmprobe.metrics._labels import codes
 from vlmprobe.metrics.estimate import Estimate, Floats, check_confidence, resampled
 

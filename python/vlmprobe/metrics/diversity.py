@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 import torch
 
 from vlmprobe import _core
-from vlmprobe._visible import bare
+from vlmprobe._util.visible import bare
 from vlmprobe.metrics._labels import codes
 
 _native = _core.metrics

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vlmprobe._checks import check_count
+from vlmprobe._util.checks import check_count
 from vlmprobe.metrics._labels import codes
 from vlmprobe.metrics.diversity import prefix_entropy, prefix_entropy_normalized, vendi
 from vlmprobe.metrics.estimate import TIE, UNBOUNDED, Estimate, check_confidence

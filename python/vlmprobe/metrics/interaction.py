@@ -20,8 +20,8 @@ from types import ModuleType
 
 import numpy as np
 
-from vlmprobe._checks import check_count
-from vlmprobe._optional import require
+from vlmprobe._util.checks import check_count
+from vlmprobe._util.optional import require
 from vlmprobe.metrics._cells import Cells, cells, corrected, scored
 from vlmprobe.metrics.estimate import check_confidence
 from vlmprobe.metrics.skills import Skill

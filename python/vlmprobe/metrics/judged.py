@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlmprobe._checks import check_count
+from vlmprobe._util.checks import check_count
 from vlmprobe.metrics._labels import codes
 from vlmprobe.metrics.estimate import TIE, Floats, widening, wilson
 from vlmprobe.metrics.rates import t_quantile

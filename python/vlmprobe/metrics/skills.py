@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 
 from vlmprobe._native import core
-from vlmprobe._optional import require
+from vlmprobe._util.optional import require
 from vlmprobe.metrics._cells import Cells, cells, corrected, scored
 from vlmprobe.metrics.estimate import Estimate, Floats, resampled_count
 from vlmprobe.metrics.rates import Rate, rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from vlmprobe._checks import check_count
+from vlmprobe._util.checks import check_count
 from vlmprobe.metrics.rates import Rate, rate
 from vlmprobe.metrics.resampling import Difference, paired_difference
 

@@ -19,7 +19,7 @@ from types import ModuleType
 
 import numpy as np
 
-from vlmprobe._optional import require
+from vlmprobe._util.optional import require
 from vlmprobe.metrics._cells import Cells, Floats, Ints, cells, corrected, scored
 from vlmprobe.metrics.rates import Rate, rate
 from vlmprobe.metrics.skills import ABOVE, Skill, tested_higher

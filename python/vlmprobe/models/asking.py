@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from vlmprobe.models.model import ModelReply, Request, Status
 from vlmprobe.models.replies import Failure
+from vlmprobe.models.verdict import Asked, Cause, Reading, read_verdict
 from vlmprobe.models.votes import Vote
 from vlmprobe.text import neutralise
-from vlmprobe.verdict import Asked, Cause, Reading, read_verdict
 
 RETRY = 1000  # a vote's second request has the vote's number and this, its third twice this
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from vlmprobe._files import sha256
-from vlmprobe._optional import EXTRAS, installed, require
+from vlmprobe._util.files import sha256
+from vlmprobe._util.optional import EXTRAS, installed, require
 from vlmprobe.models.text_cache import TextCache
 
 if TYPE_CHECKING:

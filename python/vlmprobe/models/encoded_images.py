@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from PIL.Image import Image as Pixels
 
-from vlmprobe._checks import check_count
-from vlmprobe._pixels import rgb
+from vlmprobe._util.checks import check_count
+from vlmprobe.data.pixels import rgb
 from vlmprobe.models.model import EncodedImage
 from vlmprobe.models.protocols import Picture
 

@@ -1,7 +1,7 @@
 """An answerer and a verifier made of any model that is asked by message.
 
     ModelAnswerer   one request for each question; what fails stays a failure
-    ModelVerifier   thinking first, then a verdict (`vlmprobe.verdict`); asked again where that cannot be read
+    ModelVerifier   thinking first, then a verdict (`vlmprobe.models.verdict`); asked again where that cannot be read
 
 Nothing here has a default verdict: what is not known is None, with a typed failure or a reason.
 """
@@ -13,10 +13,19 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from vlmprobe._checks import check_count, check_rows
+from vlmprobe._util.checks import check_count, check_rows
 from vlmprobe.models.asking import Asking, schema_of
 from vlmprobe.models.encoded_images import EncodedImages
-from vlmprobe.models.model import EncodedImage, Message, Model, ModelReply, Request, Sampling, Status, replies_of
+from vlmprobe.models.model import (
+    EncodedImage,
+    Message,
+    Model,
+    ModelReply,
+    Request,
+    Sampling,
+    Status,
+    replies_of,
+)
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
@@ -107,7 +116,7 @@ class ModelVerifier:
     Args:
         model: what is asked.
         prompts: `validity` and `correctness` are used; by default the package's. They ask for `<verdict>` tags, unless
-            there is a schema: only what stands in them is read (`vlmprobe.verdict`).
+            there is a schema: only what stands in them is read (`vlmprobe.models.verdict`).
         sampling: by default as reasoning models are usually sampled.
         schema: whether to ask the server for a JSON object, which is read as well then. Only for models whose thinking
             comes apart from their text, and servers that hold to it.

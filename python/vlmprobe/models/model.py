@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from vlmprobe._checks import check_rows
-from vlmprobe._visible import is_blank
+from vlmprobe._util.checks import check_rows
+from vlmprobe._util.visible import is_blank
 
 
 class Status(str, enum.Enum):

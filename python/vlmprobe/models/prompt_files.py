@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from vlmprobe._json import read_text
+from vlmprobe._util.json import read_text
 from vlmprobe.text import neutralise
 
 PLACEHOLDERS: Mapping[str, frozenset[str]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from vlmprobe._visible import is_blank
+from vlmprobe._util.visible import is_blank
 from vlmprobe.text import said
 
 

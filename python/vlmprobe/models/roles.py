@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vlmprobe._checks import check_count
-from vlmprobe._json import read_object
+from vlmprobe._util.checks import check_count
+from vlmprobe._util.json import read_object
 from vlmprobe.models.chat import ChatClient, Endpoint, Prices, Spent
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.forecast import RoleCost

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from vlmprobe._stops import BudgetSpent as BudgetSpent
-from vlmprobe._stops import StepNotMade as StepNotMade
-from vlmprobe._stops import Unserved as Unserved
+from vlmprobe._util.stops import BudgetSpent as BudgetSpent
+from vlmprobe._util.stops import StepNotMade as StepNotMade
+from vlmprobe._util.stops import Unserved as Unserved
 from vlmprobe.models.model import OWN_FAULT, http_status
 from vlmprobe.models.replies import Failure
 

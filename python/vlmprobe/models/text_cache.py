@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from vlmprobe._visible import bare
+from vlmprobe._util.visible import bare
 
 Rows = np.ndarray
 

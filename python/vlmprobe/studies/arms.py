@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from vlmprobe import grpo, reward
-from vlmprobe._files import write_text
-from vlmprobe._json import member, read_object
-from vlmprobe.evaluation import is_correct, is_valid
-from vlmprobe.judgings import rejudge, reweight
+from vlmprobe._util.files import write_text
+from vlmprobe._util.json import member, read_object
 from vlmprobe.ledger import Ledger
+from vlmprobe.ledger.questions import is_correct, is_valid
+from vlmprobe.loop.trainer import TrainerOptions
 from vlmprobe.methods import (
     RL,
     RLSFT,
@@ -38,10 +38,10 @@ from vlmprobe.methods import (
 )
 from vlmprobe.methods.sft import SFTOptions
 from vlmprobe.models.protocols import Verifier
-from vlmprobe.run_directory import RunDirectory
+from vlmprobe.review.again import rejudge, reweight
+from vlmprobe.run.directory import RunDirectory
 from vlmprobe.studies.plan import Arm, Scale
 from vlmprobe.studies.setup import Setup
-from vlmprobe.trainer import TrainerOptions
 
 EVALUATOR = "evaluator"
 """The judging that tables and figures are made of."""

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from vlmprobe.studies.comparisons import Above, Comparison, Difference, ExclusiveSkills, Flat, Rise, RisesMore
+from vlmprobe.studies.comparisons import (
+    Above,
+    Comparison,
+    Difference,
+    ExclusiveSkills,
+    Flat,
+    Rise,
+    RisesMore,
+)
 from vlmprobe.studies.plan import ANSWERERS, arm_of
 from vlmprobe.studies.tables import PRINTED, SIX, TABLE_3, TABLE_4, Outcomes, published
 

@@ -14,9 +14,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from vlmprobe import metrics
-from vlmprobe.evaluation import is_valid
+from vlmprobe.ledger.questions import is_valid
 from vlmprobe.metrics import skills as skill_numbers
-from vlmprobe.studies.numbers import OF_SKILLS, SHARES, UNKNOWN, Interval, Outcome, bounds, combined, wrong_of
+from vlmprobe.studies.numbers import (
+    OF_SKILLS,
+    SHARES,
+    UNKNOWN,
+    Interval,
+    Outcome,
+    bounds,
+    combined,
+    wrong_of,
+)
 from vlmprobe.studies.tables import SIX, Outcomes
 
 FLAT = 0.05

@@ -16,7 +16,7 @@ from typing import Any
 from vlmprobe import metrics
 from vlmprobe.data.order import StepImages
 from vlmprobe.data.source import ImageSource
-from vlmprobe.evaluation import is_correct, is_valid
+from vlmprobe.ledger.questions import is_correct, is_valid
 from vlmprobe.metrics import skills as skill_numbers
 from vlmprobe.studies.comparisons import rises
 from vlmprobe.studies.numbers import Outcome, combined, of_rate, over_seeds, skills_of, wrong_of

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 
 from vlmprobe import metrics
-from vlmprobe.evaluation import Tally, is_correct, rates
-from vlmprobe.ledger import Ledger
+from vlmprobe.ledger import Ledger, RecordedQuestions
+from vlmprobe.ledger.questions import is_correct
+from vlmprobe.loop.tally import Tally
 from vlmprobe.methods import evaluation, pool, pool_runs
 from vlmprobe.metrics import Estimate
 from vlmprobe.metrics.estimate import TIE
@@ -51,17 +52,17 @@ class Outcome:
     embedder: Embedder = field(repr=False)
 
     @cached_property
-    def tally(self) -> Tally:
+    def tally(self) -> RecordedQuestions:
         """The evaluation pass as the evaluator judged it: what the tables are made of."""
         return self.judged(EVALUATOR)
 
-    def judged(self, judging: str | None) -> Tally:
+    def judged(self, judging: str | None) -> RecordedQuestions:
         """The evaluation pass as a judging sees it; None: the verifier of the run."""
         with self.ledger() as ledger:
             return evaluation(ledger, self.arm.method, judging=judging)
 
     @cached_property
-    def pool(self) -> Tally:
+    def pool(self) -> RecordedQuestions:
         """What was asked of the pool, as `Scale.judge_pool` says: figures of training."""
         with self.ledger() as ledger:
             return pool(ledger, self.arm.method, judging=EVALUATOR if self.scale.judge_pool else None)
@@ -112,7 +113,7 @@ class Outcome:
         first: dict[int, list[Any]] = {}
         for (image, _), rows in groupby(self.tally.rows, key=lambda row: (row[0], row[1].sequence)):
             first.setdefault(image, [question for _, question in rows])
-        tally = Tally([(image, question) for image, questions in first.items() for question in questions])
+        tally = RecordedQuestions([(image, question) for image, questions in first.items() for question in questions])
         return skills_of(tally), [image for image, _ in tally.valid()]
 
     @cached_property
@@ -125,7 +126,7 @@ class Outcome:
         """qvr, fdr, sd, ld (normalised), ld_nats, skills, skills_once (of one sequence a picture), coverage,
         combinations, and the world's own: programs that failed, faults detected (so few that the jackknife's intervals
         are too narrow: they have none)."""
-        qvr, fdr = (of_rate(each) for each in rates(self.tally))
+        qvr, fdr = (of_rate(each) for each in Tally.of(self.tally.judged()).rates())
         texts = [question.text for _, question in self.valid]
         return {
             "qvr": qvr,
@@ -174,12 +175,12 @@ class Outcome:
         return self.at_equal_n(lambda rows: float(len(set(rows) - {None})), values, images)
 
 
-def wrong_of(tally: Tally) -> list[bool | None]:
+def wrong_of(tally: RecordedQuestions) -> list[bool | None]:
     """[valid] whether it was answered wrongly, or None."""
     return [None if (right := is_correct(question)) is None else not right for _, question in tally.valid()]
 
 
-def skills_of(tally: Tally) -> list[list[str]]:
+def skills_of(tally: RecordedQuestions) -> list[list[str]]:
     """[valid] skills."""
     return [list(question.annotations.get("skills") or ()) for _, question in tally.valid()]
 

@@ -11,8 +11,8 @@ from itertools import product
 from typing import Any
 
 from vlmprobe import reward
-from vlmprobe._checks import check_count, check_positive
-from vlmprobe.trainer import CREDITS
+from vlmprobe._util.checks import check_count, check_positive
+from vlmprobe.loop.score import CREDITS
 
 QUESTIONERS = ("small", "large")
 """The paper's Qwen2.5-VL-3B and 7B; the first is the base."""

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 
-from vlmprobe._checks import check_count
-from vlmprobe.run_directory import versions
+from vlmprobe._util.checks import check_count
+from vlmprobe.run.directory import versions
 from vlmprobe.studies.arms import check_same, done, folder_of, run_arm
 from vlmprobe.studies.plan import Arm, Scale
 from vlmprobe.studies.setup import Setup
@@ -93,7 +93,7 @@ def _begin() -> None:
     """In each process: its threads; an interrupt is the parent's to see, which then ends this one."""
     import torch
 
-    from vlmprobe.models.hf import quiet
+    from vlmprobe.vlm.load import quiet
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(THREADS)

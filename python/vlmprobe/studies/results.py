@@ -46,7 +46,7 @@ def outcomes_of(
 def results(
     outcomes: Outcomes, setup: Setup, scale: Scale, *, only: Sequence[int], seeds: Sequence[int], name: str
 ) -> dict[str, Any]:
-    """All that a report shows; see `vlmprobe.report.paper`.
+    """All that a report shows; see `vlmprobe.report.paper.write`.
 
     Args:
         outcomes: of `outcomes_of`.

@@ -1,6 +1,6 @@
 """What another judge would have said: rates, rankings and hard skills under each, and which of them flip.
 
-The judges see the same questions and the same answers (`vlmprobe.judgings.rejudge`). Only what the run's own judge held
+The judges see the same questions and the same answers (`review.again.rejudge`). Only what the run's own judge held
 valid was answered, so the FDR of another judge is over the questions that both hold valid; its QVR is over all.
 
 A flip says that a reader would have been told something else. It does not say that the judges differ significantly.
@@ -12,9 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vlmprobe import metrics
-from vlmprobe.evaluation import Tally, is_correct, is_valid
+from vlmprobe.ledger import RecordedQuestions
+from vlmprobe.ledger.questions import is_correct, is_valid
 from vlmprobe.metrics import Agreement, Rate
-from vlmprobe.studies.sensitivity_pairs import Column, Pair, check, pairs, ranking
+from vlmprobe.studies.sensitivity_pairs import Column, Pair, Views, check, pairs, ranking
 from vlmprobe.studies.sensitivity_rewards import RewardSensitivity
 from vlmprobe.studies.sensitivity_skills import SkillFlip, skills_compared
 from vlmprobe.studies.values import Plain, plain_estimate
@@ -84,7 +85,11 @@ class JudgeSensitivity:
 
 
 def judge_sensitivity(
-    tallies: Mapping[str, Mapping[str, Tally]], *, above: int = metrics.skills.ABOVE, level: float = 0.05, seed: int = 0
+    tallies: Views,
+    *,
+    above: int = metrics.skills.ABOVE,
+    level: float = 0.05,
+    seed: int = 0,
 ) -> JudgeSensitivity:
     """Compares what the judges make of the same questions.
 
@@ -138,7 +143,7 @@ class _Seen:
     """[V]"""
 
 
-def _seen(tally: Tally) -> _Seen:
+def _seen(tally: RecordedQuestions) -> _Seen:
     images = [image for image, _ in tally.rows]
     valid = [is_valid(question) for _, question in tally.rows]
     right = [is_correct(q) if held else None for (_, q), held in zip(tally.rows, valid, strict=True)]

@@ -8,12 +8,16 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from vlmprobe.evaluation import Tally
+from vlmprobe.ledger import RecordedQuestions
 from vlmprobe.ledger.records import QuestionRecord
 from vlmprobe.metrics import Difference
 from vlmprobe.studies.values import Numbered, Plain, finite
 
 DIGITS = 12  # of a mean; what differs by less is a tie: rewards are sums of floats
+
+
+Views = Mapping[str, Mapping[str, RecordedQuestions]]
+"""Method -> view (a judge, a reward) -> the method's questions as they look there."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def ranking(found: Mapping[str, Numbered]) -> tuple[str, ...]:
     return tuple(sorted(values, key=lambda name: (-values[name], name)))
 
 
-def check(op: str, tallies: Mapping[str, Mapping[str, Tally]], view: str, level: float) -> tuple[str, ...]:
+def check(op: str, tallies: Views, view: str, level: float) -> tuple[str, ...]:
     """The views of the methods, in the order of the first.
 
     Raises:

@@ -1,6 +1,6 @@
 """What another reward would have said of each method's questions: mean rewards, rankings, and which of them flip.
 
-The rewards are judgings of `vlmprobe.judgings.reweight`. They say how a reward values the questions that are there, not
+The rewards are judgings of `review.again.reweight`. They say how a reward values the questions that are there, not
 what a questioner would have learned from it.
 """
 
@@ -10,12 +10,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vlmprobe.evaluation import Tally, is_valid
-from vlmprobe.ledger import Ledger
+from vlmprobe.ledger import Ledger, RecordedQuestions
+from vlmprobe.ledger.questions import is_valid
 from vlmprobe.ledger.records import QuestionRecord
 from vlmprobe.methods.task import evaluation
 from vlmprobe.metrics import Estimate, mean, mean_difference
-from vlmprobe.studies.sensitivity_pairs import Column, Pair, check, pairs, ranking
+from vlmprobe.studies.sensitivity_pairs import Column, Pair, Views, check, pairs, ranking
 from vlmprobe.studies.values import Plain, plain_estimate
 
 
@@ -75,8 +75,8 @@ def reward_sensitivity(
     )
 
 
-def rewarded(tallies: Mapping[str, Mapping[str, Tally]], *, level: float = 0.05, seed: int = 0) -> RewardSensitivity:
-    """`reward_sensitivity` of tallies: of a pool, say, by `recorded_tally(..., judging=...)`.
+def rewarded(tallies: Views, *, level: float = 0.05, seed: int = 0) -> RewardSensitivity:
+    """`reward_sensitivity` of tallies: of a pool, say, by `recorded_questions(..., judging=...)`.
 
     Args:
         tallies: method to reward to the same questions with that reward as their `total`.
@@ -95,7 +95,7 @@ def rewarded(tallies: Mapping[str, Mapping[str, Tally]], *, level: float = 0.05,
     return RewardSensitivity(names, means, ranked, pairs(columns, mean_difference, level=level, seed=seed))
 
 
-def _column(tally: Tally) -> Column:
+def _column(tally: RecordedQuestions) -> Column:
     return Column([_reward(question) for _, question in tally.rows], [image for image, _ in tally.rows])
 
 

@@ -36,9 +36,9 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 
-from vlmprobe._files import write_text
-from vlmprobe._json import read_object
 from vlmprobe._native import core
+from vlmprobe._util.files import write_text
+from vlmprobe._util.json import read_object
 from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import Chosen, FolderImages, ImageSource
 from vlmprobe.ledger import Ledger, RecordedModel
@@ -47,15 +47,17 @@ from vlmprobe.methods.rows import read_rows, world_rows
 from vlmprobe.methods.sft import Row
 from vlmprobe.models.embedder import EMBEDDERS, shared_embedder
 from vlmprobe.models.encoded_images import EncodedImages
-from vlmprobe.models.hf import HFAnswerer, VisionLanguageModel
-from vlmprobe.models.lora import add_lora
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Embedder, Verifier
 from vlmprobe.models.roles import Role, roles
-from vlmprobe.pictures import numbered
-from vlmprobe.questioner import Preface, Questioner
-from vlmprobe.steps import Annotator
+from vlmprobe.policy.preface import Preface
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.run.journal import Annotator
+from vlmprobe.run.pictures import numbered
 from vlmprobe.studies.plan import ANSWERERS, QUESTIONERS, Scale
+from vlmprobe.vlm.answerer import HFAnswerer
+from vlmprobe.vlm.lora import add_lora
+from vlmprobe.vlm.model import VisionLanguageModel
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import FaultyAnswerer, load_faults
 from vlmprobe.world.source import HELD_OUT_SEED, POOL_SEED, WorldImages

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlmprobe._json import read_json
 from vlmprobe._native import core
+from vlmprobe._util.json import read_json
 from vlmprobe.models.protocols import Answerer, Picture
 from vlmprobe.models.replies import Failure, Reply
 from vlmprobe.world.source import scene_of

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from vlmprobe._native import core
-from vlmprobe._visible import say
+from vlmprobe._util.visible import say
 from vlmprobe.world import lessons, tiny
 from vlmprobe.world.lessons import IGNORE, Batch
 

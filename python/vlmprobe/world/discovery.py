@@ -13,16 +13,17 @@ from typing import Any
 
 from vlmprobe import metrics
 from vlmprobe._native import core
-from vlmprobe.evaluation import Tally, judged_of
-from vlmprobe.ledger import JudgedQuestions
+from vlmprobe.ledger import JudgedQuestions, RecordedQuestions
 
 MASS_QUESTIONS = 40_000  # uniform valid questions that masses are estimated on
 
 
-def discovery(tally: Tally, faults: core.world.FaultSet | None = None, masses: Sequence[float] = ()) -> dict[str, Any]:
-    """The world's numbers over a tally; see `Discovery`."""
+def discovery(
+    asked: RecordedQuestions, faults: core.world.FaultSet | None = None, masses: Sequence[float] = ()
+) -> dict[str, Any]:
+    """The world's numbers over recorded questions; see `Discovery`."""
     found = Discovery(faults, masses)
-    found.add(judged_of(tally.rows))
+    found.add(asked.judged())
     return found.numbers()
 
 

@@ -2,7 +2,7 @@
 image processor.
 
 They are ordinary checkpoints: `config.json`, `model.safetensors`, tokenizer and processor files, loaded through the
-same code as a real model (`vlmprobe.models.hf`). `vlmprobe.world.build` makes them.
+same code as a real model (`vlmprobe.vlm.model`). `vlmprobe.world.build` makes them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vlmprobe.models import shipped
+from vlmprobe.vlm import shipped
 
 WEIGHTS = shipped.WORLD
 MAX_SLOTS = 8  # response tags that the tokenizer knows
@@ -69,7 +69,7 @@ def processor():
     """The processor for 64-pixel pictures: 8-pixel patches, merged 2 x 2, so 16 image tokens."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-    from vlmprobe.models.processor import ImageTextProcessor
+    from vlmprobe.vlm.processor import ImageTextProcessor
 
     images = Qwen2VLImageProcessorPil(
         size={"shortest_edge": 64 * 64, "longest_edge": 64 * 64},
@@ -175,8 +175,8 @@ def load(name: str, directory: str | Path | None = None):
         directory: where the checkpoints are; by default those of the package.
 
     Returns:
-        A `vlmprobe.models.hf.VisionLanguageModel`.
+        A `vlmprobe.vlm.model.VisionLanguageModel`.
     """
-    from vlmprobe.models.hf import VisionLanguageModel
+    from vlmprobe.vlm.model import VisionLanguageModel
 
     return VisionLanguageModel.load(Path(directory or WEIGHTS) / name)

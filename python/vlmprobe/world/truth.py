@@ -8,7 +8,7 @@ from typing import Any
 from vlmprobe._native import core
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.replies import Reply
-from vlmprobe.steps import Annotator
+from vlmprobe.run.journal import Annotator
 from vlmprobe.world.answerers import FaultyAnswerer
 from vlmprobe.world.source import scene_of
 

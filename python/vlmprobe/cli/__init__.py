@@ -1,0 +1,96 @@
+"""The command `vlmprobe`. Each subcommand is a module with `add_arguments(parser)` and `run(args) -> exit code`; only
+the one that was asked for is imported."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from vlmprobe import __version__
+from vlmprobe._util.optional import installed
+from vlmprobe._util.stops import StepNotMade
+from vlmprobe._util.visible import say
+
+# name -> (module, one line of help)
+COMMANDS = {
+    "demo": ("vlmprobe.cli.demo", "train a small questioner against planted failures and show what it found"),
+    "train": ("vlmprobe.cli.train", "train the embedded world's questioner in a run directory, or go on with one"),
+    "reproduce": (
+        "vlmprobe.cli.reproduce",
+        "the paper's tables and figures, in the embedded world or with your models",
+    ),
+    "rejudge": ("vlmprobe.cli.rejudge", "have another verifier judge a run, without asking the answerer again"),
+    "reweight": ("vlmprobe.cli.reweight", "compute another reward over a run"),
+    "report": ("vlmprobe.cli.report", "write a demo's page again, from its ledger"),
+    "export": ("vlmprobe.cli.export", "write a run's questions to a Parquet or JSONL file"),
+    "doctor": ("vlmprobe.cli.doctor", "say what is installed, what is missing and whether the C++ core works"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after the program's name; None for those of the process.
+
+    Returns:
+        The exit code: 0, 1 when the command says so, 2 for wrong input, 3 where a budget is spent, 4 where no call of a
+        model came through, 130 after an interrupt.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file may be no UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
+    args = _parse(words)
+    try:
+        return args.handler(args) or 0
+    except (ValueError, OSError, ImportError) as error:
+        if args.debug:
+            raise
+        if isinstance(error, BrokenPipeError):  # the reader left: `vlmprobe doctor | head -1`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        say(f"vlmprobe {args.command}: {error}", to=sys.stderr)
+        return 2
+    except StepNotMade as error:
+        if args.debug:
+            raise
+        say(f"vlmprobe {args.command}: {error}", to=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        say(f"vlmprobe {args.command}: interrupted", to=sys.stderr)
+        return 130
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    available = {name: entry for name, entry in COMMANDS.items() if installed(entry[0])}
+    chosen = next((word for word in words if not word.startswith("-")), None)
+
+    parser = argparse.ArgumentParser(prog="vlmprobe", description="Finds where vision-language models fail.")
+    parser.add_argument("--version", action="version", version=f"vlmprobe {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, (module_name, summary) in available.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary)
+        if name == chosen:
+            module = importlib.import_module(module_name)
+            module.add_arguments(subparser)
+            subparser.set_defaults(handler=module.run)
+
+    if chosen is not None and chosen not in available:
+        near = difflib.get_close_matches(chosen, available, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        parser.error(f"unknown command {chosen!r}; {hint}commands: {', '.join(available)}")
+    args = parser.parse_args(words)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        raise SystemExit(2)
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""The command: arguments, progress, files, the table."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import NoReturn
+
+from vlmprobe._util.files import write_text
+from vlmprobe._util.visible import say
+from vlmprobe.ledger import FailureRow
+from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
+from vlmprobe.models.protocols import Embedder
+from vlmprobe.report import FailureCard, comparison, write_page
+from vlmprobe.run.directory import RunDirectory, plain
+from vlmprobe.studies.demo.experiment import Experiment, Settings
+from vlmprobe.studies.demo.outcome import Outcome
+from vlmprobe.vlm.load import quiet
+from vlmprobe.world.discovery import text_of
+from vlmprobe.world.source import HELD_OUT_SEED, WorldImages
+
+NOTES = [
+    "Everything here is the embedded world: rendered scenes, executable questions, an oracle verifier. Its truth is "
+    "known, which is why the faults that were found and missed can be counted; it is no statement about a real model.",
+    "Failures are shown beside kinds of failure: a higher rate of failures is not a wider view of them.",
+    "At this size the demo departs from the defaults: three questions a sequence, credit per question, KL weight 0.04.",
+]
+GALLERY = 160
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `vlmprobe demo`."""
+    default = {field.name: field.default for field in fields(Settings)}
+    parser.add_argument("--steps", type=int, default=default["steps"], help="training steps (%(default)s)")
+    parser.add_argument("--seed", type=int, default=default["seed"], help="of sampling and image order (%(default)s)")
+    parser.add_argument("--faults", metavar="FILE", help="JSON list of faults planted in the answerer")
+    parser.add_argument("--answerer", choices=("executing", "tiny"), default=default["answerer"])
+    parser.add_argument("--reward", default=default["reward"], metavar="PRESET|EXPR", help="paper, or an expression")
+    parser.add_argument("--calls", type=int, default=default["calls"], help="answers per evaluation (%(default)s)")
+    parser.add_argument("--embedder", choices=("minilm", "hashed"), help="minilm where it is installed, else hashed")
+    parser.add_argument("--run", metavar="DIR", help="a new folder for the results (runs/demo-N)")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON, and nothing else, on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the demo; the last line printed is the page's path (with --json it is in the object, as `report`)."""
+    names = {field.name for field in fields(Settings)}
+    settings = Settings(**{name: value for name, value in vars(args).items() if name in names})
+    embedder = pick_embedder(args.embedder)
+    quiet()
+    with RunDirectory(args.run or free_folder(), quiet=args.json) as folder:
+        folder.steps = settings.steps
+        experiment = Experiment(settings, embedder, folder)
+        with terminated():
+            experiment.run()
+        folder.save(experiment.trainer)
+        outcome = Outcome(folder.ledger, embedder)
+        text, page = write_report(outcome, folder.path)
+        say(text if args.json else f"\n{comparison(json.loads(text))}\n{page}")
+    return 0
+
+
+def write_report(outcome: Outcome, folder: Path) -> tuple[str, Path]:
+    """Writes summary.json and report.html; the summary's text and the page's path."""
+    summary = outcome.summary() | {"report": str(folder / "report.html")}
+    text = json.dumps(plain(summary), indent=1, allow_nan=False)
+    write_text(folder / "summary.json", text + "\n")
+    page = write_page(
+        folder / "report.html",
+        summary=summary,
+        curves=outcome.curves(),
+        gallery=gallery(outcome),
+        title="vlmprobe demo",
+        notes=NOTES,
+    )
+    return text, page
+
+
+@contextlib.contextmanager
+def terminated() -> Iterator[None]:
+    """Has SIGTERM end the block as Ctrl-C does, so that it too leaves a readable ledger and says how far it came."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def pick_embedder(name: str | None) -> Embedder:
+    """An embedder by its name; without one, MiniLM where its package is installed, else hashed n-grams."""
+    return EMBEDDERS[name or installed_embedder()]()
+
+
+def free_folder() -> Path:
+    """The first of runs/demo-1, runs/demo-2, ... that is not there."""
+    number = 1
+    while (folder := Path("runs") / f"demo-{number}").exists():
+        number += 1
+    return folder
+
+
+def gallery(outcome: Outcome) -> list[FailureCard]:
+    """The failures of the evaluation after training, one per program first, so that kinds come before repeats."""
+    seen: set[str | None] = set()
+    first: list[FailureRow] = []
+    again: list[FailureRow] = []
+    for row in outcome.ledger.failures(run="after"):
+        program = text_of(row.annotations, "program")
+        kept = again if program in seen else first
+        seen.add(program)
+        if len(kept) < GALLERY:
+            kept.append(row)
+    held_out = WorldImages(outcome.settings.held_out, seed=HELD_OUT_SEED)
+    return [_card(row, held_out) for row in (first + again)[:GALLERY]]
+
+
+def _card(row: FailureRow, held_out: WorldImages) -> FailureCard:
+    return FailureCard(
+        family=text_of(row.annotations, "family") or "other",
+        question=row.question,
+        answer=row.answer or "",
+        truth=text_of(row.annotations, "truth"),
+        image=held_out[row.image].pixels,
+        fault=text_of(row.annotations, "triggered"),
+        reason=row.reason,
+        source=f"after training, picture {row.image}",
+    )

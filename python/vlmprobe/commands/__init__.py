@@ -1,1 +1,0 @@
-"""The subcommands of `vlmprobe`, a module each; `vlmprobe.cli` lists them."""

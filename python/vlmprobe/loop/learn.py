@@ -1,0 +1,100 @@
+"""Learning from a round: one update of the questioner, and the failures into the memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from vlmprobe import grpo
+from vlmprobe.loop.round import Round
+from vlmprobe.memory import QuestionMemory
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.policy.sampling import Rollouts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What an update did."""
+
+    loss: float
+    kl: float
+    """To the reference, nats per token."""
+    entropy: float
+    """Of the policy, nats per token."""
+    clip_fraction: float
+    grad_norm: float
+    """Before it was cut."""
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        """All of it by name."""
+        return asdict(self)
+
+
+def learn(
+    round: Round,
+    questioner: Questioner,
+    optimizer: torch.optim.Optimizer,
+    *,
+    loss: grpo.LossOptions = grpo.PAPER,
+    max_grad_norm: float = 1.0,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+) -> Learned:
+    """One update of the questioner on a credited round of its own.
+
+    Args:
+        round: credited; asked by this questioner.
+        questioner: what learns, in place.
+        optimizer: over `questioner.parameters()`.
+        loss: clip, KL weight, reduction.
+        max_grad_norm: gradients are scaled down to this norm.
+        scheduler: stepped after the update.
+    """
+    round.expect("learn", "advantages")
+    found = questioner.loss(cast(Rollouts, round.asked), round.advantages, options=loss)
+    grad_norm = update(optimizer, found.loss, max_grad_norm=max_grad_norm)
+    if scheduler is not None:
+        scheduler.step()
+    return Learned(
+        loss=float(found.loss.detach()),
+        kl=found.kl,
+        entropy=found.entropy,
+        clip_fraction=found.clip_fraction,
+        grad_norm=grad_norm,
+    )
+
+
+def update(optimizer: torch.optim.Optimizer, loss: Tensor, *, max_grad_norm: float) -> float:
+    """One optimiser step; the norm of the gradient before it was cut. A gradient that is not finite changes nothing."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    norm = float(torch.nn.utils.clip_grad_norm_(weights, max_grad_norm))
+    if math.isfinite(norm):
+        optimizer.step()
+    return norm
+
+
+def remember(memory: QuestionMemory, round: Round) -> int:
+    """Commits the failures of a scored round to the memory; the number that is new to it."""
+    round.expect("remember", "novelties")
+    rows, questions = round.failed, round.questions
+    return memory.commit(
+        round.place.run,
+        step=round.place.step,
+        sequence=questions.sequence[rows],
+        slot=questions.slot[rows],
+        image=[round.pictures[i].id for i in rows.tolist()],
+        embeddings=round.novelties.embeddings[rows],
+        texts=[questions.text[i] for i in rows.tolist()],
+    )
+
+
+def adamw(questioner: Questioner, learning_rate: float) -> torch.optim.AdamW:
+    """The default optimiser: no decay of weights, the learning rate stays."""
+    return torch.optim.AdamW(questioner.parameters(), lr=learning_rate, weight_decay=0.0)

@@ -1,0 +1,1 @@
+"""Numbers as text, and the one table that page, Markdown and terminal show."""

@@ -1,0 +1,1 @@
+"""What a run needs besides the loop: its folder, its ledger's pages, checkpoints, overlap, canaries."""

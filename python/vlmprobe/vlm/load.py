@@ -1,0 +1,84 @@
+"""Opening a vision-language model: a folder, a name, or adapters beside the weights that they belong to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from vlmprobe.vlm import shipped
+from vlmprobe.vlm.lora import load_adapted
+from vlmprobe.vlm.model import QWEN_VL, VisionLanguageModel
+
+
+def load(
+    path: str | Path,
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    base: VisionLanguageModel | str | Path | None = None,
+) -> VisionLanguageModel:
+    """See `VisionLanguageModel.load`."""
+    from transformers import AutoModelForImageTextToText
+
+    where = shipped.folder(path)
+    local = isinstance(where, Path) or str(where).startswith((".", "/", "~")) or Path(where).is_dir()
+    folder = Path(where).expanduser()
+    whole = not local or (folder / "config.json").is_file()
+    if not whole and (folder / "adapter_config.json").is_file():
+        return load_adapted(folder, base, device=device, dtype=dtype)
+    if not whole:
+        got = f"{str(path)!r}, which has no adapter_config.json either"
+        raise ValueError(f"[VisionLanguageModel.load] path: expected a folder with config.json, got {got}")
+    if base is not None:
+        raise ValueError("[VisionLanguageModel.load] base: expected none beside whole weights, got one")
+    where = folder if local else where
+    model = AutoModelForImageTextToText.from_pretrained(where, dtype=dtype or torch.float32, attn_implementation="sdpa")
+    if getattr(model, "_hf_peft_config_loaded", False):
+        hint = "a folder that holds the adapters alone"
+        raise ValueError(f"[VisionLanguageModel.load] path: expected whole weights, or {hint}, got {str(path)!r}")
+    return VisionLanguageModel(
+        model.to(device).eval(),
+        load_processor(where),
+        identity=_identity(where, model),
+        source=shipped.name_of(where),
+    )
+
+
+def quiet() -> None:
+    """Turns off transformers' progress bars, for commands that print progress of their own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def load_processor(path: str | Path):
+    """The checkpoint's processor; without torchvision, image processor and tokenizer joined by hand.
+
+    Raises:
+        ValueError: what was found cannot take images.
+    """
+    from transformers import AutoConfig, AutoProcessor, AutoTokenizer
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    from vlmprobe.vlm.processor import ImageTextProcessor
+
+    if Path(path).is_dir() and AutoConfig.from_pretrained(path).model_type in QWEN_VL:
+        images, tokenizer = Qwen2VLImageProcessorPil.from_pretrained(path), AutoTokenizer.from_pretrained(path)
+        return ImageTextProcessor(images, tokenizer, chat_template=tokenizer.chat_template or _chat_template(path))
+    processor = AutoProcessor.from_pretrained(path)
+    if not hasattr(processor, "image_processor"):
+        raise ValueError(
+            f"[load_processor] path: expected a processor that takes images, got {type(processor).__name__}"
+        )
+    return processor
+
+
+def _chat_template(path: str | Path) -> str | None:
+    file = Path(path) / "chat_template.jinja"
+    return file.read_text() if file.is_file() else None
+
+
+def _identity(path: str | Path, model) -> str:
+    revision = getattr(model.config, "_commit_hash", None)
+    return f"{Path(path).name}@{revision}" if revision else Path(path).name
