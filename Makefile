@@ -30,7 +30,7 @@ test: setup
 	@tools/check.sh $(ARGS)
 
 test-kill: build
-	@VLMPROBE_KILLS=$(or $(KILLS),100) python -m pytest tests/python/test_kill.py -q -s
+	@VLMPROBE_KILLS=$(or $(KILLS),100) python -m pytest tests/python/run/test_kill.py -q -s
 
 test-sanitize: setup
 	@tools/sanitize.sh

@@ -2,8 +2,8 @@
 
     python examples/train_unrolled.py --steps 20
 
-Every line calls a public function, so each can be replaced. `tests/python/test_trainer.py` holds this loop and
-`vlmprobe.Trainer` equal, bit for bit. Departures from the paper: docs/paper_index.md.
+Every line calls a public function, so each can be replaced. `tests/python/loop/test_trainer.py` holds this loop and
+`vlmprobe.Trainer` equal, bit for bit. Departures from the paper: docs/departures.md.
 """
 
 from __future__ import annotations

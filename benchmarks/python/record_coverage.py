@@ -2,7 +2,8 @@
 
     python benchmarks/python/record_coverage.py --out docs/results/coverage.json
 
-The runs are those of tests/python/simulated.py. What they have to reach is checked at the end and printed, met or not.
+The runs are those of tests/python/support/simulated.py. What they have to reach is checked at the end and printed, met
+or not.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "python"))
-from simulated import RUNS, difference_cell, judge_cell, rate_cell, sample_cell
+from support.simulated import RUNS, difference_cell, judge_cell, rate_cell, sample_cell
 
 RATES, CORRELATIONS, PER_IMAGE = (0.05, 0.1, 0.3, 0.5, 0.7, 0.95), (0.0, 0.1, 0.2, 0.3), (2, 8, 20, None)
 DIFFERENCES = (50, 6), (20, 6), (20, 1), (10, 6), (10, 1), (5, 6), (5, 1)  # images, and questions about each

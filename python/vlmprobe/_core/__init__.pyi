@@ -1,5 +1,5 @@
 # The types of vlmprobe._core (python/bindings): bind_core, bind_text, bind_memory, bind_reward; a file per submodule.
-# tests/python/test_types.py holds them against the built module. The contracts are in include/vlmprobe.
+# tests/python/project/test_types.py holds them against the built module. The contracts are in include/vlmprobe.
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NoReturn, overload

@@ -234,19 +234,7 @@ def linear_loss(
     Source: paper, equation 1.
     """
     count = torch.as_tensor(normalizer, dtype=torch.float64)
+    batch = advantages, mask, old_logp, ref_logp, count
     return TokenLoss(
-        *_ops.linear_loss(
-            hidden,
-            weight,
-            tokens,
-            advantages,
-            mask,
-            old_logp,
-            ref_logp,
-            count,
-            temperature,
-            logits_bytes,
-            banned,
-            options.packed,
-        )
+        *_ops.linear_loss(hidden, weight, tokens, *batch, temperature, logits_bytes, banned, options.packed)
     )

@@ -11,7 +11,7 @@ from vlmprobe.data.image import UnreadableImage
 from vlmprobe.data.order import LeftOut, StepImages
 from vlmprobe.loop.round import Place, Round
 from vlmprobe.models.protocols import Picture
-from vlmprobe.policy.asker import Asker, AsksAnswerer, OnGroup, refusing
+from vlmprobe.policy.asker import Asker, AsksAnswerer, OnGroup
 from vlmprobe.text import parse_responses
 
 SHOWN = 3  # pictures that an error names
@@ -73,7 +73,7 @@ def show(
     Args:
         images_of: step -> its images.
         place: of the step.
-        asker: who is to ask; it may be unable to ask about a picture (`vlmprobe.policy.asker.refusing`).
+        asker: who is to ask; it may be unable to ask about a picture (`refusing`).
         before: numbers of the images that the step left out when it was made; None for one that is made now.
 
     Raises:
@@ -95,6 +95,12 @@ def show(
         if len(unread.keys() | known) >= total:
             raise UnreadableImage(f"[{place.phase}] images: none of {total} can be read: {reasons(unread.values())}")
     raise AssertionError("unreachable")
+
+
+def refusing(asker: object) -> Callable[[Picture], str]:
+    """Why an asker cannot ask about a picture, in words that name it, empty where it can: its `cannot_ask`;
+    without one it takes all."""
+    return getattr(asker, "cannot_ask", lambda image: "")
 
 
 def reasons(unread: Collection[LeftOut]) -> str:

@@ -14,6 +14,8 @@ from vlmprobe.loop.tally import Tally
 from vlmprobe.models.protocols import Answerer, Verifier
 from vlmprobe.policy.asker import Asker
 
+SLOTS_A_CALL = 20  # an asker of which so many slots a call are not valid is given up
+
 
 class Evaluation(Tally):
     """The tally of an evaluation, with the failures that it found."""
@@ -31,9 +33,6 @@ class Evaluation(Tally):
         rows = round.failed.tolist()
         found = question_records(round, answerer, verifier, rows)
         self._failures += [(round.pictures[i].id, question) for i, question in zip(rows, found, strict=True)]
-
-
-SLOTS_A_CALL = 20  # an asker of which so many slots a call are not valid is given up
 
 
 def evaluate(
@@ -72,8 +71,7 @@ def evaluate(
         What was found; fewer than `calls` answered questions only when `max_slots` was reached.
 
     Raises:
-        BudgetSpent: a model's budget did not last; the steps before are in the journal.
-        Unserved: no call of a model came through; likewise.
+        BudgetSpent, Unserved: as `vlmprobe.loop.examine.examine`; the steps before are in the journal.
     """
     if calls < 1:
         raise ValueError(f"[evaluate] calls: expected at least 1, got {calls}")

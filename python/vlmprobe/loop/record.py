@@ -83,7 +83,7 @@ def judged_questions(round: Round) -> JudgedQuestions:
 
 
 def recorded_round(record: StepRecord, pictures: Mapping[int, Picture] | None = None) -> Round:
-    """The round that was written down.
+    """The round that was written down. Of its images it has those with a completion.
 
     Args:
         record: of a step, as a judging sees it or as it was made.

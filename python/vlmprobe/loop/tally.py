@@ -91,7 +91,7 @@ class Tally:
     def __repr__(self) -> str:
         more = f" and {self.asking} to ask" if self.asking else ""
         without = f", {self.left_out} pictures left out" if self.left_out else ""
-        return f"Tally({len(self)} questions, {self.calls} answerer calls{more}{without})"
+        return f"{type(self).__name__}({len(self)} questions, {self.calls} answerer calls{more}{without})"
 
     @property
     def spent(self) -> int:

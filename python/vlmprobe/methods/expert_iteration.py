@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 
 from vlmprobe._util.checks import check_count
 from vlmprobe.data.order import shuffled
@@ -100,7 +101,7 @@ def train(
         rounds: of sampling and learning.
         options: of learning; its k is that of the call.
         seed: of sampling and of the order of the rows.
-        run, ledger, annotate, resumed: as in `vlmprobe.loop.evaluate.probe`; a round is a run of its own,
+        run, ledger, annotate, resumed: as in `vlmprobe.run.probe`; a round is a run of its own,
             `<run>/round-<n>`.
 
     Returns:
@@ -112,40 +113,27 @@ def train(
     check_count("expert_iteration.train", "rounds", rounds)
     if calls < rounds:
         raise ValueError(f"[expert_iteration.train] calls: expected at least {rounds}, one a round, got {calls}")
-    tallies, shown = [], _Shown(images_of)
+    found, shown = [], _Shown(images_of)
     for number in range(rounds):
-        name = f"{run}/round-{number}"
+        name, failures = f"{run}/round-{number}", list[tuple[Picture, str]]()
         if ledger is not None:
             ledger.begin(RunRecord(id=name, config={"of": run, "round": number, "pass": "pool"}))
-        failures: list[tuple[Picture, str]] = []
-
-        def keep(round: Round, failures: list[tuple[Picture, str]] = failures) -> None:
-            failures += [(round.pictures[i], round.questions.text[i]) for i in round.failed.tolist()]
-
-        tally = probe(
-            questioner,
-            answerer,
-            verifier,
-            shown,
-            calls=calls // rounds + (number < calls % rounds),
-            k=k,
-            group_size=group_size,
-            seed=seed,
-            run=name,
-            phase=f"round-{number}",
-            ledger=ledger,
-            annotate=annotate,
-            first_step=shown.next_step,
-            resumed=resumed,
-            on_round=keep,
-        )
+        asked = probe(
+            questioner, answerer, verifier, shown, calls=calls // rounds + (number < calls % rounds), k=k,
+            group_size=group_size, seed=seed, first_step=shown.next_step, run=name, phase=f"round-{number}",
+            ledger=ledger, annotate=annotate, resumed=resumed, on_round=partial(_keep_failures, failures),
+        )  # fmt: skip
         rows = [row for row in rows_of(failures, k) if questioner.can_say(row.completion)]
         if rows:
             learn(questioner, rows, replace(options, k=k, seed=seed), first_epoch=number * options.epochs)
         if ledger is not None:
             ledger.finish(name)
-        tallies.append(tally)
-    return tallies
+        found.append(asked)
+    return found
+
+
+def _keep_failures(kept: list[tuple[Picture, str]], round: Round) -> None:
+    kept += [(round.pictures[i], round.questions.text[i]) for i in round.failed.tolist()]
 
 
 class _Shown:

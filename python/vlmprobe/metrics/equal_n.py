@@ -61,8 +61,7 @@ def at_equal_n(
         rows: [N] texts, labels, or a tensor [N, ...].
         n: at most N.
         cluster: [N] images.
-        bounds: between which the measure is, whatever the rows; the interval ends there. With one image, or without a
-            value, it is all of it.
+        bounds: of the measure, whatever the rows; the interval ends there, and is all of it with one image or no value.
         groups: g, at least 2; as many as there are images where these are fewer.
         seed: which rows, and which images go together.
         confidence: of the interval, in (0, 1).
@@ -89,19 +88,23 @@ def at_equal_n(
         raise ValueError(f"[{op}] groups: expected at least 2, got {groups}")
     kept = np.array(equal_rows(len(rows), n, seed=seed))
     image = np.array(codes([cluster[i] for i in kept]))
-    images = int(image.max()) + 1
-    value = measure(_taken(rows, kept))
+    images, value = int(image.max()) + 1, measure(_taken(rows, kept))
     g = min(groups, images)
     if g < 2 or math.isnan(value):
         return Estimate(value, *bounds, n, 0, images)
-    group = (np.random.default_rng(seed).permutation(images) % g)[image]
-    without = np.array([measure(_taken(rows, kept[group != j])) for j in range(g)])
-    deviation = math.sqrt((g - 1) / g * ((without - without.mean()) ** 2).sum())
+    deviation = _jackknife(measure, rows, kept, group=(np.random.default_rng(seed).permutation(images) % g)[image])
     if not deviation > TIE * max(1.0, abs(value)):
         return Estimate(value, *bounds, n, 0, images)
     reach = t_quantile((1 + confidence) / 2, df=g - 1) * deviation
     low, high = max(value - reach, min(bounds[0], value)), min(value + reach, max(bounds[1], value))
     return Estimate(value, low, high, n, 0, images)
+
+
+def _jackknife(measure: Callable[[Any], float], rows: Any, kept: np.ndarray, *, group: np.ndarray) -> float:
+    """The deviation of a measure over the `kept` rows, by leaving out one group [kept] of them after the other."""
+    g = int(group.max()) + 1
+    without = np.array([measure(_taken(rows, kept[group != j])) for j in range(g)])
+    return math.sqrt((g - 1) / g * ((without - without.mean()) ** 2).sum())
 
 
 def _taken(rows: Any, places: np.ndarray) -> Any:

@@ -65,12 +65,6 @@ class AsksAnswerer(Protocol):
         """Answerer calls that asking about one image may take."""
 
 
-def refusing(asker: object) -> Callable[[Picture], str]:
-    """Why an asker cannot ask about a picture, in words that name it, empty where it can: its `cannot_ask`;
-    without one it takes all."""
-    return getattr(asker, "cannot_ask", lambda image: "")
-
-
 @dataclass(frozen=True)
 class Completions:
     """Completions of which only the texts are known."""

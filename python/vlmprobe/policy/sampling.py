@@ -5,7 +5,7 @@ token in a completion would crash the next forward pass. The same ban and temper
 recomputed log-probabilities.
 
 Two ways give the same numbers to rounding: *packed*, where the G completions of a group share their picture and prompt
-(models/shared_prefix.py), and *plain*, where every sequence carries its own.
+(vlm/shared_prefix.py), and *plain*, where every sequence carries its own.
 """
 
 from __future__ import annotations
