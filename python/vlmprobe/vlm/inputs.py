@@ -127,12 +127,7 @@ def _made(model, images: Sequence[Picture], chats: Sequence[str], template: str)
         return_tensors="pt",
     ).to(model.device)
     _check(model, images, inputs, template)
-    positions, _ = model.model.model.get_rope_index(
-        input_ids=inputs["input_ids"],
-        mm_token_type_ids=inputs["mm_token_type_ids"],
-        image_grid_thw=inputs["image_grid_thw"],
-        attention_mask=inputs["attention_mask"],
-    )
+    positions = model.rope_positions(inputs)
     features = _features(model, inputs["pixel_values"], inputs["image_grid_thw"])
     following = positions.amax(dim=(0, 2)) + 1
     return Prompts(inputs["input_ids"], inputs["attention_mask"], positions, following, features)
@@ -168,7 +163,5 @@ def _features(model, pixels: Tensor, grid: Tensor):
     which = [first.setdefault(_digest(patches[i], size), i) for i, size in enumerate(grid.tolist())]
     chosen = sorted(set(which))
     row_of = {index: row for row, index in enumerate(chosen)}
-    features = model.model.model.get_image_features(
-        torch.cat([patches[i] for i in chosen]), grid[chosen], return_dict=True
-    )
+    features = model.image_features(torch.cat([patches[i] for i in chosen]), grid[chosen])
     return replace_features(features, lambda rows: [rows[row_of[i]] for i in which])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -196,6 +196,21 @@ class VisionLanguageModel:
             hidden = self.advance(said[-1], cache, mask, position)
             position = position + 1
         return torch.stack(said, dim=1)
+
+    def rope_positions(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """[3, N, P] the places of a processor's N prompts on the three axes of M-RoPE."""
+        names = ("input_ids", "mm_token_type_ids", "image_grid_thw", "attention_mask")
+        positions, _ = self.model.model.get_rope_index(**{name: inputs[name] for name in names})
+        return positions
+
+    def image_features(self, patches: Tensor, grid: Tensor):
+        """What the vision tower makes of pictures, as the class of the model gives it.
+
+        Args:
+            patches: of all pictures, one below the other, as the processor cuts them.
+            grid: [N, 3] patches of each picture in time, height and width.
+        """
+        return self.model.model.get_image_features(patches, grid, return_dict=True)
 
     def states(self, prompts: Prompts, tokens: Tensor, mask: Tensor) -> Tensor:
         """[B, T, H] the hidden states that predict the tokens of completions [B, T], each behind its own prompt."""
