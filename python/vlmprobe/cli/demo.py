@@ -9,14 +9,14 @@ import signal
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from vlmprobe._util.files import write_text
 from vlmprobe._util.visible import say
 from vlmprobe.ledger import FailureRow
 from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
 from vlmprobe.models.protocols import Embedder
-from vlmprobe.report import FailureCard, comparison, write_page
+from vlmprobe.report import FailureCard, comparison, read_curves, read_summary, write_page
 from vlmprobe.run.directory import RunDirectory, plain
 from vlmprobe.studies.demo.experiment import Experiment, Settings
 from vlmprobe.studies.demo.outcome import Outcome
@@ -60,25 +60,29 @@ def run(args: argparse.Namespace) -> int:
             experiment.run()
         folder.save(experiment.trainer)
         outcome = Outcome(folder.ledger, embedder)
-        text, page = write_report(outcome, folder.path)
-        say(text if args.json else f"\n{comparison(json.loads(text))}\n{page}")
+        summary, page = write_report(outcome, folder.path)
+        say(as_json(summary) if args.json else f"\n{comparison(read_summary(summary))}\n{page}")
     return 0
 
 
-def write_report(outcome: Outcome, folder: Path) -> tuple[str, Path]:
-    """Writes summary.json and report.html; the summary's text and the page's path."""
-    summary = outcome.summary() | {"report": str(folder / "report.html")}
-    text = json.dumps(plain(summary), indent=1, allow_nan=False)
-    write_text(folder / "summary.json", text + "\n")
+def write_report(outcome: Outcome, folder: Path) -> tuple[dict[str, Any], Path]:
+    """Writes summary.json and report.html; what the summary holds and the page's path."""
+    summary: dict[str, Any] = plain(outcome.summary() | {"report": str(folder / "report.html")})
+    write_text(folder / "summary.json", as_json(summary) + "\n")
     page = write_page(
         folder / "report.html",
-        summary=summary,
-        curves=outcome.curves(),
+        summary=read_summary(summary),
+        curves=read_curves(outcome.curves()),
         gallery=gallery(outcome),
         title="vlmprobe demo",
         notes=NOTES,
     )
-    return text, page
+    return summary, page
+
+
+def as_json(summary: dict[str, Any]) -> str:
+    """The text of summary.json."""
+    return json.dumps(summary, indent=1, allow_nan=False)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from vlmprobe._util.files import write_text
 from vlmprobe._util.visible import say
 from vlmprobe.cli.demo import terminated
 from vlmprobe.models.embedder import installed_embedder
-from vlmprobe.report import paper_tables, write_paper
+from vlmprobe.report import paper_tables, read_results, write_paper
 from vlmprobe.run.directory import plain
 from vlmprobe.studies.plan import SCALES, TABLES, Arm, Scale, arms
 from vlmprobe.studies.reproduce import ArmsFailed, run_all
@@ -72,8 +72,9 @@ def run(args: argparse.Namespace) -> int:
     outcomes = outcomes_of(planned, folder, args.seed, setup, scale)
     found = plain(results(outcomes, setup, scale, only=sorted(set(args.tables)), seeds=args.seed, name=name))
     write_text(folder / "results.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
-    page = write_paper(folder, found)
-    say(f"{paper_tables(found)}\n{page}")
+    read = read_results(found)
+    page = write_paper(folder, read)
+    say(f"{paper_tables(read)}\n{page}")
     return 0
 
 

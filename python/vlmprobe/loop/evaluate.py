@@ -50,22 +50,23 @@ def evaluate(
     asking_counts: bool = True,
     first_step: int = 0,
     on_round: Callable[[Round], None] | None = None,
+    enough: Callable[[Evaluation], bool] | None = None,
 ) -> Evaluation:
-    """Has an asker ask until exactly `calls` questions have been answered; calls that asking takes itself
-    (`Asked.calls`) count among them, and a rest of calls that would not do for asking once more stays.
+    """Has an asker ask until exactly `calls` questions have been answered, calls that asking takes itself among them; a
+    rest of calls that would not do for asking once more stays.
 
     Args:
         asker, answerer, verifier: the models; none of them is changed.
         images_of: step -> its images, such as `vlmprobe.data.in_order` gives; those that cannot be read are left out,
             and said.
         calls: answerer calls to spend, at least 1.
-        k, group_size: questions per sequence, sequences per image.
-        seed: of sampling; the same seed and images give paired runs.
+        k, group_size, seed: questions per sequence, sequences per image, of sampling.
         journal: what is read back and written down; by default nothing is.
-        max_slots: an end for an asker that asks nothing valid; by default 20 slots for each call.
+        max_slots: an end for an asker that asks nothing valid; by default 20 for each call.
         asking_counts: False: `calls` answered questions, whatever asking took.
         first_step: number of the first step; sampling depends on seed and step.
         on_round: sees each examined round.
+        enough: of what was found so far; asked after each round.
 
     Returns:
         What was found; fewer than `calls` answered questions only when `max_slots` was reached.
@@ -94,4 +95,6 @@ def evaluate(
         slots += max(len(examined.questions), len(asked.images) * group_size * k)  # also of completions left out
         if on_round is not None:
             on_round(examined)
+        if enough is not None and enough(found):
+            return found
     raise AssertionError("unreachable")

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from PIL.Image import Image as Pixels
+from PIL.Image import Resampling
 
 from vlmprobe._util.checks import check_count
 from vlmprobe.data.pixels import rgb
@@ -18,12 +19,16 @@ from vlmprobe.models.protocols import Picture
 
 
 class EncodedImages:
-    """Pictures to PNG, without loss. The least recently used goes first. Several models and threads may share one.
+    """Pictures to PNG, without loss, or to JPEG. The least recently used goes first. Several models and threads may
+    share one.
 
     Pictures are the same when their pixels are, whatever they call themselves; pixels are not to be changed in place.
 
     Args:
         capacity: pictures kept.
+        format: `png` or `jpeg`.
+        quality: of jpeg, 1 to 100.
+        longest_side: pixels; a larger picture is made smaller. None: it is sent as it is.
 
     Example:
         >>> images = EncodedImages()
@@ -31,9 +36,17 @@ class EncodedImages:
         >>> verifier = ModelVerifier(other, images=images)  # doctest: +SKIP
     """
 
-    def __init__(self, *, capacity: int = 512):
+    def __init__(
+        self, *, capacity: int = 512, format: str = "png", quality: int = 90, longest_side: int | None = None
+    ) -> None:
         check_count("EncodedImages", "capacity", capacity)
-        self._capacity = capacity
+        if format not in ("png", "jpeg"):
+            raise ValueError(f"[EncodedImages] format: expected png or jpeg, got {format!r:.60}")
+        if not 1 <= quality <= 100:
+            raise ValueError(f"[EncodedImages] quality: expected 1 to 100, got {quality}")
+        if longest_side is not None:
+            check_count("EncodedImages", "longest_side", longest_side)
+        self._capacity, self._format, self._quality, self._longest = capacity, format, quality, longest_side
         self._kept: OrderedDict[bytes, EncodedImage] = OrderedDict()
         self._digests: OrderedDict[int, tuple[weakref.ref[Pixels], bytes]] = OrderedDict()  # by id, while it lives
         self._lock = threading.Lock()
@@ -65,16 +78,25 @@ class EncodedImages:
             found = self._kept.get(digest)
             if found is None:
                 file = io.BytesIO()
-                bare = rgb(pixels)
+                bare = self._fitted(rgb(pixels))
                 if bare.info:  # equal pixels make equal files, whatever profile the picture came with
                     bare = bare.copy()
                     bare.info.clear()
-                bare.save(file, format="PNG")
-                found = self._kept[digest] = EncodedImage(data=file.getvalue())
+                options = {"quality": self._quality} if self._format == "jpeg" else {}
+                bare.save(file, format=self._format.upper(), **options)
+                found = EncodedImage(data=file.getvalue(), media_type=f"image/{self._format}")
+                self._kept[digest] = found
             self._kept.move_to_end(digest)
             if len(self._kept) > self._capacity:
                 self._kept.popitem(last=False)
             return found
+
+    def _fitted(self, picture: Pixels) -> Pixels:
+        if self._longest is None or max(picture.size) <= self._longest:
+            return picture
+        share = self._longest / max(picture.size)
+        width, height = (max(1, round(side * share)) for side in picture.size)
+        return picture.resize((width, height), Resampling.LANCZOS)
 
     def _digest(self, pixels: Pixels) -> bytes:
         """Of size and pixels as they are shown, computed once for each object."""

@@ -6,5 +6,18 @@ from vlmprobe.report.page.terminal import comparison
 from vlmprobe.report.page.write import write_page
 from vlmprobe.report.paper.terminal import paper_tables
 from vlmprobe.report.paper.write import write_paper
+from vlmprobe.report.results.demo import read_curves, read_summary
+from vlmprobe.report.results.paper import read_results
 
-__all__ = ["PANELS", "FailureCard", "Panel", "comparison", "paper_tables", "write_page", "write_paper"]
+__all__ = [
+    "PANELS",
+    "FailureCard",
+    "Panel",
+    "comparison",
+    "paper_tables",
+    "read_curves",
+    "read_results",
+    "read_summary",
+    "write_page",
+    "write_paper",
+]

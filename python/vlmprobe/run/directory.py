@@ -17,6 +17,7 @@ from vlmprobe._util.checks import check_count
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import member, read_object
 from vlmprobe._util.json import plain as plain
+from vlmprobe._util.optional import installed
 from vlmprobe._util.visible import say
 from vlmprobe.data.source import Recalled
 from vlmprobe.ledger import Ledger
@@ -27,6 +28,7 @@ from vlmprobe.run.pictures import left_out
 from vlmprobe.run.trainer import Trainer
 
 FORMAT = 1  # of run.json
+PROBE = "probe.yaml"  # what is asked for in a folder where nothing ran yet
 
 
 class RunDirectory:
@@ -196,7 +198,7 @@ class RunDirectory:
 
 def versions() -> dict[str, str]:
     """Of what computes, for a run's head."""
-    return {name: version(name) for name in ("torch", "transformers", "vlmprobe")}
+    return {name: version(name) for name in ("torch", "transformers", "vlmprobe") if installed(name)}
 
 
 def ledger_of(path: str | Path) -> Path:
@@ -260,7 +262,7 @@ def _check_folder(path: Path, resume: bool) -> None:
     if resume:
         _check_whole(path)
     names = {inside.name for inside in path.iterdir()}
-    if names and not (resume and names & {"lock", "ledger.sqlite"}):
+    if names and not (resume and names & {"lock", "ledger.sqlite", PROBE}):
         raise ValueError(f"[RunDirectory] path: expected {expected}, got {str(path)!r}")
 
 

@@ -61,6 +61,8 @@ class RunJournal:
         self.resumed, self.annotate, self.overlap = resumed, annotate, overlap
         self.service = Service()
         self.watch = CanaryWatch(ledger, run)
+        self.on_round: Callable[[Round], None] | None = None
+        """Sees each round that is written down."""
         self._canaries = watched if isinstance(watched, Canaried) else None
 
     @contextmanager
@@ -107,6 +109,8 @@ class RunJournal:
 
     def wrote(self, round: Round) -> None:
         """Takes a round that is written down."""
+        if self.on_round is not None:
+            self.on_round(round)
         if round.rewards is not None:
             self.watch.see(round.place.step, float(round.rewards.total.nanmean()), self._take_canaries())
 

@@ -39,7 +39,7 @@ def probe(
         annotate: adds what is known about a question besides.
         resumed: steps that the ledger has already are gone through again with the replies that it has.
         on_round: sees each examined round.
-        budget: `calls`, `k`, `group_size`, `seed`, `max_slots`, `asking_counts`, `first_step` of `evaluate`.
+        budget: `calls`, `k`, `group_size`, `seed`, `max_slots`, `asking_counts`, `first_step`, `enough` of `evaluate`.
 
     Returns:
         What was found.

@@ -46,7 +46,7 @@ def outcomes_of(
 def results(
     outcomes: Outcomes, setup: Setup, scale: Scale, *, only: Sequence[int], seeds: Sequence[int], name: str
 ) -> dict[str, Any]:
-    """All that a report shows; see `vlmprobe.report.paper.write`.
+    """All that a report shows; `vlmprobe.report.results` reads it.
 
     Args:
         outcomes: of `outcomes_of`.

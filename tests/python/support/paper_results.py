@@ -237,6 +237,16 @@ def figures():
     }
 
 
+def small_figures():
+    """The figures with two methods, skills and stages: quick to draw."""
+    made = figures()
+    for id in ("figure-4", "figure-5a", "figure-5b", "curve"):
+        made[id]["methods"] = made[id]["methods"][:2]
+    made["figure-6"]["skills"] = made["figure-6"]["skills"][:2]
+    made["figure-7"]["stages"] = made["figure-7"]["stages"][:2]
+    return made
+
+
 def sensitivity():
     def pair(a, b, first, second, flips):
         difference = {"verifier": {"value": first, "low": first - 0.03, "high": first + 0.03, "p": 0.02}}

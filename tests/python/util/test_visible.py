@@ -11,10 +11,9 @@ import pytest
 from vlmprobe import _core, cli
 from vlmprobe._util import visible as visible_module
 from vlmprobe._util.visible import bare, is_blank, say, visible
-from vlmprobe.report import FailureCard, comparison, write_page
-from vlmprobe.report.draw.svg import label
-from vlmprobe.report.paper.markdown import escaped
-from vlmprobe.report.table.format import plain
+from vlmprobe.report import FailureCard, comparison, read_summary, write_page
+from vlmprobe.report.table.format import line, plain
+from vlmprobe.report.table.markdown import escaped
 from vlmprobe.run.directory import RunDirectory
 
 UNSEEN = {
@@ -55,9 +54,9 @@ def marks(text):
 @pytest.mark.parametrize("unseen", UNSEEN.values(), ids=UNSEEN)
 def test_what_nobody_sees_has_a_mark_wherever_a_text_is_shown(unseen):
     text, shown = f"re{unseen}d", f"re{marks(unseen)}d"
-    assert visible(text) == plain(text) == label(text) == shown
+    assert visible(text) == plain(text) == line(text) == shown
     assert escaped(text) == shown
-    assert shown in comparison({"arms": {text: {"fdr": 0.5}}})
+    assert shown in comparison(read_summary({"arms": {text: {"fdr": 0.5}}}))
 
 
 @pytest.mark.parametrize("text", KEPT)
@@ -88,7 +87,8 @@ def test_texts_that_look_alike_are_alike_when_bare():
 def test_a_page_holds_no_character_that_nobody_sees_and_stays_what_it_was(tmp_path):
     fields = dict.fromkeys(("family", "question", "answer", "truth", "reason", "source"), ALL)
     card = FailureCard(**fields)
-    write_page(tmp_path / "p.html", summary={"arms": {ALL: {"fdr": 0.5}}}, gallery=[card], title=ALL, notes=[ALL])
+    summary = read_summary({"arms": {ALL: {"fdr": 0.5}}})
+    write_page(tmp_path / "p.html", summary=summary, gallery=[card], title=ALL, notes=[ALL])
     page = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert not set(page) & set(UNSEEN.values())
     assert page.count("x".join(map(marks, UNSEEN.values()))) >= 8

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from vlmprobe.report.draw.svg import axes, canvas, colour, label, saved, width_of, write
+from vlmprobe.report.draw.svg import axes, canvas, colour, saved, width_of, write
+from vlmprobe.report.results.figures import Combinations, MethodSkills, PaperSkills, SharedSkills, SkillsPerQuestion
+from vlmprobe.report.results.numbers import Estimate
 from vlmprobe.report.table import format
-from vlmprobe.report.table.cells import NOT_PUBLISHED, estimate_cell, number
+from vlmprobe.report.table.cells import NOT_PUBLISHED, estimate_cell
 
 _ROW = 0.34  # inches
 _WIDTH = 6.4
 _NAME = 28  # characters
 
 
-def shared_skills(name: str, data: Mapping[str, Any]) -> str:
+def shared_skills(name: str, data: SharedSkills) -> str:
     """Figure 4: skills of each method, stacked from shared to exclusive, and the paper's numbers."""
-    methods = data["methods"]
-    names, left, height = _rows(methods)
-    paper = [_paper_skills(method.get("paper") or {}) for method in methods]
+    methods = data.methods
+    names, left, height = _rows([method.name for method in methods])
+    paper = [_paper_skills(method.paper) for method in methods]
     right = max(width_of([*paper, "paper"]), 1.0) + 0.55
     with canvas(name, _WIDTH, height + 1.1) as figure:
         plot = _plot(figure, left, _WIDTH - left - right, names, height, 0.75)
@@ -26,7 +28,7 @@ def shared_skills(name: str, data: Mapping[str, Any]) -> str:
             _stack(plot, y, method, paper[y])
         _paper_head(plot, len(methods))
         plot.set_xlabel("number of skills")
-        plot.set_xlim(0, max(number(method, "skills") or 1 for method in methods) * 1.02)
+        plot.set_xlim(0, max(method.skills or 1 for method in methods) * 1.02)
         plot.grid(axis="x", color=colour("rule"))
         for role, (text, at) in zip(
             _PARTS, (("shared", left), ("some methods", left + 0.9), ("exclusive", left + 2.2)), strict=True
@@ -39,8 +41,8 @@ def shared_skills(name: str, data: Mapping[str, Any]) -> str:
 _PARTS = ("muted", "line-5", "line-1")
 
 
-def _stack(plot: Any, y: int, method: Mapping[str, Any], paper: str) -> None:
-    total, shared, exclusive = (number(method, key) for key in ("skills", "shared", "exclusive"))
+def _stack(plot: Any, y: int, method: MethodSkills, paper: str) -> None:
+    total, shared, exclusive = method.skills, method.shared, method.exclusive
     start = 0.0
     if total is not None and shared is not None and exclusive is not None:
         exclusive = min(exclusive, total - shared)  # a method alone shares all its skills with itself
@@ -74,26 +76,26 @@ def _paper_head(plot: Any, rows: int) -> None:
     _beside(plot, 1.03 + _column(plot), -0.85, "paper", role="muted", fontsize=8)
 
 
-def _paper_skills(paper: Mapping[str, Any]) -> str:
-    skills, exclusive = number(paper, "skills"), number(paper, "exclusive")
-    if skills is None:
+def _paper_skills(paper: PaperSkills) -> str:
+    if paper.skills is None:
         return NOT_PUBLISHED
-    return format.count(skills) + ("" if exclusive is None else f", {format.count(exclusive)} exclusive")
+    exclusive = "" if paper.exclusive is None else f", {format.count(paper.exclusive)} exclusive"
+    return format.count(paper.skills) + exclusive
 
 
-def combinations(name: str, data: Mapping[str, Any]) -> str:
+def combinations(name: str, data: Combinations) -> str:
     """Figure 5a: different sets of skills, bars from 0 with intervals."""
-    methods = data["methods"]
-    names, left, height = _rows(methods)
-    texts = [_with_size(method["combinations"]) for method in methods]
+    methods = data.methods
+    names, left, height = _rows([method.name for method in methods])
+    texts = [_with_size(method.combinations) for method in methods]
     right = width_of(texts) + 0.3
     with canvas(name, _WIDTH, height + 0.95) as figure:
         plot = _plot(figure, left, _WIDTH - left - right, names, height, 0.6)
         for y, method in enumerate(methods):
-            value = number(method["combinations"], "value")
+            value = method.combinations.value
             if value is not None:
                 plot.barh(y, value, height=0.62, color=colour("line-0"), alpha=0.5, linewidth=0)
-                _whisker(plot, y, method["combinations"])
+                _whisker(plot, y, method.combinations)
             _beside(plot, 1.03, y, texts[y])
         _beside(plot, 1.03, -0.85, f"ours; paper: {NOT_PUBLISHED}", role="muted", fontsize=8)
         plot.set_xlim(left=0)
@@ -102,21 +104,21 @@ def combinations(name: str, data: Mapping[str, Any]) -> str:
         return saved(figure)
 
 
-def skills_per_question(name: str, data: Mapping[str, Any]) -> str:
+def skills_per_question(name: str, data: SkillsPerQuestion) -> str:
     """Figure 5b: a panel for each number of skills, the methods' shares as points with intervals."""
-    methods = data["methods"]
-    names, left, height = _rows(methods)
-    counts = max(len(method["shares"]) for method in methods)
+    methods = data.methods
+    names, left, height = _rows([method.name for method in methods])
+    counts = max(len(method.shares) for method in methods)
     wide = (_WIDTH - left - 0.2) / counts
     with canvas(name, _WIDTH, height + 1.15) as figure:
-        top = max((_reach(share) for method in methods for share in method["shares"]), default=0.0) or 1.0
+        top = max((_reach(share) for method in methods for share in method.shares), default=0.0) or 1.0
         for panel in range(counts):
             plot = _plot(
                 figure, left + panel * wide, wide - 0.15, names if not panel else None, height, 0.6, len(methods)
             )
             for y, method in enumerate(methods):
-                if panel < len(method["shares"]):
-                    _point(plot, y, method["shares"][panel])
+                if panel < len(method.shares):
+                    _point(plot, y, method.shares[panel])
             plot.set_title(_skills(panel + 1, last=panel + 1 == counts), fontsize=9, color=colour("ink"))
             _percent_axis(plot, top)
         write(figure, left, 0.1, f"share of questions, % (paper: {NOT_PUBLISHED})", "muted")
@@ -139,33 +141,31 @@ def _percent_axis(plot: Any, top: float) -> None:
     plot.hlines(range(len(plot.get_yticks())), 0, 1, color=colour("rule"), linewidth=0.5, zorder=0)
 
 
-def _point(plot: Any, y: int, estimate: Mapping[str, Any] | None) -> None:
-    value = number(estimate or {}, "value")
-    if estimate is None or value is None:
+def _point(plot: Any, y: int, estimate: Estimate) -> None:
+    if estimate.value is None:
         plot.text(0, y, f" {format.DASH}", va="center", color=colour("muted"))
         return
     _whisker(plot, y, estimate)
-    plot.plot([value], [y], marker="o", markersize=4.5, color=colour("line-0"), linewidth=0)
+    plot.plot([estimate.value], [y], marker="o", markersize=4.5, color=colour("line-0"), linewidth=0)
 
 
-def _whisker(plot: Any, y: int, estimate: Mapping[str, Any]) -> None:
-    low, high = number(estimate, "low"), number(estimate, "high")
-    if low is not None and high is not None:
-        plot.plot([low, high], [y, y], color=colour("ink"), linewidth=1.2, solid_capstyle="butt")
+def _whisker(plot: Any, y: int, estimate: Estimate) -> None:
+    if estimate.low is not None and estimate.high is not None:
+        plot.plot([estimate.low, estimate.high], [y, y], color=colour("ink"), linewidth=1.2, solid_capstyle="butt")
 
 
-def _reach(estimate: Mapping[str, Any] | None) -> float:
-    return max(number(estimate or {}, key) or 0.0 for key in ("value", "high"))
+def _reach(estimate: Estimate) -> float:
+    return max(estimate.value or 0.0, estimate.high or 0.0)
 
 
-def _with_size(estimate: Mapping[str, Any]) -> str:
-    n = number(estimate, "n")
-    return str(estimate_cell(estimate, digits=0)) + (f", n {format.count(n)}" if n is not None else "")
+def _with_size(estimate: Estimate) -> str:
+    size = "" if estimate.n is None else f", n {format.count(estimate.n)}"
+    return f"{estimate_cell(estimate, digits=0)}{size}"
 
 
-def _rows(methods: Sequence[Mapping[str, Any]]) -> tuple[list[str], float, float]:
-    """Names, inches left of the plot, and inches of its height."""
-    names = [label(method["name"], _NAME) for method in methods]
+def _rows(methods: Sequence[str]) -> tuple[list[str], float, float]:
+    """Names as they are shown, inches left of the plot, and inches of its height."""
+    names = [format.line(name, _NAME) for name in methods]
     return names, width_of(names) + 0.25, _ROW * len(names)
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from vlmprobe.report.draw.svg import LINES, axes, canvas, colour, label, saved, write
-from vlmprobe.report.table.cells import NOT_PUBLISHED, estimate_cell, number, p_text
-from vlmprobe.report.table.format import percent
+from vlmprobe.report.draw.svg import LINES, axes, canvas, colour, saved, write
+from vlmprobe.report.results.figures import Curve, MethodCurve
+from vlmprobe.report.results.numbers import Difference
+from vlmprobe.report.table.cells import NOT_PUBLISHED, estimate_cell
+from vlmprobe.report.table.format import line, p_text, percent
 
 _WIDTH, _PLOT, _LINE = 6.4, 2.5, 0.21  # inches
 _MARKERS = "os^DvPX*"
 
 
-def cumulative(name: str, data: Mapping[str, Any]) -> str:
+def cumulative(name: str, data: Curve) -> str:
     """A line with a band for each method, told apart by colour and marker, and its rise in the legend."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    methods = data["methods"]
+    methods = data.methods
     legend = _LINE * (len(methods) + 1)
     with canvas(name, _WIDTH, _PLOT + legend + 0.95) as figure:
         plot = axes(figure, 0.65, legend + 0.75, _WIDTH - 0.8, _PLOT)
@@ -36,11 +38,11 @@ def cumulative(name: str, data: Mapping[str, Any]) -> str:
         return saved(figure)
 
 
-def _top(methods: Sequence[Mapping[str, Any]]) -> float:
+def _top(methods: Sequence[MethodCurve]) -> float:
     """Of the axis: all values and the later halves of the bands; the first questions' bands are as wide as the axis."""
-    values = [number(point, "value") for method in methods for point in method["points"]]
-    later = [point for method in methods for point in method["points"][len(method["points"]) // 2 :]]
-    ends = [*values, *(number(point, "high") for point in later)]
+    values = [point.value for method in methods for point in method.points]
+    later = [point for method in methods for point in method.points[len(method.points) // 2 :]]
+    ends = [*values, *(point.high for point in later)]
     return min(1.0, 1.05 * max((end for end in ends if end), default=1.0))
 
 
@@ -51,27 +53,25 @@ def _style(index: int) -> dict[str, Any]:
     return {**look, "linewidth": 1.6, "markersize": 3.5}
 
 
-def _line(plot: Any, method: Mapping[str, Any], style: Mapping[str, Any]) -> None:
-    points = [point for point in method["points"] if number(point, "value") is not None]
-    plot.plot([point["asked"] for point in points], [point["value"] for point in points], **style)
-    known = [point for point in points if number(point, "low") is not None and number(point, "high") is not None]
-    ends = [[point[end] for point in known] for end in ("low", "high")]
-    plot.fill_between([point["asked"] for point in known], *ends, color=style["color"], alpha=0.13, linewidth=0)
+def _line(plot: Any, method: MethodCurve, style: dict[str, Any]) -> None:
+    points = [point for point in method.points if point.value is not None]
+    plot.plot([point.asked for point in points], [point.value for point in points], **style)
+    known = [point for point in points if point.low is not None and point.high is not None]
+    ends = [point.low for point in known], [point.high for point in known]
+    plot.fill_between([point.asked for point in known], *ends, color=style["color"], alpha=0.13, linewidth=0)
 
 
-def _legend(figure: Any, method: Mapping[str, Any], style: Mapping[str, Any], bottom: float) -> None:
+def _legend(figure: Any, method: MethodCurve, style: dict[str, Any], bottom: float) -> None:
     from matplotlib.lines import Line2D
 
     wide, high = figure.get_size_inches()
     figure.add_artist(Line2D([0.65 / wide, 0.9 / wide], [(bottom + 0.045) / high] * 2, **style))
-    write(figure, 1.05, bottom, label(method["name"], 28))
-    write(figure, 3.1, bottom, rise(method.get("rise") or {}), "muted")
+    write(figure, 1.05, bottom, line(method.name, 28))
+    write(figure, 3.1, bottom, rise(method.rise), "muted")
 
 
-def rise(estimate: Mapping[str, Any]) -> str:
+def rise(found: Difference) -> str:
     """`rise +12.3 points [8.0, 16.1], p < 0.001`."""
-    value = number(estimate, "value")
-    cell = estimate_cell(estimate, percent=True)
-    sign = "+" if value is not None and value >= 0 and percent(value) != "0.0" else ""
-    p = p_text(number(estimate, "p"))
+    cell, p = estimate_cell(found, percent=True), p_text(found.p)
+    sign = "+" if found.value is not None and found.value >= 0 and percent(found.value) != "0.0" else ""
     return f"rise {sign}{cell.text} points" + (f" [{cell.interval}]" if cell.interval else "") + (f", {p}" if p else "")

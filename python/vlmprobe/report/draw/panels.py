@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from vlmprobe.report.table.format import DASH, decimal, percent
+from vlmprobe.report.draw.svg import LINES, axes, canvas, colour, inline, saved
+from vlmprobe.report.results.demo import Curves
+from vlmprobe.report.table.format import decimal, percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,33 +54,28 @@ class Chart:
     series: Sequence[Series]
 
 
-# Stand-ins that are replaced by the page's variables after drawing.
-_INK, _GRID = "#010203", "#010204"
-_SERIES = ("#010205", "#010206", "#010207")
-_VARIABLES = {_INK: "var(--muted)", _GRID: "var(--rule)"} | {c: f"var(--series-{i})" for i, c in enumerate(_SERIES)}
+COLOURS = LINES[:3]
+_WIDTH, _HEIGHT = 4.2, 2.3  # inches
 
 
-def charts(curves: Sequence[Mapping[str, Any]], panels: Sequence[Panel] = PANELS) -> list[Chart]:
-    """Draws the panels for which the rows have numbers.
+def charts(curves: Curves, panels: Sequence[Panel] = PANELS) -> list[Chart]:
+    """Draws the panels for which the curves have numbers.
 
     Args:
-        curves: one mapping per training step with `step` and numbers; None, NaN and absent ones are gaps.
+        curves: NaN is a gap.
         panels: what to draw, at most three lines in each.
     Raises:
-        ValueError: a row without `step`, a value that is not a number, a panel with more than three lines.
+        ValueError: a panel with more than three lines.
     """
     for panel in panels:
-        if len(panel.series) > len(_SERIES):
+        if len(panel.series) > len(COLOURS):
             raise ValueError(f"[charts] panel {panel.title!r}: expected at most 3 lines, got {len(panel.series)}")
-    steps = np.array([_number(row, "step", index) for index, row in enumerate(curves)])
-    if np.isnan(steps).any():
-        raise ValueError(f"[charts] curves[{int(np.isnan(steps).argmax())}]: expected a step, got none")
     drawn: list[Chart] = []
     for panel in panels:
-        lines = {key: np.array([_number(row, key, i) for i, row in enumerate(curves)]) for key in panel.series}
+        lines = {key: np.array(curves.lines.get(key, ()), dtype=float) for key in panel.series}
         lines = {key: line for key, line in lines.items() if np.isfinite(line).any()}
         if lines:
-            drawn.append(_draw(panel, steps, lines, name=f"chart{len(drawn)}"))
+            drawn.append(_draw(panel, curves.steps, lines, name=f"chart{len(drawn)}"))
     return drawn
 
 
@@ -97,57 +92,33 @@ def window_for(steps: int) -> int:
     return max(1, round(steps / 20))
 
 
-def _draw(panel: Panel, steps: np.ndarray, lines: Mapping[str, np.ndarray], name: str) -> Chart:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
+def _draw(panel: Panel, steps: Sequence[int], lines: Mapping[str, np.ndarray], name: str) -> Chart:
+    means = {key: smooth(line, window_for(len(steps))) for key, line in lines.items()}
+    with canvas(name, _WIDTH, _HEIGHT) as figure:
+        plot = axes(figure, 0.46, 0.3, _WIDTH - 0.6, _HEIGHT - 0.42)
+        for role, (key, line) in zip(COLOURS, lines.items(), strict=False):
+            plot.plot(steps, line, color=colour(role), linewidth=0.8, alpha=0.3)
+            plot.plot(steps, means[key], color=colour(role), linewidth=1.8, solid_joinstyle="round")
+        _grid(plot, panel.share)
+        svg = inline(saved(figure), name, panel.title)
+    series = [
+        Series(label=panel.series[key], last=_shown(float(mean[np.isfinite(mean)][-1]), panel.share))
+        for key, mean in means.items()
+    ]
+    return Chart(title=panel.title, svg=svg, series=series)
+
+
+def _grid(plot: Any, share: bool) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    series = []
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9}):
-        figure = Figure(figsize=(4.2, 2.3))
-        axes = figure.add_axes((0.11, 0.13, 0.86, 0.82))
-        for colour, (key, line) in zip(_SERIES, lines.items(), strict=False):
-            mean = smooth(line, window_for(len(steps)))
-            axes.plot(steps, line, color=colour, linewidth=0.8, alpha=0.3)
-            axes.plot(steps, mean, color=colour, linewidth=1.8, solid_joinstyle="round")
-            last = mean[np.isfinite(mean)]
-            series.append(
-                Series(label=panel.series[key], last=_shown(float(last[-1]), panel.share) if last.size else DASH)
-            )
-        axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        if panel.share:
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
-        axes.grid(axis="y", color=_GRID, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.tick_params(length=0, colors=_INK, pad=5)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.spines["bottom"].set_color(_GRID)
-        axes.margins(x=0.01, y=0.08)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return Chart(title=panel.title, svg=_inline(buffer.getvalue(), name, panel.title), series=series)
+    plot.yaxis.set_major_locator(MaxNLocator(4))
+    plot.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    if share:
+        plot.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+    plot.grid(axis="y", color=colour("rule"), linewidth=0.8)
+    plot.tick_params(colors=colour("muted"))
+    plot.margins(x=0.01, y=0.08)
 
 
 def _shown(value: float, share: bool) -> str:
     return f"{percent(value)} %" if share else decimal(value, 3 if abs(value) < 0.1 else 2)
-
-
-def _inline(svg: str, name: str, title: str) -> str:
-    """The drawing without what only a file of its own needs (head, metadata, name spaces), ids unique in the page."""
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", svg)
-    svg = re.sub(r'<svg[^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 role="img">', svg, count=1)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = svg.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
-    for stand_in, variable in _VARIABLES.items():
-        svg = svg.replace(stand_in, variable)
-    return svg
-
-
-def _number(row: Mapping[str, Any], key: str, index: int) -> float:
-    value = row.get(key)
-    if isinstance(value, bool) or not (value is None or isinstance(value, int | float)):
-        raise ValueError(f"[charts] curves[{index}] {key}: expected a number or None, got {value!r:.60}")
-    return float("nan") if value is None else float(value)

@@ -6,29 +6,28 @@ import base64
 import binascii
 import io
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from PIL import Image as PILImage
 
-from vlmprobe.report.draw.svg import axes, canvas, label, saved, write
-from vlmprobe.report.table.format import DASH
+from vlmprobe.report.draw.svg import axes, canvas, saved, write
+from vlmprobe.report.results.figures import Question, Scene, Stage
+from vlmprobe.report.table.format import DASH, line
 
 _WIDTH, _PICTURE, _LINE = 9.4, 2.6, 0.185  # inches
 _LEFT = _PICTURE + 0.4
 _PIXELS = 384  # of the picture's longer side, when it is enlarged
 _CHARACTERS, _SHOWN = 76, 6  # of a line; questions of a stage
 
-Question = Mapping[str, Any]
 
-
-def questions(name: str, data: Mapping[str, Any]) -> str:
+def questions(name: str, data: Scene) -> str:
     """The picture on the left, a block for each stage on the right."""
-    lines = [line for stage in data["stages"] for line in _stage(stage)]
+    lines = [each for stage in data.stages for each in _stage(stage)]
     height = max(sum(gap for gap, _ in lines) + 0.35, _PICTURE + 0.6)
     with canvas(name, _WIDTH, height) as figure:
-        _picture(figure, data.get("png"), label(data["image"]), height)
+        _picture(figure, data.png, line(data.image, 40), height)
         top = height - 0.1
         for gap, pieces in lines:
             top -= gap
@@ -39,32 +38,31 @@ def questions(name: str, data: Mapping[str, Any]) -> str:
 
 def verdict(question: Question) -> tuple[str, str]:
     """The mark of a question and its colour."""
-    valid, correct = question.get("valid"), question.get("correct")
-    if valid is False:
+    if question.valid is False:
         return "○ invalid", "muted"
-    if valid is None or correct is None:
+    if question.valid is None or question.correct is None:
         return "? not judged", "muted"
-    return ("✓ right", "line-2") if correct else ("✗ wrong", "failure")
+    return ("✓ right", "line-2") if question.correct else ("✗ wrong", "failure")
 
 
 Piece = tuple[float, str, str, str]
 
 
-def _stage(stage: Mapping[str, Any]) -> Iterator[tuple[float, list[Piece]]]:
+def _stage(stage: Stage) -> Iterator[tuple[float, list[Piece]]]:
     """Lines of a stage: the gap above and the pieces, each with inches from the left, text, colour and weight."""
-    asked = stage["questions"]
-    yield 0.34, [(0.0, f"step {label(stage['step'])}", "ink", "bold")]
+    asked = stage.questions
+    yield 0.34, [(0.0, f"step {stage.step}", "ink", "bold")]
     for question in asked[:_SHOWN]:
         mark, role = verdict(question)
         wrong = role == "failure"
-        shown = _wrapped(question["text"])
+        shown = _wrapped(question.text)
         yield (
             0.25,
             [(0.0, mark, role, "bold" if wrong else "normal"), (1.0, shown[0], role if wrong else "ink", "normal")],
         )
-        for line in shown[1:]:
-            yield _LINE, [(1.0, line, role if wrong else "ink", "normal")]
-        if question.get("answer") or question.get("truth"):
+        for more in shown[1:]:
+            yield _LINE, [(1.0, more, role if wrong else "ink", "normal")]
+        if question.answer or question.truth:
             yield _LINE, [(1.0, _answers(question), "muted", "normal")]
     if len(asked) > _SHOWN:
         yield 0.25, [(1.0, f"and {len(asked) - _SHOWN} more", "muted", "normal")]
@@ -72,13 +70,13 @@ def _stage(stage: Mapping[str, Any]) -> Iterator[tuple[float, list[Piece]]]:
         yield 0.25, [(1.0, "no question", "muted", "normal")]
 
 
-def _wrapped(text: object) -> list[str]:
-    lines = textwrap.wrap(label(text, 400), _CHARACTERS, max_lines=3, placeholder=" …")
+def _wrapped(text: str) -> list[str]:
+    lines = textwrap.wrap(line(text, 400), _CHARACTERS, max_lines=3, placeholder=" …")
     return lines or [DASH]
 
 
 def _answers(question: Question) -> str:
-    answer, truth = (label(question.get(key) or DASH, 27) for key in ("answer", "truth"))
+    answer, truth = (line(each or DASH, 27) for each in (question.answer, question.truth))
     return f"answered: {answer}; true: {truth}"
 
 

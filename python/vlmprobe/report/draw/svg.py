@@ -1,4 +1,4 @@
-"""Drawing with matplotlib into SVG that is the same on every machine: as a file of its own, or inside the page in the
+"""Drawing with matplotlib into SVG that is the same on every machine: as a file of its own, or inside a page in the
 page's colours. Colours are drawn as stand-ins and replaced afterwards."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from vlmprobe.report.table import format
+from vlmprobe.report.table.format import line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
@@ -51,11 +51,6 @@ _STYLE = {
 def colour(role: str) -> str:
     """What to draw with, for one of `PALETTE`."""
     return _STAND_INS[role]
-
-
-def label(value: object, limit: int = 40) -> str:
-    """A text of others on one line, invisible characters shown."""
-    return " ".join(format.plain(str(value), limit).split())
 
 
 @contextmanager
@@ -118,13 +113,18 @@ def inline(svg: str, name: str, title: str) -> str:
         return _coloured(tag, {role: f"var(--{role})" for role in PALETTE})
 
     svg = _in_tags(svg[svg.index("<svg") :], fitted)
-    head = f'<svg \\1 role="img" aria-label="{escape(title)}">'
-    return re.sub(r'<svg[^>]*?(viewBox="[^"]*")[^>]*>', head, svg, count=1)
+    told = escape(line(title))
+    head = re.compile(r'<svg[^>]*?(viewBox="[^"]*")[^>]*>')
+    return head.sub(lambda match: f'<svg {match[1]} role="img" aria-label="{told}">', svg, count=1)
 
 
-def css(dark: bool) -> str:
-    """The palette as variables of a style sheet."""
-    return " ".join(f"--{role}: {both[dark]};" for role, both in PALETTE.items() if role.startswith("line-"))
+def palette() -> str:
+    """The colours of lines as variables of the page's style sheet, on either ground and in print."""
+    light, dark = (" ".join(f"--{role}: {PALETTE[role][ground]};" for role in LINES) for ground in (0, 1))
+    return (
+        f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+        f"@media print {{ :root {{ {light} }} }}"
+    )
 
 
 def _in_tags(svg: str, change: Any) -> str:

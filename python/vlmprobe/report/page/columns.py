@@ -1,186 +1,148 @@
-"""The comparison: which runs are its rows and which numbers its columns. The page and the terminal print this table.
+"""The comparison as a table: a run per row, its numbers the columns. The page and the terminal print it.
 
-A summary holds `before` and `after` (evaluations of the questioner on the same held-out images) and `arms` by name
-(whole runs at equal answerer calls). Each is a mapping with the keys of `COLUMNS`; a key that is missing, None or NaN
-is shown as a dash, and a column that is empty in every row is left out.
+What is not known is a dash, and a column that is empty in every row is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
+from vlmprobe.report.results.demo import Evaluation, Summary
+from vlmprobe.report.results.numbers import Estimate
 from vlmprobe.report.table import format
-
-Evaluation = Mapping[str, Any]
+from vlmprobe.report.table.cells import Cell, Column, Table, estimate_cell, text_cell, words
 
 EVALUATIONS = "Held-out images, the same before and after"
 ARMS = "Whole runs, training included"
+_EFFECTIVE = "effective: exponential of the entropy over families"
 _EQUAL_CALLS = 0.02  # calls of arms that differ by less than this share of the largest are called equal
-STAGES = ("reached", "triggered", "detected")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """A row: one evaluation or one arm."""
+class Metric:
+    """A number that each run has: its column, and how its cell is made."""
 
-    name: str
-    section: str
-    """`EVALUATIONS` or `ARMS`."""
-    numbers: Evaluation
+    column: Column
+    cell: Callable[[Evaluation], Cell]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """A number as printed, with its interval where it has one."""
-
-    text: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def known(self) -> bool:
-        return self.text != format.DASH
-
-    @property
-    def interval(self) -> str:
-        """Its ends in percent, or empty."""
-        return self.span(format.DASH)
-
-    def span(self, between: str) -> str:
-        """Its ends in percent with `between` between them, or empty."""
-        return format.percent_interval(None if self.low is None else (self.low, self.high), between)
+def comparison_table(summary: Summary) -> Table:
+    """The evaluations first, then the arms; the first column has the runs' names."""
+    runs = named_runs(summary)
+    first_arm = len(runs) - len(summary.arms)
+    shown = [metric for metric in METRICS.values() if any(metric.cell(numbers).known for _, numbers in runs)]
+    headings = {0: EVALUATIONS} if first_arm else {}
+    if summary.arms:
+        headings[first_arm] = arms_title(summary.arms)
+    return Table(
+        id="comparison",
+        title="Comparison",
+        columns=[words(""), *(metric.column for metric in shown)],
+        rows=[[text_cell(name), *(metric.cell(numbers) for metric in shown)] for name, numbers in runs],
+        headings=headings,
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """A column: its heads and how its cell is made."""
-
-    key: str
-    head: str
-    group: str
-    help: str
-    cell: Callable[[Evaluation, str], Cell]
+def named_runs(summary: Summary) -> list[tuple[str, Evaluation]]:
+    """The evaluations that there are, then the arms."""
+    named = [(name, run) for name, run in (("before", summary.before), ("after", summary.after)) if run is not None]
+    return [*named, *summary.arms.items()]
 
 
-def runs(summary: Mapping[str, Any]) -> list[Run]:
-    """The rows of a summary, evaluations first.
-
-    Raises:
-        ValueError: none of `before`, `after` and `arms` is there, or one is not a mapping.
-    """
-    named = [(name, EVALUATIONS, summary[name]) for name in ("before", "after") if summary.get(name) is not None]
-    named += [(name, ARMS, numbers) for name, numbers in (summary.get("arms") or {}).items()]
-    if not named:
-        raise ValueError("[report] summary: expected at least one of before, after and arms, got none")
-    for name, _, numbers in named:
-        if not isinstance(numbers, Mapping):
-            raise ValueError(f"[report] summary {name!r}: expected a mapping, got {type(numbers).__name__}")
-    return [Run(name=name, section=section, numbers=numbers) for name, section, numbers in named]
-
-
-def columns(rows: Sequence[Run]) -> list[Column]:
-    """The columns in which at least one row has a number."""
-    return [column for column in COLUMNS if any(column.cell(row.numbers, column.key).known for row in rows)]
-
-
-def number(numbers: Evaluation, key: str) -> float | None:
-    """The number under `key`; None when it is missing, None or NaN."""
-    value = numbers.get(key)
-    if isinstance(value, bool) or not (value is None or isinstance(value, int | float)):
-        raise ValueError(f"[report] summary {key}: expected a number or None, got {value!r:.60}")
-    return None if format.missing(value) else value
-
-
-def equal_calls(rows: Sequence[Run]) -> bool:
-    """Whether the rows spent the same number of answerer calls, to 2 %; False when one is not known."""
-    calls = [number(row.numbers, "answerer_calls") for row in rows]
+def equal_calls(arms: Mapping[str, Evaluation]) -> bool:
+    """Whether the arms spent the same number of answerer calls, to 2 %; False when one is not known."""
+    calls = [arm.answerer_calls for arm in arms.values()]
     known = [value for value in calls if value is not None]
     return bool(known) and len(known) == len(calls) and max(known) - min(known) <= _EQUAL_CALLS * max(known)
 
 
-def section_title(section: str, rows: Sequence[Run]) -> str:
-    """The heading of a section's rows; says of arms whether they may be compared call for call."""
-    if section != ARMS or len(rows) < 2:
-        return section
-    return f"{section}, at {'equal' if equal_calls(rows) else 'different or unknown'} answerer calls"
+def arms_title(arms: Mapping[str, Evaluation]) -> str:
+    """The heading of the arms; says of several whether they may be compared call for call."""
+    if len(arms) < 2:
+        return ARMS
+    return f"{ARMS}, at {'equal' if equal_calls(arms) else 'different or unknown'} answerer calls"
 
 
-def faults_at(numbers: Evaluation, stage: str) -> int | None:
-    """How many of the planted faults got as far as `stage`; None without planted faults."""
-    faults = numbers.get("faults")
-    return sum((number(fault, stage) or 0) > 0 for fault in faults.values()) if faults else None
+def _count(value: float | None) -> Cell:
+    return Cell(text=format.count(value))
 
 
-def _count(numbers: Evaluation, key: str) -> Cell:
-    value = number(numbers, key)
-    return Cell(text=format.count(value), value=value)
+def _share(estimate: Estimate) -> Cell:
+    cell = estimate_cell(estimate, percent=True)
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return cell
+    return replace(cell, bar=(estimate.value, estimate.low, estimate.high))
 
 
-def _decimal(digits: int) -> Callable[[Evaluation, str], Cell]:
-    def cell(numbers: Evaluation, key: str) -> Cell:
-        value = number(numbers, key)
-        return Cell(text=format.decimal(value, digits), value=value)
-
-    return cell
+def _decimal(value: float | None, digits: int) -> Cell:
+    return Cell(text=format.decimal(value, digits))
 
 
-def _share(numbers: Evaluation, key: str) -> Cell:
-    value = number(numbers, key)
-    low, high = numbers.get(f"{key}_interval") or (None, None)
-    known = not (format.missing(low) or format.missing(high))
-    return Cell(text=format.percent(value), value=value, low=low if known else None, high=high if known else None)
+def _metric(group: str, key: str, head: str, help: str, cell: Callable[[Evaluation], Cell]) -> Metric:
+    return Metric(column=Column(group=group, key=key, head=head, help=help), cell=cell)
 
 
-def _duplicates(numbers: Evaluation, key: str) -> Cell:
-    """A share when it is a fraction, else a count."""
-    value = number(numbers, key)
-    return _share(numbers, key) if isinstance(value, float) else _count(numbers, key)
-
-
-def _faults(numbers: Evaluation, key: str) -> Cell:
-    value = faults_at(numbers, key)
-    return Cell(text=format.count(value), value=value)
-
-
-def _column(group: str, key: str, head: str, help: str, cell: Callable[[Evaluation, str], Cell]) -> Column:
-    return Column(group=group, key=key, head=head, help=help, cell=cell)
-
-
-COLUMNS: tuple[Column, ...] = (
-    _column("Questions", "n_questions", "asked", "slots generated, empty and malformed ones included", _count),
-    _column("Questions", "n_valid", "valid", "questions; n of FDR and of every measure of diversity", _count),
-    _column("Questions", "n_unscored", "unscored", "no usable reply from the verifier or the answerer", _count),
-    _column("Questions", "qvr", "QVR %", "question validity rate: valid / asked", _share),
-    _column("Failures", "fdr", "FDR %", "failure discovery rate: answered wrongly / valid", _share),
-    _column("Failures", "distinct_failures", "programs", "distinct ones among the failures", _count),
-    _column(
-        "Failures",
-        "effective_failure_families",
-        "families",
-        "of failures, effective: exponential of the entropy over families",
-        _decimal(1),
+_METRICS = (
+    _metric(
+        *("Questions", "n_questions", "asked", "slots generated, empty and malformed ones included"),
+        lambda run: _count(run.n_questions),
     ),
-    _column(
-        "Diversity",
-        "effective_families",
-        "families",
-        "of valid questions, effective: exponential of the entropy over families",
-        _decimal(1),
+    _metric(
+        *("Questions", "n_valid", "valid", "questions; n of FDR and of every measure of diversity"),
+        lambda run: _count(run.n_valid),
     ),
-    _column("Diversity", "vendi", "Vendi", "score of the valid questions; grows with n", _decimal(1)),
-    _column(
-        "Diversity",
-        "prefix_entropy_normalized",
-        "prefix",
-        "entropy of the first two words / log n",
-        _decimal(2),
+    _metric(
+        *("Questions", "n_unscored", "unscored", "no usable reply from the verifier or the answerer"),
+        lambda run: _count(run.n_unscored),
     ),
-    _column("Diversity", "duplicates", "dup. %", "questions that repeat another word for word", _duplicates),
-    _column("Planted faults", "reached", "reached", "faults whose condition a valid question met", _faults),
-    _column("Planted faults", "triggered", "triggered", "faults that corrupted an answer", _faults),
-    _column("Planted faults", "detected", "detected", "faults of which the verifier called an answer wrong", _faults),
-    _column("Cost", "answerer_calls", "calls", "calls of the answerer", _count),
+    _metric(
+        *("Questions", "qvr", "QVR %", "question validity rate: valid / asked"),
+        lambda run: _share(run.validity),
+    ),
+    _metric(
+        *("Failures", "fdr", "FDR %", "failure discovery rate: answered wrongly / valid"),
+        lambda run: _share(run.failure),
+    ),
+    _metric(
+        *("Failures", "distinct_failures", "programs", "distinct ones among the failures"),
+        lambda run: _count(run.distinct_failures),
+    ),
+    _metric(
+        *("Failures", "effective_failure_families", "families", f"of failures, {_EFFECTIVE}"),
+        lambda run: _decimal(run.effective_failure_families, 1),
+    ),
+    _metric(
+        *("Diversity", "effective_families", "families", f"of valid questions, {_EFFECTIVE}"),
+        lambda run: _decimal(run.effective_families, 1),
+    ),
+    _metric(
+        *("Diversity", "vendi", "Vendi", "score of the valid questions; grows with n"),
+        lambda run: _decimal(run.vendi, 1),
+    ),
+    _metric(
+        *("Diversity", "prefix_entropy_normalized", "prefix", "entropy of the first two words / log n"),
+        lambda run: _decimal(run.prefix_entropy_normalized, 2),
+    ),
+    _metric(
+        *("Diversity", "duplicates", "dup. %", "questions that repeat another word for word"),
+        lambda run: Cell(text=format.percent(run.duplicates)),
+    ),
+    _metric(
+        *("Planted faults", "reached", "reached", "faults whose condition a valid question met"),
+        lambda run: _count(run.faults_at("reached")),
+    ),
+    _metric(
+        *("Planted faults", "triggered", "triggered", "faults that corrupted an answer"),
+        lambda run: _count(run.faults_at("triggered")),
+    ),
+    _metric(
+        *("Planted faults", "detected", "detected", "faults of which the verifier called an answer wrong"),
+        lambda run: _count(run.faults_at("detected")),
+    ),
+    _metric(
+        *("Cost", "answerer_calls", "calls", "calls of the answerer"),
+        lambda run: _count(run.answerer_calls),
+    ),
 )
+METRICS = {metric.column.key: metric for metric in _METRICS}

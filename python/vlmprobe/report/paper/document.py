@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from vlmprobe.report.paper.sensitivity import Sensitivity, sensitivity
+from vlmprobe.report.paper.tables import result_table
+from vlmprobe.report.results.paper import Claim, PaperResults
 from vlmprobe.report.table import format
-from vlmprobe.report.table.cells import Cell, Column, Table, result_table, text_cell, words
+from vlmprobe.report.table.cells import Cell, Table, text_cell, words
 
 VERDICTS = {
     "holds": ("holds", "holds", "hold"),
@@ -46,45 +47,41 @@ class Document:
     versions: Mapping[str, str]
 
 
-def document(results: Mapping[str, Any]) -> Document:
-    """Reads the results of `vlmprobe reproduce`.
+def document(results: PaperResults) -> Document:
+    """The results of `vlmprobe reproduce` as they are printed.
 
     Raises:
-        ValueError: a part is missing, a verdict is none of `VERDICTS`, or a table does not fit its columns.
+        ValueError: a verdict is none of `VERDICTS`, or a table's row does not fit its labels.
     """
-    for part in ("title", "tables", "figures", "claims"):
-        if part not in results:
-            raise ValueError(f"[report] results: expected {part!r}, got {', '.join(results) or 'nothing'}")
-    claims = results["claims"]
-    verdicts = _verdicts(claims) if claims else {}
-    found = results.get("sensitivity")
+    verdicts = _verdicts(results.claims)
+    found = results.sensitivity
     return Document(
-        title=str(results["title"]),
+        title=results.title,
         facts=_facts(results),
         verdicts=verdicts,
         lead=_lead(verdicts),
-        notes=[*map(str, results.get("notes") or ()), _READING],
-        claims=_claims(claims) if claims else None,
-        tables=[result_table(table) for table in results["tables"]],
+        notes=[*results.notes, _READING],
+        claims=_claims(results.claims) if results.claims else None,
+        tables=[result_table(table) for table in results.tables],
         sensitivity=None if found is None else sensitivity(found),
-        settings=_settings(results.get("settings") or {}),
-        versions={str(name): str(version) for name, version in (results.get("versions") or {}).items()},
+        settings=_settings(results.settings),
+        versions=results.versions,
     )
 
 
-def _facts(results: Mapping[str, Any]) -> list[str]:
-    seeds = list(results.get("seeds") or ())
-    listed = ", ".join(map(str, seeds))
-    facts = [f"seed {listed}" if len(seeds) == 1 else f"{len(seeds)} seeds: {listed}"] if seeds else []
-    return facts + (["embedded world"] if results.get("world") else [])
+def _facts(results: PaperResults) -> list[str]:
+    listed = ", ".join(map(str, results.seeds))
+    one = len(results.seeds) == 1
+    facts = [f"seed {listed}" if one else f"{len(results.seeds)} seeds: {listed}"] if results.seeds else []
+    return facts + (["embedded world"] if results.world else [])
 
 
-def _verdicts(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _verdicts(claims: Sequence[Claim]) -> dict[str, int]:
     for claim in claims:
-        if claim["verdict"] not in VERDICTS:
+        if claim.verdict not in VERDICTS:
             allowed = ", ".join(VERDICTS)
-            raise ValueError(f"[report] claim {claim['id']!r}: expected {allowed}, got {claim['verdict']!r:.60}")
-    given = [claim["verdict"] for claim in claims]
+            raise ValueError(f"[report] claim {claim.id!r}: expected {allowed}, got {claim.verdict!r:.60}")
+    given = [claim.verdict for claim in claims]
     return {verdict: given.count(verdict) for verdict in VERDICTS if verdict in given}
 
 
@@ -98,19 +95,19 @@ def _lead(verdicts: Mapping[str, int]) -> str:
     return f"Of {subject}, {', '.join(told)}."
 
 
-def _claims(claims: Sequence[Mapping[str, Any]]) -> Table:
+def _claims(claims: Sequence[Claim]) -> Table:
     rows = [
-        [text_cell(claim[key]) for key in ("claim", "where", "paper", "ours")]
-        + [Cell(text=claim["verdict"], verdict=claim["verdict"])]
+        [text_cell(text) for text in (claim.claim, claim.where, claim.paper, claim.ours)]
+        + [Cell(text=claim.verdict, verdict=claim.verdict)]
         for claim in claims
     ]
     heads = ("claim", "where", "paper", "ours", "verdict")
     return Table(id="claims", title="Claims of the paper", columns=[words(head) for head in heads], rows=rows)
 
 
-def _settings(settings: Mapping[str, Any]) -> Table | None:
+def _settings(settings: Mapping[str, object]) -> Table | None:
     rows = [[text_cell(name), text_cell(_plain(value))] for name, value in settings.items()]
-    columns: list[Column] = [words("setting"), words("value")]
+    columns = [words("setting"), words("value")]
     return Table(id="settings", title="Settings", columns=columns, rows=rows) if rows else None
 
 

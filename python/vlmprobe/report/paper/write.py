@@ -6,9 +6,8 @@ security policy in the page forbids scripts and the network besides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vlmprobe._util.files import write_text
 from vlmprobe._util.optional import require
@@ -17,21 +16,21 @@ from vlmprobe.report.page.templating import templates
 from vlmprobe.report.paper.document import VERDICTS, Document, document
 from vlmprobe.report.paper.figures import PaperFigure, paper_figures
 from vlmprobe.report.paper.markdown import FOLDER, markdown
+from vlmprobe.report.results.paper import PaperResults
 
 
-def write_paper(folder: str | Path, results: Mapping[str, Any]) -> Path:
+def write_paper(folder: str | Path, results: PaperResults) -> Path:
     """Writes `report.html`, `report.md` and `figures/*.svg`; files that are there are replaced as a whole.
 
     Tables have our number with its interval and, beside it, the paper's; equal results give equal bytes.
 
     Args:
         folder: the run directory.
-        results: one plain mapping: `title`, `tables`, `figures`, `claims`; also `settings`, `seeds`, `notes`,
-            `versions`, `world`, `sensitivity`.
+        results: what `vlmprobe reproduce` computes; see `read_results`.
     Returns:
         The path of `report.html`.
     Raises:
-        ValueError: no such folder; results of another shape.
+        ValueError: no such folder; results that do not fit together.
         ImportError: jinja2 or matplotlib is missing; names the extra `report`.
     """
     folder = Path(folder)
@@ -40,7 +39,7 @@ def write_paper(folder: str | Path, results: Mapping[str, Any]) -> Path:
     for package in ("jinja2", "matplotlib"):
         require(package, extra="report")
     read = document(results)
-    drawn = paper_figures(results["figures"])
+    drawn = paper_figures(results.figures)
     page, text = _page(read, drawn), markdown(read, drawn)
     (folder / FOLDER).mkdir(exist_ok=True)
     for figure in drawn:
@@ -55,7 +54,6 @@ def _page(read: Document, drawn: Sequence[PaperFigure]) -> str:
 
     environment = templates()
     # ours: what we made ourselves (SVG, style), neither escaped nor cut to a length as texts of others are.
-    environment.globals.update(ours=Markup, light=svg.css(dark=False), dark=svg.css(dark=True))
-    return environment.get_template("paper.html.j2").render(
-        document=read, figures=drawn, verdict_class={name: words[0] for name, words in VERDICTS.items()}
-    )
+    environment.globals.update(ours=Markup, palette=svg.palette())
+    environment.globals.update(verdict_class={name: words[0] for name, words in VERDICTS.items()})
+    return environment.get_template("paper.html.j2").render(document=read, figures=drawn)

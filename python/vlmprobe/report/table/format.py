@@ -43,8 +43,8 @@ def decimal(value: float | None, digits: int = 2) -> str:
     return f"{value:,.{digits}f}" if math.isfinite(value) else str(value)
 
 
-def percent_interval(ends: Sequence[float | None] | None, between: str = "–") -> str:
-    """The two ends of an interval of shares: 28.9–33.6; empty when an end is not known."""
+def percent_interval(ends: Sequence[float | None] | None, between: str) -> str:
+    """The two ends of an interval of shares, as `28.9 to 33.6`; empty when an end is not known."""
     if ends is None or any(missing(end) for end in ends):
         return ""
     return between.join(percent(end) for end in ends)
@@ -54,3 +54,21 @@ def plain(value: str, limit: int = 2000) -> str:
     """Text that shows what it holds: what nobody sees as marks (`_visible.visible`), cut at `limit` characters."""
     shown = visible(value[: limit + 1])
     return shown if len(shown) <= limit else _BROKEN_MARK.sub("", shown[:limit]) + "…"
+
+
+def line(value: object, limit: int = 2000) -> str:
+    """A text on one line that shows what it holds; see `plain`."""
+    return " ".join(plain(str(value), limit).split())
+
+
+def p_value(value: float | None) -> str:
+    """A p- or q-value: `0.012`, `< 0.001`."""
+    if missing(value) or value is None:
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def p_text(value: float | None) -> str:
+    """`p = 0.012`, `p < 0.001`; empty when it is not known."""
+    shown = p_value(value)
+    return "" if shown == DASH else f"p {shown}" if shown.startswith("<") else f"p = {shown}"
