@@ -28,8 +28,9 @@ class Evaluation(Tally):
         """The questions judged valid and answered wrongly, each with the number of its image."""
         return list(self._failures)
 
-    def note(self, round: Round, answerer: Answerer, verifier: Verifier) -> None:
-        """Keeps the failures of an examined round."""
+    def take(self, round: Round, answerer: Answerer, verifier: Verifier, *, calls: int) -> None:
+        """Counts an examined round as `see` does, and keeps its failures."""
+        self.see(round, calls=calls)
         rows = round.failed.tolist()
         found = question_records(round, answerer, verifier, rows)
         self._failures += [(round.pictures[i].id, question) for i, question in zip(rows, found, strict=True)]
@@ -66,7 +67,7 @@ def evaluate(
         asking_counts: False: `calls` answered questions, whatever asking took.
         first_step: number of the first step; sampling depends on seed and step.
         on_round: sees each examined round.
-        enough: of what was found so far; asked after each round.
+        enough: of what was found so far; asked before each round.
 
     Returns:
         What was found; fewer than `calls` answered questions only when `max_slots` was reached.
@@ -82,7 +83,7 @@ def evaluate(
     found, slots = Evaluation(), 0
     for step in itertools.count(first_step):
         left = calls - (found.spent if asking_counts else found.calls)
-        if left <= least or slots >= limit:
+        if left <= least or slots >= limit or (enough is not None and enough(found)):
             return found
         with journal.open(step, max_calls=left, asking_free=not asking_counts) as page:
             asked = page.ask(asker, images_of, k=k, group_size=group_size, seed=seed)
@@ -90,11 +91,8 @@ def evaluate(
                 return found
             examined = page.examine(asked, answerer, verifier)
             page.write(examined)
-        found.see(examined, calls=calls)
-        found.note(examined, answerer, verifier)
+        found.take(examined, answerer, verifier, calls=calls)
         slots += max(len(examined.questions), len(asked.images) * group_size * k)  # also of completions left out
         if on_round is not None:
             on_round(examined)
-        if enough is not None and enough(found):
-            return found
     raise AssertionError("unreachable")
