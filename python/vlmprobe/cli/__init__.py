@@ -18,6 +18,9 @@ from vlmprobe._util.visible import say
 
 # name -> (module, one line of help)
 COMMANDS = {
+    "init": ("vlmprobe.cli.init", "write a folder with probe.yaml: which pictures, which models, how many calls"),
+    "check": ("vlmprobe.cli.check", "say what of a probe works, what it will cost and how long it will take"),
+    "run": ("vlmprobe.cli.run", "ask, answer and judge as probe.yaml says, or go on where it stopped"),
     "demo": ("vlmprobe.cli.demo", "train a small questioner against planted failures and show what it found"),
     "train": ("vlmprobe.cli.train", "train the embedded world's questioner in a run directory, or go on with one"),
     "reproduce": (

@@ -1,40 +1,82 @@
-"""`vlmprobe report`: a demo's page and summary once more, from its ledger alone."""
+"""`vlmprobe report`: the page of a probe, or of a demo, once more, from its ledger alone."""
 
 from __future__ import annotations
 
 import argparse
 import gc
+import json
 import tempfile
 from pathlib import Path
 
+from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
 from vlmprobe.cli.demo import pick_embedder, write_report
+from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.embedder import HashedNgramEmbedder
+from vlmprobe.probe.build import RUN, images_of
+from vlmprobe.probe.config import FILE, Probe, read
+from vlmprobe.probe.outcome import Findings, findings
+from vlmprobe.probe.session import embedder
+from vlmprobe.report.page.probe import write_probe_page
 from vlmprobe.run.directory import ledger_of
+from vlmprobe.run.pictures import recalled
 from vlmprobe.studies.demo.outcome import Outcome, head
+
+PAGE = "report.html"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `vlmprobe report`."""
-    parser.add_argument("--run", metavar="DIR", required=True, help="the folder of a finished demo")
-    parser.add_argument("--out", metavar="DIR", help="where the page and the summary go (the run's folder)")
+    parser.add_argument("folder", metavar="DIR", nargs="?", help="the folder of a probe, or of a finished demo")
+    parser.add_argument("--run", metavar="DIR", help="the same")
+    parser.add_argument("--out", metavar="DIR", help="where the page goes, and a demo's summary (the folder)")
+    parser.add_argument("--json", action="store_true", help="print a probe's numbers, and nothing else, on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Writes both files; the last line printed is the page's path.
+    """Writes the page; the last line printed is its path (with --json it is in the object, as `report`).
 
     Raises:
+        ValueError: no folder, or two; neither a probe nor a demo that ended.
         OSError: the folder cannot be written.
     """
-    out = Path(args.out or args.run)
+    folder = args.folder or args.run
+    if folder is None or (args.folder and args.run):
+        raise ValueError(f"[report] DIR: expected one folder of a run, got {'two' if folder else 'none'}")
+    out = Path(args.out or folder)
     gc.freeze()  # what was imported is not gone through again with every million of rows that are read
-    with Ledger(ledger_of(args.run), read_only=True) as ledger:
-        hashed = head(ledger).identities["embedder"] == HashedNgramEmbedder().identity
-        _check_place(out)
-        _, page = write_report(Outcome(ledger, pick_embedder("hashed" if hashed else "minilm")), out)
+    with Ledger(ledger_of(folder), read_only=True) as ledger:
+        if (Path(folder) / FILE).is_file():
+            _check_place(out)
+            found, page = probe_page(ledger, read(folder), folder, out)
+            if args.json:
+                numbers = {**found.numbers(embedder()), "report": str(page)}
+                say(json.dumps(plain(numbers), indent=1, allow_nan=False))
+                return 0
+        else:
+            hashed = head(ledger).identities["embedder"] == HashedNgramEmbedder().identity
+            _check_place(out)
+            _, page = write_report(Outcome(ledger, pick_embedder("hashed" if hashed else "minilm")), out)
     say(page)
     return 0
+
+
+def probe_page(ledger: Ledger, probe: Probe, folder: str | Path, out: Path) -> tuple[Findings, Path]:
+    """What a probe found, and its page."""
+    roles = ("questioner", "answerer", "verifier")
+    prices = {name: (getattr(probe, name).prices.prompt, getattr(probe, name).prices.completion) for name in roles}
+    found = findings(ledger, prices=prices)
+    title = f"Where {probe.answerer.model or probe.answerer.python} fails"
+    return found, write_probe_page(out / PAGE, found, _pictures(ledger, probe, folder), title=title)
+
+
+def _pictures(ledger: Ledger, probe: Probe, folder: str | Path) -> ImageSource:
+    """The pictures as the run knew them; none where the source is not there any more."""
+    try:
+        return recalled(images_of(probe, folder), ledger, RUN)
+    except (ValueError, OSError):
+        return []
 
 
 def _check_place(folder: Path) -> None:

@@ -74,6 +74,12 @@ def left_out(ledger: Ledger, run: str, phase: str, step: int) -> list[LeftOut]:
     return [LeftOut(each["image"], each["key"], each["reason"]) for each in here]
 
 
+def left_out_of(ledger: Ledger, run: str) -> list[LeftOut]:
+    """What all steps of a run left out, in order."""
+    found = [json.loads(event.text) for event in ledger.events(run, kind="picture")]
+    return [LeftOut(each["image"], each["key"], each["reason"]) for each in found]
+
+
 def say_left_out(ledger: Ledger, place: Place, unread: Collection[LeftOut]) -> None:
     """Writes down the pictures that a step leaves out."""
     for one in unread:

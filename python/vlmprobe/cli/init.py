@@ -1,0 +1,70 @@
+"""`vlmprobe init`: writes a folder with `probe.yaml`, which says what is asked about which pictures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from vlmprobe._util.files import write_text
+from vlmprobe._util.visible import say
+from vlmprobe.probe.config import FILE, WORLD, parse, schema
+from vlmprobe.probe.template import text_of
+
+ROLES = ("questioner", "answerer", "verifier")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `vlmprobe init`."""
+    parser.add_argument("folder", metavar="DIR", help="a new folder")
+    parser.add_argument("--images", required=True, metavar="SOURCE", help="a folder of pictures; or world")
+    parser.add_argument("--endpoint", metavar="URL", help="of the roles that name none, up to and with /v1")
+    parser.add_argument("--key-env", metavar="NAME", help="the environment variable that holds the endpoint's key")
+    for name in ROLES:
+        parser.add_argument(f"--{name}", metavar="MODEL", help="a name at the endpoint, NAME@URL, or a local folder")
+    parser.add_argument("--method", choices=("zero-shot", "conme", "rl"), help="how questions are come by (zero-shot)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the file and its schema; the last line is the file."""
+    folder = Path(args.folder)
+    file = folder / FILE
+    if file.exists():
+        raise ValueError(f"[init] {file}: expected no such file, got one; edit it, or name another folder")
+    content: dict[str, Any] = {"images": _images(args.images, folder)}
+    for name in ROLES:
+        content[name] = _role(name, getattr(args, name), args)
+    if args.method:
+        content["method"] = args.method
+    probe = parse(content, where="init")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "probe.schema.json", schema())
+    write_text(file, text_of(probe))
+    say(f"now: vlmprobe check {folder}, then vlmprobe run {folder}")
+    say(file)
+    return 0
+
+
+def _images(source: str, folder: Path) -> str:
+    """A path is kept as it is seen from the probe's folder."""
+    if source == WORLD:
+        return source
+    if not Path(source).exists():
+        raise ValueError(f"[init] --images: expected a folder of pictures or world, got {source!r}")
+    return source if Path(source).is_absolute() else os.path.relpath(source, folder)
+
+
+def _role(name: str, model: str | None, args: argparse.Namespace) -> dict[str, Any]:
+    if model is None and args.images == WORLD:
+        model = WORLD
+    if model is None:
+        raise ValueError(f"[init] --{name}: expected a model, got none")
+    said, _, url = model.partition("@http")
+    if url:
+        endpoint = f"http{url}"
+    elif said == WORLD or Path(said).expanduser().is_dir() or args.endpoint is None:
+        return {"model": said}
+    else:
+        endpoint = args.endpoint
+    return {"model": said, "endpoint": [endpoint], "key_env": args.key_env or ""}

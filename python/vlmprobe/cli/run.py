@@ -1,0 +1,57 @@
+"""`vlmprobe run`: asks, answers and judges as `probe.yaml` says, and goes on where an earlier call stopped."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from vlmprobe._util.visible import say
+from vlmprobe.cli.demo import terminated
+from vlmprobe.cli.report import probe_page
+from vlmprobe.ledger import Ledger
+from vlmprobe.probe.check import check, forecast, table, working
+from vlmprobe.probe.config import read
+from vlmprobe.probe.session import run as ask
+from vlmprobe.probe.session import scored
+from vlmprobe.run.directory import ledger_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `vlmprobe run`."""
+    parser.add_argument("folder", metavar="DIR", help="the probe's folder")
+    parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="a value for this call")
+    parser.add_argument("--quiet", action="store_true", help="print no progress")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Asks until the budget is spent, and writes the page; the last line is its path.
+
+    Returns:
+        0; 1 where something does not work, or nothing at all was scored.
+    """
+    probe = read(args.folder, args.set)
+    findings = list(check(probe, args.folder))
+    if not working(findings):
+        for line in table(findings, {}):
+            say(line, to=sys.stderr)
+        say("nothing was asked: put this right first", to=sys.stderr)
+        return 1
+    if not args.quiet:
+        for line in table(findings, forecast(probe, findings)):
+            say(line, to=sys.stderr)
+    with terminated():
+        found = ask(probe, args.folder, quiet=args.quiet)
+    qvr, fdr = found.rates()
+    say(
+        f"{len(found)} questions, {found.valid} valid, {found.wrong} failures; "
+        f"QVR {100 * qvr.value:.1f} %, FDR {100 * fdr.value:.1f} % [{100 * fdr.low:.1f}, {100 * fdr.high:.1f}]"
+    )
+    if not scored(found):
+        say("no answer to a valid question was judged: the ledger has the reasons", to=sys.stderr)
+        return 1
+    folder = Path(args.folder)
+    with Ledger(ledger_of(folder), read_only=True) as ledger:
+        _, page = probe_page(ledger, probe, folder, folder)
+    say(page)
+    return 0

@@ -1,0 +1,187 @@
+"""From a probe's values to what they stand for: pictures, and models that are asked through a ledger."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vlmprobe.data.order import epoch_order
+from vlmprobe.data.source import Chosen, FolderImages, ImageSource
+from vlmprobe.ledger import Ledger, RecordedModel
+from vlmprobe.methods import ChatAsker, ConMeAsker
+from vlmprobe.models.chat import ChatClient, Endpoint, Prices
+from vlmprobe.models.encoded_images import EncodedImages
+from vlmprobe.models.judges import ANSWERING, JUDGING, ModelAnswerer, ModelVerifier
+from vlmprobe.models.model import Sampling
+from vlmprobe.models.prompt_files import PromptFiles
+from vlmprobe.models.protocols import Answerer, Picture, Verifier
+from vlmprobe.models.replies import Failure, Reply
+from vlmprobe.policy.asker import Asker
+from vlmprobe.probe.config import WORLD, Probe, Role
+
+ASKING = Sampling(temperature=1.0, max_tokens=512)
+SAMPLING = {"questioner": ASKING, "answerer": ANSWERING, "verifier": JUDGING}
+RUN = "probe"
+"""Name of a probe's run in its ledger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """Who asks, answers and judges."""
+
+    asker: Asker
+    answerer: Answerer
+    verifier: Verifier
+    clients: dict[str, ChatClient] = field(default_factory=dict)
+    """Of the roles that are behind endpoints."""
+
+
+def images_of(probe: Probe, folder: str | Path) -> ImageSource:
+    """The pictures, drawn as the probe says; a path is seen from the probe's folder."""
+    wanted = probe.images
+    if wanted.source == WORLD:
+        from vlmprobe.world.source import POOL_SEED, WorldImages
+
+        return WorldImages(wanted.n or 64, seed=POOL_SEED + wanted.seed)
+    source = FolderImages(Path(folder) / Path(wanted.source).expanduser())
+    if wanted.n is None or wanted.n >= len(source):
+        return source
+    return Chosen(source, sorted(epoch_order(len(source), seed=wanted.seed, epoch=0)[: wanted.n]))
+
+
+def encoder_of(probe: Probe) -> EncodedImages:
+    """How pictures are sent."""
+    pixels = probe.pixels
+    return EncodedImages(format=pixels.format, quality=pixels.quality, longest_side=pixels.longest_side)
+
+
+def client_of(role: Role, **more: Any) -> ChatClient:
+    """The client of a role behind endpoints; nothing is sent yet.
+
+    Args:
+        role: with an endpoint.
+        more: arguments of `ChatClient` in the place of the role's.
+    """
+    endpoints = [Endpoint(url, key_env=role.key_env, key_file=role.key_file) for url in role.endpoint]
+    prices = Prices(prompt=role.prices.prompt, completion=role.prices.completion)
+    return ChatClient(endpoints, model=role.model, revision=role.revision, prices=prices, **{**role.client, **more})
+
+
+def sampling_of(name: str, role: Role) -> Sampling:
+    """How a role's replies are drawn."""
+    usual = SAMPLING[name]
+    return Sampling(
+        temperature=usual.temperature if role.temperature is None else role.temperature,
+        top_p=usual.top_p if role.top_p is None else role.top_p,
+        max_tokens=usual.max_tokens if role.max_tokens is None else role.max_tokens,
+        seed=usual.seed,
+    )
+
+
+def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
+    """The models, those behind endpoints with each call in the ledger."""
+    prompts, images = PromptFiles.load(probe.prompts or None), encoder_of(probe)
+    roles = {"questioner": probe.questioner, "answerer": probe.answerer, "verifier": probe.verifier}
+    clients = {name: client_of(role) for name, role in roles.items() if role.endpoint}
+    recorded = {name: RecordedModel(client, ledger, role=name) for name, client in clients.items()}
+
+    def judge(name: str, make: Callable[..., Any]) -> Any:
+        role = roles[name]
+        if name in recorded:
+            return make(recorded[name], prompts=prompts, sampling=sampling_of(name, role), images=images)
+        return python_of(role, folder) if role.python else _local(name, role, prompts)
+
+    answerer, verifier = judge("answerer", ModelAnswerer), judge("verifier", ModelVerifier)
+    if roles["questioner"].python:
+        asker = python_of(roles["questioner"], folder)
+    elif "questioner" not in recorded:
+        asker = questioner_of(probe, folder)
+    else:
+        shared: dict[str, Any] = {"prompts": prompts, "images": images}
+        shared["sampling"] = sampling_of("questioner", roles["questioner"])
+        model = recorded["questioner"]
+        asker = ConMeAsker(model, answerer, **shared) if probe.method == "conme" else ChatAsker(model, **shared)
+    return Models(asker=asker, answerer=answerer, verifier=verifier, clients=clients)
+
+
+def questioner_of(probe: Probe, folder: str | Path) -> Asker:
+    """The questioner in this process."""
+    role = probe.questioner
+    from vlmprobe.policy.questioner import Questioner
+
+    if role.model == WORLD:
+        from vlmprobe.world import tiny
+
+        return Questioner(tiny.load("questioner"))
+    from vlmprobe.vlm.lora import add_lora
+
+    model = _loaded(role)
+    if role.lora is not None and probe.method == "rl":
+        add_lora(model, rank=role.lora.rank, alpha=role.lora.alpha)
+    prompts = PromptFiles.load(probe.prompts or None)
+    prompt = Path(folder, role.prompt).read_text(encoding="utf-8") if role.prompt else prompts["questioner"]
+    temperature = 1.0 if role.temperature is None else role.temperature
+    return Questioner(model, prompt=prompt, max_new_tokens=role.max_new_tokens, temperature=temperature)
+
+
+def python_of(role: Role, folder: str | Path) -> Any:
+    """What `python: module:name` names: an object with the role's methods, or a function of pictures and questions.
+
+    Raises:
+        ValueError: no such module or name.
+    """
+    module, _, name = role.python.partition(":")
+    for path in (str(Path(folder).absolute()), str(Path.cwd())):
+        if path not in sys.path:
+            sys.path.insert(0, path)
+    try:
+        found = getattr(importlib.import_module(module), name or "")
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"[probe] python: expected module:name that can be imported, got {role.python!r} ({error})"
+        ) from None
+    if hasattr(found, "answer") or hasattr(found, "validity") or hasattr(found, "ask"):
+        return found() if isinstance(found, type) else found
+    return _Answering(role.python, found)
+
+
+class _Answering:
+    """A function as an answerer."""
+
+    def __init__(self, name: str, function: Callable[[list[Any], list[str]], Sequence[str | None]]):
+        self.identity, self._function = name, function
+
+    def answer(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
+        """See `vlmprobe.models.protocols.Answerer`; None is an answer that could not be had."""
+        said = self._function([image.pixels for image in images], list(questions))
+        if len(said) != len(questions):
+            raise ValueError(f"[probe] {self.identity}: expected {len(questions)} answers, got {len(said)}")
+        return [Reply(failure=Failure.EMPTY) if text is None else Reply.of(str(text)) for text in said]
+
+
+def _local(name: str, role: Role, prompts: PromptFiles) -> Any:
+    if role.model == WORLD:
+        from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
+        from vlmprobe.world.verifiers import OracleVerifier
+
+        return FaultyAnswerer(ExecutingAnswerer(), load_faults()) if name == "answerer" else OracleVerifier()
+    if name == "verifier":
+        raise ValueError("[probe] verifier: expected an endpoint, python or world, got a model in this process")
+    from vlmprobe.vlm.answerer import HFAnswerer
+
+    length = role.max_tokens or ANSWERING.max_tokens
+    return HFAnswerer(_loaded(role), template=prompts["answerer"], max_new_tokens=length, batch_size=8)
+
+
+def _loaded(role: Role) -> Any:
+    import torch
+
+    from vlmprobe.vlm.load import quiet
+    from vlmprobe.vlm.model import VisionLanguageModel
+
+    quiet()
+    return VisionLanguageModel.load(role.model, device=role.device, dtype=getattr(torch, role.dtype))
