@@ -65,9 +65,14 @@ class LivePage:
     def shown(self, asker: Asker, images_of: ImagesOf, *, k: int, group_size: int) -> Round:
         """The round with the images that can be asked about, as many as the calls do for."""
         images, left_out = self.show(asker, images_of)
-        if self._max_calls is not None and not self._asking_free:
-            images = affordable(asker, images, self._max_calls, k=k, group_size=group_size)
-        return Round(place=self.place, images=images, left_out=left_out)
+        some = self.afforded(asker, images, k=k, group_size=group_size)
+        return Round(place=self.place, images=some, left_out=left_out, short=len(images) - len(some))
+
+    def afforded(self, asker: Asker, images: Sequence[Picture], *, k: int, group_size: int) -> Sequence[Picture]:
+        """The images that the step's calls do for."""
+        if self._max_calls is None or self._asking_free:
+            return images
+        return affordable(asker, images, self._max_calls, k=k, group_size=group_size)
 
     def show(self, asker: Asker, images_of: ImagesOf) -> tuple[Sequence[Picture], int]:
         """The step's images, and how many are left out, which is said."""

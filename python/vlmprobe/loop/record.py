@@ -33,7 +33,7 @@ from vlmprobe.policy.asker import Completions
 from vlmprobe.reward import Rewards
 from vlmprobe.text import Questions, SlotStatus
 
-ASKING_CALLS, LEFT_OUT, DEGENERATE = "asking_calls", "left_out", "degenerate"
+ASKING_CALLS, LEFT_OUT, SHORT, DEGENERATE = "asking_calls", "left_out", "short", "degenerate"
 """What a step's `numbers` hold besides those of its update, each where it is not 0."""
 
 
@@ -49,7 +49,8 @@ def step_record(
     """
     round.expect("record", "verdicts", "answers")
     place = round.place
-    counts = {ASKING_CALLS: round.asked.calls, LEFT_OUT: round.left_out, DEGENERATE: degenerate_groups(round)}
+    counts = {ASKING_CALLS: round.asked.calls, LEFT_OUT: round.left_out, SHORT: round.short}
+    counts[DEGENERATE] = degenerate_groups(round)
     return StepRecord(
         run=place.run,
         phase=place.phase,
@@ -99,6 +100,7 @@ def recorded_round(record: StepRecord, pictures: Mapping[int, Picture] | None = 
         place=Place(run=record.run, phase=record.phase, step=record.step),
         images=[shown[image] for image in group_of.values()],
         left_out=int(record.numbers.get(LEFT_OUT) or 0),
+        short=int(record.numbers.get(SHORT) or 0),
         asked=Completions(
             [sequence.text for sequence in record.sequences],
             group,

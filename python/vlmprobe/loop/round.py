@@ -73,7 +73,9 @@ class Round:
     images: Sequence[Picture]
     """[I] those that could be read and asked about."""
     left_out: int = 0
-    """Images that the step was to be about besides."""
+    """Images that the step was to be about besides, and that could not be read."""
+    short: int = 0
+    """Images that its calls did not do for, the last ones of the step."""
     asked: Asked = _LATER
     """B completions."""
     questions: Questions = _LATER

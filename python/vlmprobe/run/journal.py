@@ -16,7 +16,7 @@ from vlmprobe.data.order import LeftOut
 from vlmprobe.ledger import Ledger, StepRecord, made_or_not
 from vlmprobe.loop.ask import ImagesOf, ask, calls_at_most, show
 from vlmprobe.loop.journal import LivePage, Page
-from vlmprobe.loop.record import LEFT_OUT, examined_as_recorded, step_record
+from vlmprobe.loop.record import LEFT_OUT, SHORT, examined_as_recorded, step_record
 from vlmprobe.loop.round import Place, Round
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.models.replies import Reply
@@ -193,6 +193,10 @@ class RecordedPage(RunPage):
         before = self._left_out()
         images, _ = show(images_of, self.place, asker, before=before)
         return images, len(before)
+
+    def afforded(self, asker: Asker, images: Sequence[Picture], *, k: int, group_size: int) -> Sequence[Picture]:
+        """As many as were asked about when it was made, whatever calls there are now."""
+        return images[: len(images) - int(self._known.numbers.get(SHORT) or 0)]
 
     def examine(self, round: Round, answerer: Answerer, verifier: Verifier) -> Round:
         """With the replies that the ledger has."""

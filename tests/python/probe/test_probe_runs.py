@@ -99,6 +99,17 @@ def test_a_larger_budget_goes_on_and_pays_for_nothing_twice(tmp_path, photos, se
     assert "has another config: k: expected 2, got 3" in capsys.readouterr().err
 
 
+@needs_chat_client
+def test_a_step_whose_calls_did_not_do_for_all_its_pictures_is_gone_through_as_it_was(tmp_path, photos, server):
+    folder = begun(tmp_path, photos, server.url)
+    for calls in (20, 50, 120):  # two turns: asking takes calls, and the last step of each has fewer pictures
+        words = ("--set", "method=conme", "--set", f"budget.calls={calls}", "--quiet")
+        assert vlmprobe("run", folder, *words) == 0
+    with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
+        short = [step.numbers.get("short") for step in ledger.each_step("probe")]
+    assert short[0] and len(short) >= 3
+
+
 def dump(folder: Path) -> list[str]:
     with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
         return list(ledger.dump())
