@@ -20,6 +20,7 @@ from vlmprobe.models.protocols import Picture
 from vlmprobe.vlm import shared_prefix
 from vlmprobe.vlm.inputs import Prompts, UnusablePrompts, encoded, refuses
 from vlmprobe.vlm.special_tokens import SpecialTokens
+from vlmprobe.vlm.token_ends import TokenEnds
 
 QWEN_VL = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")  # the classes whose positions and features this module knows
 
@@ -44,6 +45,7 @@ class VisionLanguageModel:
             raise ValueError(f"[VisionLanguageModel] model: expected {expected}, got {type(model).__name__}")
         self.model, self.processor, self.identity, self.source = model, processor, identity, source
         self.special = SpecialTokens(model, processor)
+        self.token_ends = TokenEnds(processor.tokenizer)
         self.eos_ids, self.pad_id, self.banned_ids = self.special.ends, self.special.pad, self.special.banned
         if processor.tokenizer.pad_token_id is None:  # batches are padded; what pads is masked
             processor.tokenizer.pad_token_id = self.pad_id
@@ -168,10 +170,9 @@ class VisionLanguageModel:
         for row, kept in zip(tokens.tolist(), mask.sum(1).tolist(), strict=True):
             words = self.special.until_end(row[:kept])
             text = tokenizer.decode(words, skip_special_tokens=True)
-            lengths = [len(tokenizer.decode(words[: i + 1], skip_special_tokens=True).encode()) for i in range(kept)]
-            whole = len(text.encode())
+            found = self.token_ends(words, text)
             texts.append(text)
-            ends.append(np.minimum.accumulate(np.array([*lengths, whole], dtype=np.int64)[::-1])[::-1][:-1].copy())
+            ends.append(np.append(found, np.full(kept - len(words), len(text.encode()), dtype=np.int64)))
         return texts, ends
 
     def decoded(self, tokens: Tensor) -> str:
