@@ -1,5 +1,7 @@
-"""At which byte of a completion's text each of its tokens ends: linear where tokens are bytes, as they are in byte-level
-vocabularies (Qwen, Llama 3), and by decoding every beginning of the completion elsewhere."""
+"""At which byte of a completion's text each of its tokens ends.
+
+Linear where tokens are bytes, as they are in byte-level vocabularies (Qwen, Llama 3); elsewhere by decoding every
+beginning of the completion."""
 
 from __future__ import annotations
 
