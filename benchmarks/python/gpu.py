@@ -34,7 +34,6 @@ from pathlib import Path
 
 import torch
 from bench import beyond, finite, say, shape_text
-from grpo import ours as grpo_ours
 from grpo.cases import LINEAR_BF16
 from grpo.problems import BETA, CLIP, LinearProblem
 from grpo.reference import LinearReference
@@ -45,6 +44,7 @@ from questioner.problem import FULL, LARGE, TINY, Problem
 from table import table
 
 import vlmprobe
+from grpo import ours as grpo_ours
 
 VOCABULARY, WIDTH = 151936, 2048
 PHASES = ("generation", "forward", "backward")
