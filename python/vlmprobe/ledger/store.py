@@ -53,6 +53,7 @@ class Ledger:
         self._db = file.open_file(self.path, read_only=read_only)
         self._lock = threading.RLock()  # models record their calls from threads of their own
         self._place: tuple[str, str, int] | None = None
+        self._thread = threading.local()  # its `place`, where a thread has one of its own
 
     def __repr__(self) -> str:
         return f"Ledger({str(self.path)!r})"
@@ -65,7 +66,8 @@ class Ledger:
 
     def close(self) -> None:
         """Closes the file; what was recorded stays."""
-        self._db.close()
+        with self._lock:  # a thread that is writing ends that first
+            self._db.close()
 
     # Writing
 
@@ -148,6 +150,15 @@ class Ledger:
         """Says which step the calls that are recorded from now on belong to."""
         self._place = (encodable(run), encodable(phase), step)
 
+    @contextmanager
+    def here(self, run: str, phase: str, step: int) -> Iterator[None]:
+        """Within it, calls of this thread belong to this step, whatever step `at` named for the others."""
+        self._thread.place = (encodable(run), encodable(phase), step)
+        try:
+            yield
+        finally:
+            self._thread.place = None
+
     def record_calls(self, role: str, calls: Mapping[str, ModelReply]) -> None:
         """Writes down replies of the step that `at` named, by the key of their requests, in one transaction.
 
@@ -173,9 +184,10 @@ class Ledger:
             calls_table.forget_refused(self._db, (self._run_id(run), phase, step))
 
     def _here(self) -> tuple[str, str, int]:
-        if self._place is None:
+        place = getattr(self._thread, "place", None) or self._place
+        if place is None:
             raise RuntimeError("[Ledger] calls belong to a step: name it by Ledger.at first")
-        return self._place
+        return place
 
     def begin_judging(self, run: str, name: str, *, base: str | None = None, reward: str | None = None) -> None:
         """Makes room for another view of a run beside the first: another verifier's verdicts, or another reward.

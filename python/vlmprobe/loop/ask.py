@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -30,11 +31,16 @@ def ask(
         k: questions per completion.
         group_size: completions per image, G.
         seed: of sampling; the same seed and step ask the same.
-        on_group: gets the place of an image and its completions as soon as they are drawn; a `Questioner` knows it.
+        on_group: gets the place of an image and its completions: as soon as they are drawn, where the asker tells that
+            (a `Questioner` does), else once all are.
     """
     images, step = round.images, round.place.step
-    telling: dict[str, Any] = {} if on_group is None else {"on_group": on_group}
+    tells = on_group is not None and "on_group" in inspect.signature(asker.ask).parameters
+    telling: dict[str, Any] = {"on_group": on_group} if tells else {}
     asked = asker.ask(images, k=k, group_size=group_size, seed=seed, step=step, **telling)
+    if on_group is not None and not tells:
+        for place in range(len(images)):
+            on_group(place, [asked.texts[row] for row in (asked.group == place).nonzero()[:, 0].tolist()])
     questions = parse_responses(asked.texts, k=k, token_ends=asked.token_ends)
     return replace(round, asked=asked, questions=questions)
 

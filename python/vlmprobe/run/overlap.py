@@ -18,6 +18,8 @@ from vlmprobe.models.service import Service
 from vlmprobe.policy.asker import Completions
 from vlmprobe.text import parse_responses
 
+WORKERS = 64
+
 
 class Overlap:
     """Takes the completions of finished groups and has them examined by threads of its own.
@@ -26,8 +28,9 @@ class Overlap:
         shown: a round with images, one for each group.
         k: questions per sequence.
         answerer, verifier: the models; called from several threads.
-        workers: groups examined at a time.
-        waiting: groups that may wait; a questioner that is further ahead waits itself.
+        workers: groups examined at a time; by default all of the round, up to 64. A model behind an endpoint keeps its
+            own limit of requests in flight, and is busy only if that many come.
+        waiting: groups that may wait; a questioner that is further ahead waits itself. None: any number.
         service: as in `examine`.
 
     Example:
@@ -43,15 +46,17 @@ class Overlap:
         k: int,
         answerer: Answerer,
         verifier: Verifier,
-        workers: int = 4,
-        waiting: int = 8,
+        workers: int | None = None,
+        waiting: int | None = None,
         service: Service | None = None,
     ):
+        workers = max(1, min(len(shown.images), WORKERS)) if workers is None else workers
         check_count("Overlap", "workers", workers)
-        check_count("Overlap", "waiting", waiting)
+        if waiting is not None:
+            check_count("Overlap", "waiting", waiting)
         self._shown, self._k, self._answerer, self._verifier = shown, k, answerer, verifier
         self._service = service or Service()
-        self._queue: queue.Queue[tuple[int, list[str]] | None] = queue.Queue(waiting)
+        self._queue: queue.Queue[tuple[int, list[str]] | None] = queue.Queue(waiting or 0)
         self._found: dict[int, Round] = {}
         self._error: BaseException | None = None
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from vlmprobe.ledger import Ledger, recorded
@@ -10,8 +12,10 @@ from vlmprobe.loop.ask import ImagesOf
 from vlmprobe.loop.evaluate import Evaluation, evaluate
 from vlmprobe.loop.round import Round
 from vlmprobe.models.protocols import Answerer, Verifier
-from vlmprobe.policy.asker import Asker
+from vlmprobe.policy.asker import Asker, AsksAnswerer
+from vlmprobe.run.ahead import Ahead
 from vlmprobe.run.journal import Annotator, RunJournal
+from vlmprobe.run.overlap import Overlap
 
 
 def probe(
@@ -26,6 +30,8 @@ def probe(
     annotate: Annotator | None = None,
     resumed: bool = False,
     on_round: Callable[[Round], None] | None = None,
+    overlap: bool = False,
+    worth: Callable[[int], bool] = lambda step: True,
     **budget: Any,
 ) -> Evaluation:
     """Has a frozen questioner ask until its calls are spent, and writes down what was said.
@@ -39,6 +45,9 @@ def probe(
         annotate: adds what is known about a question besides.
         resumed: steps that the ledger has already are gone through again with the replies that it has.
         on_round: sees each examined round.
+        overlap: pictures of a step are judged side by side, and the next step is asked meanwhile. For models that may
+            be called from several threads, as those behind endpoints may.
+        worth: with `overlap`, whether a step is likely to come; what is not is not asked ahead.
         budget: `calls`, `k`, `group_size`, `seed`, `max_slots`, `asking_counts`, `first_step`, `enough` of `evaluate`.
 
     Returns:
@@ -47,12 +56,11 @@ def probe(
     Raises:
         BudgetSpent, Unserved: as in `evaluate`; the steps before are in the ledger.
     """
-    return evaluate(
-        recorded(questioner, ledger, role="questioner"),
-        recorded(answerer, ledger, role="answerer"),
-        recorded(verifier, ledger, role="verifier"),
-        images_of,
-        journal=RunJournal(run, phase, ledger=ledger, resumed=resumed, annotate=annotate),
-        on_round=on_round,
-        **budget,
-    )
+    asker = recorded(questioner, ledger, role="questioner")
+    answers, judge = recorded(answerer, ledger, role="answerer"), recorded(verifier, ledger, role="verifier")
+    side_by_side = partial(Overlap, answerer=answers, verifier=judge) if overlap else None
+    journal = RunJournal(run, phase, ledger=ledger, resumed=resumed, annotate=annotate, overlap=side_by_side)
+    ahead = overlap and not isinstance(asker, AsksAnswerer)  # what asks the answerer shares its calls
+    with Ahead(asker, images_of, run=run, phase=phase, ledger=ledger, worth=worth) if ahead else nullcontext() as early:
+        asks, shows = (asker, images_of) if early is None else (early, early.images_of)
+        return evaluate(asks, answers, judge, shows, journal=journal, on_round=on_round, **budget)
