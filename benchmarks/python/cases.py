@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-FOLDERS = ("grpo", "questioner", "reward", "memory", "metrics", "chat")
+FOLDERS = ("grpo", "questioner", "reward", "memory", "metrics", "chat", "judging")
 
 
 def complete(folder: str) -> bool:

@@ -1,4 +1,8 @@
-"""`questioner_update`: one GRPO update of a questioner, beside TRL's trainer; in total, and phase by phase."""
+"""One GRPO update of a questioner, beside TRL's trainer; in total, and phase by phase.
+
+`questioner_update` trains all weights of a small model in float32; `questioner_real` trains adapters beside bfloat16
+weights of a real model's widths.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import ClassVar
 import torch
 from harness import Row, Side, Work
 
-from .problem import FULL, TINY, Problem
+from .problem import FULL, REAL, TINY, Problem
 
 TRL = ("TRL compact", "TRL as shipped")
 PHASES = ("generation", "forward", "backward")
@@ -104,4 +108,21 @@ class UpdateCase:
         return [whole, shipped, *phases]
 
 
-CASES = (UpdateCase("questioner_update", ratio=3.5, ratio_as_shipped=6.0),)
+@dataclasses.dataclass(frozen=True)
+class RealCase(UpdateCase):
+    """Vocabulary and widths of Qwen2.5-VL-3B, 4 of its layers, LoRA, bfloat16; logp is held against float32."""
+
+    rounds: int = 2
+    dtype = torch.bfloat16
+    tolerance: ClassVar = {"logp": 0.5, "tokens missing": 0}
+    shapes: ClassVar = ({"I": 1, "G": 8, "P": 1000, "T": 96},)
+
+    def problem(self, shape: dict) -> Sides:
+        sizes = TINY if shape["P"] == self.tiny["P"] else REAL
+        return Sides(Problem(shape["I"], shape["G"], shape["P"], shape["T"], sizes, torch.bfloat16, 16))
+
+
+CASES = (
+    UpdateCase("questioner_update", ratio=3.5, ratio_as_shipped=6.0),
+    RealCase("questioner_real", ratio=None, ratio_as_shipped=None),
+)

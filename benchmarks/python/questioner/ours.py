@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 
 from vlmprobe import Questioner, grpo
+from vlmprobe.vlm.lora import add_lora
 from vlmprobe.vlm.model import VisionLanguageModel
 
 from .problem import Problem
@@ -37,11 +38,15 @@ class Drawing:
 class OurUpdate:
     """The questioner, ready for `step()`."""
 
-    def __init__(self, problem: Problem, *, packing: str = "auto", device: str = "cpu", dtype=torch.float32):
+    def __init__(
+        self, problem: Problem, *, packing: str = "auto", device: str = "cpu", dtype: torch.dtype | None = None
+    ):
         self.problem = problem
-        model = problem.model().to(device, dtype).eval()
+        model = problem.model().to(device, dtype or problem.dtype).eval()
         self.policy = VisionLanguageModel(model, problem.processor, identity="benchmark")
         self.policy.banned_ids = problem.special_ids
+        if problem.lora:
+            add_lora(self.policy, rank=problem.lora, alpha=2 * problem.lora)
         self.questioner = Questioner(
             self.policy,
             prompt=problem.text,
@@ -82,7 +87,7 @@ class OurUpdate:
     @torch.no_grad()
     def logp(self, tokens: torch.Tensor) -> torch.Tensor:
         """[B, T] of these completions as the loss has them, no word banned, under the weights of the start."""
-        self.policy.model.load_state_dict(self.problem.weights.state_dict())
+        self.problem.as_at_first(self.policy.model)
         rollouts = replace(self.ask(), tokens=tokens.to(self.policy.device))
         self.policy.banned_ids, banned = [], self.policy.banned_ids
         loss = self.questioner.loss(rollouts, torch.zeros(len(rollouts)), options=OPTIONS)

@@ -39,6 +39,8 @@ TINY = {"vocabulary": 500, "hidden": 32, "layers": 2, "width": 64}
 FULL = {"vocabulary": VOCABULARY, "hidden": 256, "layers": 4, "width": 768}
 LARGE = {"vocabulary": 151936, "hidden": 2048, "layers": 8, "width": 11008, "heads": 16}
 """A GPU's work: the text part of Qwen2.5-VL-3B, with 8 of its 36 layers."""
+REAL = LARGE | {"layers": 4}
+"""The same with 4 layers, for a CPU."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Problem:
     prompt: int
     completion: int
     sizes: dict
+    dtype: torch.dtype = torch.float32
+    """Of the weights."""
+    lora: int = 0
+    """Rank of the adapters that are trained; 0: the weights are."""
 
     @property
     def rows(self) -> int:
@@ -73,10 +79,18 @@ class Problem:
         model.model.visual.requires_grad_(False)
         model.generation_config.eos_token_id = self.tokenizer.eos_token_id
         model.generation_config.pad_token_id = self.tokenizer.pad_token_id
-        return model
+        return model.to(self.dtype)
 
     def model(self):
         return copy.deepcopy(self.weights)
+
+    def as_at_first(self, model) -> None:
+        """Takes back what updates did to a side's model."""
+        if not self.lora:
+            model.load_state_dict(self.weights.state_dict())
+        for name, weight in model.named_parameters():
+            if ".lora_B." in name:
+                torch.nn.init.zeros_(weight)
 
     @cached_property
     def pictures(self) -> list:

@@ -59,7 +59,7 @@ class TrlUpdate:
     @torch.no_grad()
     def logp(self, tokens: torch.Tensor, *, compact: bool) -> torch.Tensor:
         """[B, T] of these completions, by the trainer's own function, under the weights of the start."""
-        self.trainer.model.load_state_dict(self.problem.weights.state_dict())
+        self.problem.as_at_first(self.trainer.model)
         batch = self.problem.batch(torch.arange(self.problem.rows), tokens)
         ids, mask = batch.pop("input_ids"), batch.pop("attention_mask")
         score = self.trainer._get_per_token_logps_and_entropies
@@ -148,4 +148,14 @@ def trainer(problem: Problem, examples: list[dict]):
         args=arguments,
         train_dataset=Dataset.from_list(examples),
         processing_class=problem.processor,
+        peft_config=adapters(problem.lora) if problem.lora else None,
     )
+
+
+def adapters(rank: int):
+    """At the places where `vlmprobe.vlm.lora.add_lora` puts them."""
+    from peft import LoraConfig
+
+    from vlmprobe.vlm.lora import TARGETS
+
+    return LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=TARGETS, task_type="CAUSAL_LM")
