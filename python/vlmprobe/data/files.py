@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import struct
-import threading
-import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image as PILImage
-from PIL import ImageFile, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
+from vlmprobe.data.leniency import as_it_is
 from vlmprobe.data.pixels import rgb
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -36,7 +36,6 @@ _TURNS = {
     7: PILImage.Transpose.TRANSVERSE,
     8: PILImage.Transpose.ROTATE_90,
 }
-_LOCK = threading.RLock()
 
 
 def picture_files(root: Path, extensions: Collection[str]) -> dict[str, Path]:
@@ -67,25 +66,36 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def read_picture(file: Path, *, formats: Sequence[str] = FORMATS, max_pixels: int = MAX_PIXELS) -> PILImage.Image:
+def read_picture(
+    file: Path | bytes, *, formats: Sequence[str] = FORMATS, max_pixels: int = MAX_PIXELS, small: int | None = None
+) -> PILImage.Image:
     """The first picture of a file as RGB (`vlmprobe.data.rgb`), turned as its orientation says, without metadata.
 
     An orientation that damaged metadata hides is 1. A file that is cut short is an error, whatever
-    `PIL.ImageFile.LOAD_TRUNCATED_IMAGES` says.
+    `PIL.ImageFile.LOAD_TRUNCATED_IMAGES` says. Several threads may read at once.
+
+    Args:
+        file: a path, or what a file holds.
+        formats: what it may be, whatever its name says, as Pillow names it.
+        max_pixels: a picture whose head says more is not read.
+        small: pixels; a JPEG is read to its end but decoded at an eighth of its size at the least, as long as both
+            sides keep this many. For hashing and for finding damage, not for showing.
 
     Raises:
         ValueError: none of the formats, no pixel, or more of them than `max_pixels`, as the file's head says.
         Exception: whatever a decoder raises.
     """
-    if not file.stat().st_size:
+    if not _length(file):
         raise ValueError("it is empty")
-    with _as_it_is():
+    with as_it_is():
         known = tuple(name for name in formats if name in PILImage.OPEN)
         with _opened(file, known) as opened:
             width, height = opened.size
             if not 0 < width * height <= max_pixels:
                 raise ValueError(f"expected 1 to {max_pixels} pixels, got {width} x {height}")
             deep = _has_deep_colours(opened)
+            if small is not None:
+                opened.draft(None, (small, small))
             opened.load()
             if opened.format in ("JPEG", "MPO") and _ends_in_zeros(file):
                 raise ValueError("its end was never written: it is zeros")
@@ -98,33 +108,29 @@ def read_picture(file: Path, *, formats: Sequence[str] = FORMATS, max_pixels: in
     return pixels
 
 
-@contextmanager
-def _as_it_is() -> Iterator[None]:
-    """Without Pillow's warnings, and without its leave to fill what a file lacks with grey."""
-    PILImage.init()
-    with _LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-        try:
-            yield
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+def _length(file: Path | bytes) -> int:
+    return len(file) if isinstance(file, bytes) else file.stat().st_size
 
 
-def _opened(file: Path, formats: tuple[str, ...]) -> PILImage.Image:
+def _opened(file: Path | bytes, formats: tuple[str, ...]) -> PILImage.Image:
     try:
-        return PILImage.open(file, formats=formats)
+        return PILImage.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=formats)
     except UnidentifiedImageError:
         raise ValueError(f"it is none of {', '.join(formats)}, or of a rare kind that Pillow does not read") from None
 
 
-def _ends_in_zeros(file: Path) -> bool:
+def _ends_in_zeros(file: Path | bytes) -> bool:
     """Whether a JPEG's place on the disk was kept but not filled, as after a broken download: libjpeg shows grey."""
-    with file.open("rb") as opened:
-        opened.seek(-min(64, file.stat().st_size), os.SEEK_END)
-        if opened.read().strip(b"\0"):
-            return False
-    return not file.read_bytes().rstrip(b"\0").endswith(b"\xff\xd9")
+    if isinstance(file, bytes):
+        end = file[-64:]
+    else:
+        with file.open("rb") as opened:
+            opened.seek(-min(64, file.stat().st_size), os.SEEK_END)
+            end = opened.read()
+    if end.strip(b"\0"):
+        return False
+    whole = file if isinstance(file, bytes) else file.read_bytes()
+    return not whole.rstrip(b"\0").endswith(b"\xff\xd9")
 
 
 def _has_deep_colours(opened: Any) -> bool:

@@ -17,6 +17,12 @@ class SourceGone(RuntimeError):
     """No picture of a source can be read now, for a cause that is none of theirs, such as a drive that is not there."""
 
 
+def reason_of(key: str, error: Exception) -> str:
+    """Why a picture cannot be read, in words that name it."""
+    said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return said if key in said else f"{key}: {said}"
+
+
 @dataclass(frozen=True)
 class Image:
     """An image of a source. Equal when id and key are; the pixels are not compared.

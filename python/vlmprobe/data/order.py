@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vlmprobe._util.checks import check_count
-from vlmprobe.data.image import Image, SourceGone
+from vlmprobe.data.image import Image, SourceGone, reason_of
 from vlmprobe.data.source import ImageSource, keys_of
 
 
@@ -85,8 +85,7 @@ class StepImages(list[Image]):
 def _left_out(images: ImageSource, index: int, error: Exception) -> LeftOut:
     keys = keys_of(images)
     key = f"image {index}" if keys is None else keys[index]
-    said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-    return LeftOut(index, key, said if key in said else f"{key}: {said}")
+    return LeftOut(index, key, reason_of(key, error))
 
 
 def shuffled(images: ImageSource, per_step: int, *, seed: int) -> Callable[[int], StepImages]:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from PIL import Image as PILImage
-
-from vlmprobe._util.checks import check_count
-from vlmprobe.data.files import EXTENSIONS, FORMATS, MAX_PIXELS, picture_files, read_picture
-from vlmprobe.data.image import Image, SourceGone, UnreadableImage
-
-_OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOTCONN, errno.ESTALE}
-_REFUSED = ("EPS", "WMF")  # they start another program, or the system's drawing
+from vlmprobe.data.files import EXTENSIONS, FORMATS, MAX_PIXELS, picture_files
+from vlmprobe.data.image import Image, UnreadableImage
+from vlmprobe.data.reading import READERS, Reading, stamp
 
 
 @runtime_checkable
@@ -64,6 +58,9 @@ class FolderImages:
         Image(id=0, key='a/first.png', 640 x 480)
     """
 
+    kind = "a folder"
+    readers = READERS
+
     def __init__(
         self,
         path: str | Path,
@@ -73,12 +70,10 @@ class FolderImages:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._root = Path(path)
-        for name, value in (("extensions", extensions), ("formats", formats)):
-            if isinstance(value, str):
-                raise ValueError(f"[FolderImages] {name}: expected a list such as ['.png'], got {value!r}")
+        if isinstance(extensions, str):
+            raise ValueError(f"[FolderImages] extensions: expected a list such as ['.png'], got {extensions!r}")
         wanted = {f".{extension.lower().lstrip('.')}" for extension in extensions}
-        check_count("FolderImages", "max_pixels", max_pixels)
-        self._formats, self._max_pixels = _known(formats), max_pixels
+        self._reading = Reading.of("FolderImages", self._root, formats, max_pixels)
         if not self._root.is_dir():
             raise ValueError(f"[FolderImages] path: no folder {str(self._root)!r}")
         try:
@@ -101,19 +96,16 @@ class FolderImages:
         return len(self._keys)
 
     def __getitem__(self, index: int, /) -> Image:
-        if not 0 <= index < len(self):
-            raise IndexError(f"[FolderImages] index must be in [0, {len(self)}), got {index}")
-        key = self._keys[index]
-        try:
-            pixels = read_picture(self._files[key], formats=self._formats, max_pixels=self._max_pixels)
-            return Image(index, key, pixels)
-        except Exception as error:  # decoders raise whatever they meet
-            if not self._root.is_dir():
-                raise SourceGone(f"[FolderImages] path: {str(self._root)!r} is not there any more") from None
-            if getattr(error, "errno", None) in _OF_THE_MACHINE:
-                raise SourceGone(f"[FolderImages] {key}: cannot be read now ({error})") from error
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise UnreadableImage(f"[FolderImages] {key}: cannot be read as an image ({reason:.200})") from error
+        return self.glimpse(index, None)
+
+    def glimpse(self, index: int, small: int | None) -> Image:
+        """Image `index`, of a JPEG perhaps a smaller one: see `read_picture`."""
+        key = self._keys[self._reading.place(index, len(self))]
+        return self._reading(index, key, lambda: self._files[key], small=small)
+
+    def stamp(self, index: int) -> str:
+        """Another one where the picture's file has been changed."""
+        return stamp(self._files[self._keys[index]])
 
 
 class Chosen:
@@ -151,7 +143,8 @@ class Chosen:
 class Recalled:
     """A source as it was when a run began: every picture under the number that it had then.
 
-    A picture that is not in the source any more is one that cannot be read; one that is new has no number.
+    A picture that is not in the source any more is one that cannot be read; one that is new has no number. Where the
+    source is a draw (`vlmprobe.data.Drawn`), a picture that would not be drawn today is found all the same.
 
     Args:
         source: with `keys`.
@@ -162,12 +155,13 @@ class Recalled:
     """
 
     def __init__(self, source: ImageSource, keys: Sequence[str]) -> None:
-        known = keys_of(source) or ()
-        self._source, self._keys = source, list(keys)
+        now = keys_of(source) or ()
+        self._source, self._keys = getattr(source, "whole", source), list(keys)
+        known = keys_of(self._source) or ()
         self._places = {key: index for index, key in enumerate(known)}
         self.missing = [key for key in keys if key not in self._places]
         """Keys that the source has not any more."""
-        self.added = sorted(self._places.keys() - set(keys))
+        self.added = sorted(set(now) - set(keys))
         """Keys that the source has besides."""
         if len(self.missing) == len(self._keys):
             got = ", ".join(known[:3]) or "images without names"
@@ -205,12 +199,3 @@ def keys_of(images: ImageSource) -> Sequence[str] | None:
     """The names of a source's images, or None where it does not know them without reading."""
     keys = getattr(images, "keys", None)  # a mapping's `keys` is a function
     return keys if isinstance(keys, Sequence) and not isinstance(keys, str) else None
-
-
-def _known(formats: Iterable[str]) -> tuple[str, ...]:
-    PILImage.init()
-    wanted = tuple(str(name).upper() for name in formats)
-    for name in wanted:
-        if name in _REFUSED or (name not in PILImage.OPEN and name not in FORMATS):
-            raise ValueError(f"[FolderImages] formats: expected some such as {', '.join(FORMATS)}, got {name!r:.60}")
-    return wanted
