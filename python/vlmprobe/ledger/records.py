@@ -210,7 +210,7 @@ class StepRecord:
     sequences: Sequence[SequenceRecord] = ()
     questions: Sequence[QuestionRecord] = ()
     numbers: Mapping[str, float | None] = field(default_factory=dict)
-    """What the update did: loss, kl, entropy, clip_fraction, grad_norm; empty where nothing was trained."""
+    """What the update did: loss, kl, entropy, clip_fraction, grad_norm, changed; empty where nothing was trained."""
     judges: Sequence[JudgeRecord] = ()
     """More about the models that the answers and verdicts name; one that is not here is known by its name alone."""
 

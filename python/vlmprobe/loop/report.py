@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class StepReport:
     grad_norm: float
     tokens: int
     """Completion tokens."""
+    changed: float = math.nan
+    """Share of the trained weights that the update changed; see `vlmprobe.loop.learn.Learned`."""
     left_out: int = 0
     """Pictures that could not be read."""
     degenerate: int = 0

@@ -113,6 +113,8 @@ class Trainer:
         self.reward = reward if reward is not None else equation_5()
         self.memory = memory if memory is not None else QuestionMemory(embedder.dim)
         self._check()
+        if options.loss.beta > 0:
+            questioner.hold_reference()  # before any weight changes
         self.optimizer = optimizer or adamw(questioner, options.learning_rate)
         self.scheduler, self.tally, self.next_step = scheduler, Tally(), 0
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,8 +16,11 @@ from torch import Tensor
 from vlmprobe import grpo
 from vlmprobe._util.checks import check_count, check_positive, check_rows
 from vlmprobe.models.protocols import Picture
+from vlmprobe.policy.micro import together
+from vlmprobe.policy.plain import way_of
 from vlmprobe.policy.preface import Beginnings, Preface
-from vlmprobe.policy.sampling import Rollouts, completion_states, sample
+from vlmprobe.policy.reference import Reference
+from vlmprobe.policy.sampling import Draw, Rollouts
 from vlmprobe.vlm.model import VisionLanguageModel
 
 _TAG = re.compile(r"(</?response_)([1-9])>")
@@ -31,11 +35,14 @@ class Questioner:
         max_new_tokens: length at which a completion is cut. A cut completion has no end of text.
         temperature: of sampling, > 0; the same in old and new log-probabilities.
         reference: the policy that the KL term holds on to; by default a frozen copy of `model` as given, or, where it
-            has adapters, the model without them.
+            has adapters, the model without them. With False, that copy is made when it is first wanted: never, where
+            beta is 0. Wanted after the weights have changed it is refused (see `hold_reference`).
         packing: `packed`: the G completions of a group share their picture and prompt, in sampling and in the loss;
             `plain`: every sequence carries its own; `auto`: the cheaper one. Equal to rounding.
         checkpointing: the loss keeps the inputs of the decoder's layers only and runs them again for the gradient:
             less memory, a third more time.
+        micro_groups: groups of which loss and gradient are computed at a time (see `backward`), and which a model that
+            is run by its own `generate` completes at a time; by default all at once.
         preface: says at each step what is asked instead of `prompt`; by default nothing does.
 
     Example:
@@ -51,20 +58,24 @@ class Questioner:
         prompt: str = "ask {k} questions",
         max_new_tokens: int = 96,
         temperature: float = 1.0,
-        reference: VisionLanguageModel | None = None,
+        reference: VisionLanguageModel | Literal[False] | None = None,
         packing: str = "auto",
         checkpointing: bool = False,
+        micro_groups: int | None = None,
         preface: Preface | None = None,
     ):
         if "{k}" not in prompt:
             raise ValueError(f"[Questioner] prompt: expected text with {{k}} in it, got {prompt!r:.60}")
         check_positive("Questioner", "temperature", temperature)
         check_count("Questioner", "max_new_tokens", max_new_tokens)
+        if micro_groups is not None:
+            check_count("Questioner", "micro_groups", micro_groups)
         self.model = model
         self.prompt, self.max_new_tokens, self.temperature = prompt, max_new_tokens, temperature
         self.model.freeze_vision()
-        self.reference = reference or (model if model.adapted else model.frozen())
+        self._reference, self._way = Reference(model, reference), way_of(model)
         self.packing, self.checkpointing, self.preface = packing, checkpointing, preface
+        self.micro_groups = micro_groups
         self._check_packing()
 
     def with_preface(self, preface: Preface | None, *, prompt: str | None = None) -> Questioner:
@@ -76,8 +87,22 @@ class Questioner:
     def anchored(self) -> Questioner:
         """The same weights, with their present values as the reference."""
         other = copy.copy(self)
-        other.reference = self.model.frozen()
+        other._reference = Reference(self.model, self.model.frozen())
         return other
+
+    @property
+    def reference(self) -> VisionLanguageModel:
+        """The policy that the KL term holds on to; see `hold_reference`."""
+        return self.hold_reference()
+
+    def hold_reference(self) -> VisionLanguageModel:
+        """The reference, made if it was not. Where `reference=False` and beta > 0, call it before the first update and
+        before a checkpoint is loaded.
+
+        Raises:
+            RuntimeError: it was not made, and the weights are no longer what they were.
+        """
+        return self._reference.model()
 
     def calls_at_most(self, *, k: int, group_size: int) -> int:
         """See `vlmprobe.policy.asker.AsksAnswerer`; a group has its first turn in common."""
@@ -86,7 +111,7 @@ class Questioner:
     def _check_packing(self) -> None:
         if self.packing not in ("auto", "packed", "plain"):
             raise ValueError(f"[Questioner] packing: expected auto, packed or plain, got {self.packing!r:.60}")
-        unshared = self.model.unshared or self.reference.unshared
+        unshared = self.model.unshared or self._reference.unshared
         if unshared and self.packing == "packed":
             raise ValueError(f"[Questioner] packing: {unshared}")
         if unshared and self.packing == "auto":
@@ -156,17 +181,17 @@ class Questioner:
             assert on_group is not None
             on_group(image, _renumbered(said, begins.slots[image : image + 1], k))
 
-        tokens, logp, mask = sample(
-            self.model,
-            prompts,
+        draw = Draw(
             group_size=group_size,
             max_new_tokens=self.max_new_tokens,
             temperature=self.temperature,
             seed=seed,
             step=step,
             packed=self.packs(prompt=prompts.ids.shape[1], group_size=group_size),
+            groups_at_once=self.micro_groups,
             on_group=on_group and told,
         )
+        tokens, logp, mask = self._way.sample(self.model, prompts, draw)
         texts, ends = self.model.completions(tokens, mask)
         group = torch.arange(len(images)).repeat_interleave(group_size)
         texts = _renumbered(texts, [begins.slots[i] for i in group.tolist()], k)
@@ -226,46 +251,62 @@ class Questioner:
             advantages: [B] or [B, T].
             options: clip, KL weight, reduction.
         """
-        hidden = self._states(self.model, rollouts)
-        reference = self._reference_logp(rollouts) if options.beta > 0 else None
-        return grpo.linear_loss(
-            hidden,
-            self.model.head,
-            rollouts.tokens,
-            old_logp=rollouts.logp,
-            advantages=advantages.to(rollouts.logp),
-            mask=rollouts.mask,
-            normalizer=grpo.normalizer(rollouts.mask, reduction=options.reduction, max_length=self.max_new_tokens),
-            ref_logp=reference,
-            temperature=self.temperature,
-            banned=self.model.banned_tokens,
-            options=options,
-        )
+        count = grpo.normalizer(rollouts.mask, reduction=options.reduction, max_length=self.max_new_tokens)
+        return self._loss(rollouts, advantages.to(rollouts.logp), count, options)
 
-    def _states(self, model: VisionLanguageModel, rollouts: Rollouts) -> Tensor:
-        packed = self.packs(
+    def backward(self, rollouts: Rollouts, advantages: Tensor, *, options: grpo.LossOptions) -> grpo.Loss:
+        """`loss` and its gradient, which adds up on the parameters; `micro_groups` groups at a time.
+
+        Each part is divided by the count of the whole, so that the gradients of the parts add up to that of the whole.
+        """
+        groups = len(rollouts.prompts.ids)
+        if self.micro_groups is None or self.micro_groups >= groups:
+            found = self.loss(rollouts, advantages, options=options)
+            found.loss.backward()
+            return found
+        count = grpo.normalizer(rollouts.mask, reduction=options.reduction, max_length=self.max_new_tokens)
+        each, parts = len(rollouts) // groups, []
+        for begin in range(0, groups, self.micro_groups):
+            part = rollouts.part(begin, min(begin + self.micro_groups, groups))
+            credit = advantages[begin * each : begin * each + len(part)].to(rollouts.logp)
+            credit = credit if credit.ndim == 1 else credit[:, : part.tokens.shape[1]]
+            found = self._loss(part, credit, count, options)
+            found.loss.backward()
+            parts.append(grpo.Loss(found.loss.detach(), found.monitors))
+        return together(parts)
+
+    def _loss(
+        self, rollouts: Rollouts, advantages: Tensor, normalizer: float, options: grpo.LossOptions
+    ) -> grpo.TokenLoss:
+        reference = self._reference_logp(rollouts) if options.beta > 0 else None
+        with self.model.checkpointing() if self.checkpointing and torch.is_grad_enabled() else nullcontext():
+            return self._way.loss(
+                self.model,
+                rollouts,
+                advantages=advantages,
+                normalizer=normalizer,
+                ref_logp=reference,
+                temperature=self.temperature,
+                packed=self._packs_loss(rollouts),
+                options=options,
+            )
+
+    def _packs_loss(self, rollouts: Rollouts) -> bool:
+        return self.packs(
             prompt=rollouts.prompts.ids.shape[1],
             completion=rollouts.tokens.shape[1],
             group_size=len(rollouts) // len(rollouts.prompts.ids),
         )
-        with model.checkpointing() if self.checkpointing and torch.is_grad_enabled() else nullcontext():
-            return completion_states(model, rollouts, packed=packed)
 
     @torch.no_grad()
     def _reference_logp(self, rollouts: Rollouts) -> Tensor:
-        model = self.reference
+        model = self.hold_reference()
         with model.without_adapters() if model is self.model else nullcontext():
             return self._logp(model, rollouts)
 
     def _logp(self, model: VisionLanguageModel, rollouts: Rollouts) -> Tensor:
-        return grpo.linear_logp(
-            self._states(model, rollouts),
-            model.head,
-            rollouts.tokens,
-            temperature=self.temperature,
-            mask=rollouts.mask,
-            banned=model.banned_tokens,
-        ).logp
+        packed = self._packs_loss(rollouts)
+        return way_of(model).logp(model, rollouts, temperature=self.temperature, packed=packed)
 
 
 def _renumbered(texts: Sequence[str], slots: Sequence[int], k: int) -> list[str]:

@@ -5,13 +5,15 @@ token in a completion would crash the next forward pass. The same ban and temper
 recomputed log-probabilities.
 
 Two ways give the same numbers to rounding: *packed*, where the G completions of a group share their picture and prompt
-(vlm/shared_prefix.py), and *plain*, where every sequence carries its own.
+(vlm/shared_prefix.py), and *plain*, where every sequence carries its own. Models of other classes, run by their own
+`forward` and `generate`, have `policy/plain.py` behind the same face, `Way`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from vlmprobe import grpo
 from vlmprobe._native import core
 from vlmprobe.vlm.inputs import Prompts
 from vlmprobe.vlm.model import VisionLanguageModel
+from vlmprobe.vlm.plain import PlainPrompts
 from vlmprobe.vlm.shared_prefix import DecodingRow, PrefillRow, TrainingRow
 
 
@@ -40,7 +43,7 @@ class Rollouts:
     """[B] completions."""
     token_ends: list[np.ndarray]
     """[B] per completion, the byte of its text at which each token ends, int64."""
-    prompts: Prompts
+    prompts: Prompts | PlainPrompts
     """The I prompts, one per image."""
 
     calls: int = 0
@@ -50,6 +53,21 @@ class Rollouts:
     def lengths(self) -> Tensor:
         """[B] int64 tokens of each completion."""
         return self.mask.sum(1)
+
+    def part(self, begin: int, end: int) -> Rollouts:
+        """Those about images `begin` to `end`, as long as the longest of them; their groups are numbered from 0."""
+        each = len(self) // len(self.prompts.ids)
+        rows = slice(begin * each, end * each)
+        width = max(1, int(self.mask[rows].sum(1).max()))
+        return Rollouts(
+            self.tokens[rows, :width],
+            self.logp[rows, :width],
+            self.mask[rows, :width],
+            self.group[rows] - self.group[begin * each],
+            self.texts[rows],
+            self.token_ends[rows],
+            self.prompts.part(begin, end),
+        )
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -101,28 +119,63 @@ class PlainDecoder:
         return self._model.advance(tokens, self._cache, self._mask, self._position[running] + at)
 
 
+OnGroup = Callable[[int, Tensor, Tensor], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What completions are drawn with."""
+
+    group_size: int
+    max_new_tokens: int
+    temperature: float
+    seed: int
+    step: int
+    packed: bool
+    groups_at_once: int | None = None
+    """Groups that a model's own `generate` gets at a time; None: all. It changes draws by rounding alone."""
+    on_group: OnGroup | None = None
+    """Gets a group's number, its tokens [G, T] and mask as soon as all of them are drawn."""
+
+
+class Way(Protocol):
+    """How a model is run."""
+
+    def sample(
+        self, model: VisionLanguageModel, prompts: Prompts | PlainPrompts, draw: Draw
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """G completions of each prompt: tokens, log-probabilities and mask, each [B, T]."""
+
+    def logp(self, model: VisionLanguageModel, rollouts: Rollouts, *, temperature: float, packed: bool) -> Tensor:
+        """[B, T] log-probabilities of the rollouts' tokens, without gradient."""
+
+    def loss(
+        self,
+        model: VisionLanguageModel,
+        rollouts: Rollouts,
+        *,
+        advantages: Tensor,
+        normalizer: float,
+        ref_logp: Tensor | None,
+        temperature: float,
+        packed: bool,
+        options: grpo.LossOptions,
+    ) -> grpo.TokenLoss:
+        """The GRPO loss, with gradient."""
+
+
 @torch.no_grad()
-def sample(
-    model: VisionLanguageModel,
-    prompts: Prompts,
-    *,
-    group_size: int,
-    max_new_tokens: int,
-    temperature: float,
-    seed: int,
-    step: int,
-    packed: bool,
-    on_group: Callable[[int, Tensor, Tensor], None] | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
+def sample(model: VisionLanguageModel, prompts: Prompts, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
     """Draws G completions of each prompt. A completion that has ended costs nothing any more.
 
     Token t of sequence s is drawn with the number that belongs to (seed, step, s, t), so a sequence's draws do not
-    depend on the others. `on_group` gets a group's number, its tokens [G, T] and mask as soon as all of them are drawn.
+    depend on the others.
 
     Returns:
         tokens, log-probabilities and mask, each [B, T] with B = prompts x G.
     """
-    decoder = (PackedDecoder if packed else PlainDecoder)(model, prompts, group_size, max_new_tokens)
+    group_size, max_new_tokens, on_group = draw.group_size, draw.max_new_tokens, draw.on_group
+    decoder = (PackedDecoder if draw.packed else PlainDecoder)(model, prompts, group_size, max_new_tokens)
     hidden, rows = decoder.hidden, len(decoder.hidden)
     tokens = torch.full((rows, max_new_tokens), model.pad_id, device=model.device)
     logps = torch.zeros(rows, max_new_tokens, dtype=torch.float32, device=model.device)
@@ -132,14 +185,14 @@ def sample(
     left = [group_size] * (rows // group_size)  # sequences that go on
     for at in range(max_new_tokens):
         sequence = decoder.sequence[running]
-        numbers = core.uniform(seed, core.Stream.sampling, step, sequence.cpu().numpy(), at)
+        numbers = core.uniform(draw.seed, core.Stream.sampling, draw.step, sequence.cpu().numpy(), at)
         token, logp = grpo.linear_draw(
-            hidden, model.head, torch.from_numpy(numbers), temperature=temperature, banned=model.banned_tokens
+            hidden, model.head, torch.from_numpy(numbers), temperature=draw.temperature, banned=model.banned_tokens
         )
         tokens[sequence, at], logps[sequence, at], mask[sequence, at] = token, logp.float(), True
         going_on = ~torch.isin(token, eos) if at + 1 < max_new_tokens else torch.zeros_like(token, dtype=torch.bool)
         if on_group is not None:
-            for group in _finished(sequence[~going_on].tolist(), group_size, left):
+            for group in finished(sequence[~going_on].tolist(), group_size, left):
                 rows_of = slice(group * group_size, (group + 1) * group_size)
                 on_group(group, tokens[rows_of, : at + 1], mask[rows_of, : at + 1])
         if not going_on.all():
@@ -151,7 +204,7 @@ def sample(
     return tokens[:, :length], logps[:, :length], mask[:, :length]
 
 
-def _finished(ended: list[int], group_size: int, left: list[int]) -> list[int]:
+def finished(ended: list[int], group_size: int, left: list[int]) -> list[int]:
     """The groups whose last sequences are among `ended`; `left` counts down."""
     found = []
     for group in (sequence // group_size for sequence in ended):
@@ -166,9 +219,55 @@ def completion_states(model: VisionLanguageModel, rollouts: Rollouts, *, packed:
 
     Those of masked tokens may be any.
     """
+    assert isinstance(rollouts.prompts, Prompts)
     if packed:
         row = TrainingRow(rollouts.prompts, rollouts.tokens, rollouts.mask)
         states = model.run_row(row).index_select(0, row.hidden_at.flatten())
         return states.unflatten(0, row.hidden_at.shape)
     prompts = rollouts.prompts.repeated(len(rollouts) // len(rollouts.prompts.ids))
     return model.states(prompts, rollouts.tokens, rollouts.mask)
+
+
+class HeadWay:
+    """By hidden states and the head: logits are never all held, and prompts can be shared."""
+
+    def sample(
+        self, model: VisionLanguageModel, prompts: Prompts | PlainPrompts, draw: Draw
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return sample(model, cast(Prompts, prompts), draw)
+
+    def logp(self, model: VisionLanguageModel, rollouts: Rollouts, *, temperature: float, packed: bool) -> Tensor:
+        return grpo.linear_logp(
+            completion_states(model, rollouts, packed=packed),
+            model.head,
+            rollouts.tokens,
+            temperature=temperature,
+            mask=rollouts.mask,
+            banned=model.banned_tokens,
+        ).logp
+
+    def loss(
+        self,
+        model: VisionLanguageModel,
+        rollouts: Rollouts,
+        *,
+        advantages: Tensor,
+        normalizer: float,
+        ref_logp: Tensor | None,
+        temperature: float,
+        packed: bool,
+        options: grpo.LossOptions,
+    ) -> grpo.TokenLoss:
+        return grpo.linear_loss(
+            completion_states(model, rollouts, packed=packed),
+            model.head,
+            rollouts.tokens,
+            old_logp=rollouts.logp,
+            advantages=advantages,
+            mask=rollouts.mask,
+            normalizer=normalizer,
+            ref_logp=ref_logp,
+            temperature=temperature,
+            banned=model.banned_tokens,
+            options=options,
+        )

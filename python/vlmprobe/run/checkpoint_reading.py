@@ -26,6 +26,7 @@ _NAME = re.compile(r"step-(\d+)")
 _NEEDED = ("state.json", "optimizer.safetensors", "memory/memory.safetensors")
 _STATE = {"step": int, "seed": int, "images": int, "images_per_step": int, "optimizer": dict}
 _PER_ELEMENT = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer")
+_SHAPED = (*_PER_ELEMENT, "master")  # of small weights alone
 
 
 def checkpoints(directory: str | Path) -> list[Path]:
@@ -210,7 +211,7 @@ def _check_shapes(folder: Path, state: Mapping[int, Mapping[str, Any]], optimize
             where = f"{folder / 'optimizer.safetensors'}: state.{index}.{key:.60}"
             if index >= len(weights):
                 raise ValueError(f"[checkpoint] {where}: expected one of {len(weights)} parameters")
-            if key in _PER_ELEMENT and (not isinstance(value, Tensor) or value.shape != weights[index].shape):
+            if key in _SHAPED and (not isinstance(value, Tensor) or value.shape != weights[index].shape):
                 shape = tuple(weights[index].shape)
                 got = tuple(value.shape) if isinstance(value, Tensor) else repr(value)[:60]
                 raise ValueError(f"[checkpoint] {where}: expected {shape}, got {got}")

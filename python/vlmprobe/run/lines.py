@@ -15,7 +15,7 @@ from vlmprobe.loop.record import DEGENERATE, recorded_round
 from vlmprobe.loop.report import StepReport, step_report
 
 _LONGEST = 1 << 20  # bytes of a line
-_TRAINED = ("loss", "kl", "entropy", "clip_fraction", "grad_norm")
+_TRAINED = ("loss", "kl", "entropy", "clip_fraction", "grad_norm", "changed")
 
 
 def step_line(stage: str, report: StepReport) -> str:

@@ -61,6 +61,17 @@ class Prompts:
             features,
         )
 
+    def part(self, begin: int, end: int) -> Prompts:
+        """Prompts `begin` to `end`."""
+        rows = slice(begin, end)
+        return Prompts(
+            self.ids[rows],
+            self.mask[rows],
+            self.positions[:, rows],
+            self.next_position[rows],
+            replace_features(self.features, lambda each: each[rows]),
+        )
+
 
 def replace_features(features, change):
     """A copy of image features with `change` applied to the list of per-picture rows of each level."""
@@ -99,7 +110,7 @@ def refuses(model, image: Picture) -> str:
         width, height = image.pixels.size
         patches = model.processor.image_processor.get_number_of_image_patches(height, width)
     except Exception as error:
-        return f"{image.key}: {_words(error)}"
+        return f"{image.key}: {words_of(error)}"
     tokens = patches // model.processor.image_processor.merge_size**2
     return "" if tokens < model.context else f"{image.key}: expected fewer than {model.context} tokens, got {tokens}"
 
@@ -110,11 +121,12 @@ def _to_blame(model, images: Sequence[Picture], chats: Sequence[str], template: 
         try:
             _made(model, [image], [chat], template)
         except Exception as error:
-            wrong[i] = error.causes[0] if isinstance(error, UnusablePrompts) else _words(error)
+            wrong[i] = error.causes[0] if isinstance(error, UnusablePrompts) else words_of(error)
     return wrong
 
 
-def _words(error: Exception) -> str:
+def words_of(error: Exception) -> str:
+    """What a processor or a decoder raised, as a cause."""
     return f"the picture: {error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 

@@ -9,6 +9,7 @@ import torch
 from vlmprobe.vlm import shipped
 from vlmprobe.vlm.lora import load_adapted
 from vlmprobe.vlm.model import QWEN_VL, VisionLanguageModel
+from vlmprobe.vlm.plain import PlainModel
 
 
 def load(
@@ -19,8 +20,6 @@ def load(
     base: VisionLanguageModel | str | Path | None = None,
 ) -> VisionLanguageModel:
     """See `VisionLanguageModel.load`."""
-    from transformers import AutoModelForImageTextToText
-
     where = shipped.folder(path)
     local = isinstance(where, Path) or str(where).startswith((".", "/", "~")) or Path(where).is_dir()
     folder = Path(where).expanduser()
@@ -33,16 +32,29 @@ def load(
     if base is not None:
         raise ValueError("[VisionLanguageModel.load] base: expected none beside whole weights, got one")
     where = folder if local else where
-    model = AutoModelForImageTextToText.from_pretrained(where, dtype=dtype or torch.float32, attn_implementation="sdpa")
+    model = _opened(where, dtype or torch.float32)
     if getattr(model, "_hf_peft_config_loaded", False):
         hint = "a folder that holds the adapters alone"
         raise ValueError(f"[VisionLanguageModel.load] path: expected whole weights, or {hint}, got {str(path)!r}")
-    return VisionLanguageModel(
+    known = VisionLanguageModel if model.config.model_type in QWEN_VL else PlainModel
+    return known(
         model.to(device).eval(),
         load_processor(where),
         identity=_identity(where, model),
         source=shipped.name_of(where),
     )
+
+
+def _opened(where: str | Path, dtype: torch.dtype):
+    """The model, with torch's fused attention where its class has it."""
+    from transformers import AutoModelForImageTextToText
+
+    try:
+        return AutoModelForImageTextToText.from_pretrained(where, dtype=dtype, attn_implementation="sdpa")
+    except ValueError as error:
+        if "scaled_dot_product_attention" not in str(error):
+            raise
+    return AutoModelForImageTextToText.from_pretrained(where, dtype=dtype)
 
 
 def quiet() -> None:
@@ -53,7 +65,8 @@ def quiet() -> None:
 
 
 def load_processor(path: str | Path):
-    """The checkpoint's processor; without torchvision, image processor and tokenizer joined by hand.
+    """The checkpoint's processor. Qwen's, and those that cannot be opened for want of what videos need (torchvision),
+    are put together from image processor and tokenizer alone.
 
     Raises:
         ValueError: what was found cannot take images.
@@ -61,12 +74,17 @@ def load_processor(path: str | Path):
     from transformers import AutoConfig, AutoProcessor, AutoTokenizer
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-    from vlmprobe.vlm.processor import ImageTextProcessor
+    from vlmprobe.vlm.processor import ImageTextProcessor, without_videos
 
     if Path(path).is_dir() and AutoConfig.from_pretrained(path).model_type in QWEN_VL:
         images, tokenizer = Qwen2VLImageProcessorPil.from_pretrained(path), AutoTokenizer.from_pretrained(path)
         return ImageTextProcessor(images, tokenizer, chat_template=tokenizer.chat_template or _chat_template(path))
-    processor = AutoProcessor.from_pretrained(path)
+    try:
+        processor = AutoProcessor.from_pretrained(path)
+    except (ImportError, OSError):  # torchvision, a package that names numbers of frames, a file about videos
+        processor = None
+    if not hasattr(processor, "image_processor"):
+        processor = without_videos(AutoConfig.from_pretrained(path).model_type, path) or processor
     if not hasattr(processor, "image_processor"):
         raise ValueError(
             f"[load_processor] path: expected a processor that takes images, got {type(processor).__name__}"

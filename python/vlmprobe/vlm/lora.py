@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ SAMPLE = 1 << 16  # values of a weight that a base is known by
 def add_lora(
     model: VisionLanguageModel, *, rank: int = 16, alpha: float = 32.0, adapters: str | Path | None = None
 ) -> VisionLanguageModel:
-    """Puts an adapter beside every attention projection of the language part and freezes everything else.
+    """Puts a float32 adapter beside every attention projection of the language part and freezes everything else.
 
     A `Questioner` of the model then trains the adapters alone, and its reference is the model with adapters switched
     off: no second copy of the weights. `save_pretrained` writes the adapters, a checkpoint beside them which base they
@@ -54,10 +55,22 @@ def add_lora(
         raise ValueError("[add_lora] model: expected one without adapters, got one that has some")
     peft = require("peft", extra="lora")
     if adapters is None:
-        model.model.add_adapter(peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=TARGETS))
+        places = TARGETS.replace("language_model", re.escape(model.language_part))
+        model.model.add_adapter(peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=places))
+        _widen(model)
     else:
         _load(model, Path(adapters), peft)
     return model
+
+
+def _widen(model: VisionLanguageModel, values: dict[str, torch.Tensor] | None = None) -> None:
+    """Adapters are float32, whatever the weights beside them are: smaller ones would not move. `values` by PEFT's names
+    are put in, unrounded."""
+    for name, weight in model.model.named_parameters():
+        if ".lora_" in name and weight.dtype in (torch.bfloat16, torch.float16):
+            weight.data = weight.data.float()
+            if values:
+                weight.data.copy_(values["base_model.model." + name.replace(".default.", ".")])
 
 
 def load_adapted(
@@ -128,6 +141,7 @@ def _load(model: VisionLanguageModel, folder: Path, peft: Any) -> None:
         raise ValueError(f"[add_lora] {folder}: expected adapters of {model.identity}, got others ({wrong[0]:.200})")
     for name, weight in model.model.named_parameters():
         weight.requires_grad_(".lora_" in name)
+    _widen(model, tensors)
 
 
 def _config(folder: Path, peft: Any) -> Any:

@@ -41,18 +41,22 @@ class VisionLanguageModel:
 
     def __init__(self, model, processor, *, identity: str, source: str | None = None):
         if not hasattr(model.model, "get_rope_index"):
-            expected = "a model of the Qwen2-VL, Qwen2.5-VL or Qwen3-VL classes"
+            expected = "a model of the Qwen2-VL, Qwen2.5-VL or Qwen3-VL classes (vlm.plain.PlainModel takes others)"
             raise ValueError(f"[VisionLanguageModel] model: expected {expected}, got {type(model).__name__}")
+        self._open(model, processor, identity, source)
+        self.unshared = _cannot_share(model)
+        """Why prompts cannot be shared by the completions of a group; empty where they can."""
+        if not self.unshared:
+            _replace_attention(model)
+
+    def _open(self, model, processor, identity: str, source: str | None) -> None:
+        """What models of all classes have."""
         self.model, self.processor, self.identity, self.source = model, processor, identity, source
         self.special = SpecialTokens(model, processor)
         self.token_ends = TokenEnds(processor.tokenizer)
         self.eos_ids, self.pad_id, self.banned_ids = self.special.ends, self.special.pad, self.special.banned
         if processor.tokenizer.pad_token_id is None:  # batches are padded; what pads is masked
             processor.tokenizer.pad_token_id = self.pad_id
-        self.unshared = _cannot_share(model)
-        """Why prompts cannot be shared by the completions of a group; empty where they can."""
-        if not self.unshared:
-            _replace_attention(model)
 
     @classmethod
     def load(
@@ -96,7 +100,12 @@ class VisionLanguageModel:
     def frozen(self) -> VisionLanguageModel:
         """A copy whose weights do not change any more."""
         copied = copy.deepcopy(self.model).requires_grad_(False).eval()
-        return VisionLanguageModel(copied, self.processor, identity=self.identity, source=self.source)
+        return type(self)(copied, self.processor, identity=self.identity, source=self.source)
+
+    @property
+    def language_part(self) -> str:
+        """The last word of the language part's name among the model's modules."""
+        return "language_model"
 
     def freeze_vision(self) -> None:
         """The vision tower stays as it is from here on."""
@@ -148,6 +157,9 @@ class VisionLanguageModel:
             if wrong := self.special.wrong(given, room=self.context, said=said):
                 raise UnusablePrompts(images, wrong)
         chats = [self._chat(text) + start for text, start in zip(plain, starts or [""] * len(plain), strict=True)]
+        return self._encoded(images, chats)
+
+    def _encoded(self, images: Sequence[Picture], chats: Sequence[str]):
         return encoded(self, images, chats, template=self._chat("x"))
 
     def refuses(self, image: Picture) -> str:
@@ -251,7 +263,7 @@ class VisionLanguageModel:
     @contextmanager
     def checkpointing(self) -> Iterator[None]:
         """Inside, the decoder's layers keep their inputs only and run again in the backward pass."""
-        layers = self.model.model.language_model.layers
+        layers = self._layers()
         if not all(layer.gradient_checkpointing for layer in layers):
             later = getattr(self.model, "activation_checkpointing_enable", None)  # its name from transformers 5.23 on
             (later or self.model.gradient_checkpointing_enable)({"use_reentrant": False})
@@ -262,6 +274,9 @@ class VisionLanguageModel:
         finally:
             for layer in layers:
                 layer.training = False
+
+    def _layers(self):
+        return self.model.model.language_model.layers
 
     def prefill(self, prompts: Prompts, cache=None):
         """Runs the prompts; the hidden state [N, H] after each and the filled cache."""

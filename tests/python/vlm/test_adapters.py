@@ -81,8 +81,20 @@ def test_a_checkpoint_names_no_path_of_this_machine_where_the_base_is_the_packag
 def test_the_type_of_the_weights_is_kept_unless_another_is_asked_for(folder):
     trained(folder, dtype=torch.bfloat16)
     kept, asked = VisionLanguageModel.load(folder), VisionLanguageModel.load(folder, dtype=torch.float32)
-    assert {weight.dtype for weight in kept.model.parameters()} == {torch.bfloat16}
+    assert {w.dtype for name, w in kept.model.named_parameters() if ".lora_" not in name} == {torch.bfloat16}
     assert {weight.dtype for weight in asked.model.parameters()} == {torch.float32}
+
+
+def test_adapters_are_float32_beside_weights_of_any_type_and_come_back_unrounded(folder):
+    first = trained(folder, dtype=torch.bfloat16)
+    again = Questioner(VisionLanguageModel.load(folder), max_new_tokens=12)
+    for one, other in zip(first.parameters(), again.parameters(), strict=True):
+        assert one.dtype == other.dtype == torch.float32 and torch.equal(one, other)
+        assert not torch.equal(one, one.bfloat16().float())
+    said = again.ask(IMAGES, **ASKED)
+    assert torch.equal(said.tokens, first.ask(IMAGES, **ASKED).tokens)
+    again.loss(said, torch.ones(len(said)), options=tiny_runs.TINY.loss).loss.backward()
+    assert all(weight.grad.dtype == torch.float32 and weight.grad.any() for weight in again.parameters())
 
 
 @pytest.mark.parametrize("base", ["vlmprobe:world/answerer", "vlmprobe:world/questioner-medium"])
