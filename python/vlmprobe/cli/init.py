@@ -52,7 +52,11 @@ def _images(source: str, folder: Path) -> str:
         return source
     if not Path(source).exists():
         raise ValueError(f"[init] --images: expected a folder of pictures or world, got {source!r}")
-    return source if Path(source).is_absolute() else os.path.relpath(source, folder)
+    return _seen_from(source, folder)
+
+
+def _seen_from(path: str, folder: Path) -> str:
+    return path if path.startswith("~") or Path(path).is_absolute() else os.path.relpath(path, folder)
 
 
 def _role(name: str, model: str | None, args: argparse.Namespace) -> dict[str, Any]:
@@ -63,7 +67,9 @@ def _role(name: str, model: str | None, args: argparse.Namespace) -> dict[str, A
     said, _, url = model.partition("@http")
     if url:
         endpoint = f"http{url}"
-    elif said == WORLD or Path(said).expanduser().is_dir() or args.endpoint is None:
+    elif said != WORLD and Path(said).expanduser().is_dir():
+        return {"model": _seen_from(said, Path(args.folder))}
+    elif said == WORLD or args.endpoint is None:
         return {"model": said}
     else:
         endpoint = args.endpoint

@@ -1,4 +1,4 @@
-"""`vlmprobe rejudge`: another verifier's verdicts on a run of `vlmprobe train`, beside the first.
+"""`vlmprobe rejudge`: another verifier's verdicts on a probe, or on a run of `vlmprobe train`, beside the first.
 
 The answerer is not asked. The verdicts are kept in the run's ledger under a name; the same command goes on where an
 earlier one stopped.
@@ -7,43 +7,92 @@ earlier one stopped.
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
-from vlmprobe.cli.train import RUN, clients_of, settings_of
-from vlmprobe.ledger import Ledger
+from vlmprobe.cli import train
+from vlmprobe.data.source import ImageSource
+from vlmprobe.ledger import Ledger, RecordedModel
 from vlmprobe.ledger.questions import is_correct, is_valid, recorded_questions
 from vlmprobe.loop.tally import Tally
 from vlmprobe.metrics import Rate
+from vlmprobe.models.judges import ModelVerifier, check_other_model
+from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Verifier
 from vlmprobe.models.roles import read_roles
+from vlmprobe.probe import build
+from vlmprobe.probe.config import FILE, WORLD, Probe, read
 from vlmprobe.review.again import rejudge
-from vlmprobe.run.directory import RunDirectory
+from vlmprobe.run.directory import RunDirectory, ledger_of
 from vlmprobe.world.source import POOL_SEED, WorldImages
 from vlmprobe.world.verifiers import OracleVerifier
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `vlmprobe rejudge`."""
-    parser.add_argument("--run", metavar="DIR", required=True, help="the run's folder")
+    parser.add_argument("folder", metavar="DIR", nargs="?", help="the folder of a probe, or of a run of vlmprobe train")
+    parser.add_argument("--run", metavar="DIR", help="the same")
     parser.add_argument("--name", required=True, help="of the verdicts, in the run's ledger")
-    parser.add_argument("--models", metavar="FILE", help="JSON with the verifier; by default the world's truth judges")
+    parser.add_argument("--verifier", metavar="NAME@URL", help="of a probe: who judges; by default the probe's own")
+    parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="of a probe: verifier.KEY=VALUE")
+    parser.add_argument("--models", metavar="FILE", help="of vlmprobe train: JSON with the verifier, else the world's")
     parser.add_argument("--prompts", metavar="DIR", help="prompts for it, in the place of the package's")
+    parser.add_argument("--json", action="store_true", help="print the rates of both, and nothing else, on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
     """Judges what is not judged yet, and prints the rates under both verifiers.
 
     Raises:
+        ValueError: no folder, or two; an argument that is for the other kind of run.
         StepNotMade: no call of the verifier came through, or its budget is spent; the verdicts that are there stay.
     """
-    settings = settings_of(args.run)
-    with RunDirectory(args.run, resume=True) as folder:
-        verifier = verifier_of(args.models, args.prompts, folder.ledger)
-        images = WorldImages(settings.pool, seed=POOL_SEED)
-        steps = rejudge(folder.ledger, RUN, verifier, images, name=args.name)
+    path = folder_of("rejudge", args.folder, args.run)
+    probed = is_probe(path)
+    _check_arguments(args, probed)
+    name, settings = (build.RUN, None) if probed else (train.RUN, train.settings_of(path))
+    probe = read(path, _sets(args)) if probed else None
+    ledger_of(path)
+    with RunDirectory(path, quiet=True, resume=True) as folder:
+        images: ImageSource
+        if probe is not None:
+            verifier, images = verifier_of_probe(probe, path, folder.ledger), build.images_of(probe, path)
+            _check_other(folder.ledger, verifier, probe)
+        else:
+            assert settings is not None
+            verifier, images = verifier_of(args.models, args.prompts, folder.ledger), _world(settings)
+        steps = rejudge(folder.ledger, name, verifier, images, name=args.name)
+        if args.json:
+            numbers = {"steps": steps, "verifier": verifier.identity, **rates(folder.ledger, name, args.name)}
+            say(json.dumps(plain(numbers), indent=1, allow_nan=False))
+            return 0
         say(f"{steps} steps judged by {verifier.identity}")
-        say(compared(folder.ledger, args.name))
+        say(compared(folder.ledger, name, args.name))
     return 0
+
+
+def folder_of(command: str, folder: str | None, run: str | None) -> str:
+    """The one folder that is named.
+
+    Raises:
+        ValueError: none, or two.
+    """
+    if folder is not None and run is not None:
+        raise ValueError(f"[{command}] DIR: expected one folder of a run, got two")
+    path = folder if folder is not None else run
+    if path is None:
+        raise ValueError(f"[{command}] DIR: expected one folder of a run, got none")
+    return path
+
+
+def is_probe(folder: str) -> bool:
+    """Whether a folder is a probe's; else it is that of another command."""
+    return (Path(folder) / FILE).is_file()
 
 
 def verifier_of(models: str | None, prompts: str | None, ledger: Ledger) -> Verifier:
@@ -53,24 +102,97 @@ def verifier_of(models: str | None, prompts: str | None, ledger: Ledger) -> Veri
     known = read_roles(models)
     if "verifier" not in known:
         raise ValueError(f"[rejudge] models: expected a verifier in {models}, got none")
-    return clients_of({"verifier": known["verifier"]}, prompts, ledger)["verifier"]
+    return train.clients_of({"verifier": known["verifier"]}, prompts, ledger)["verifier"]
 
 
-def compared(ledger: Ledger, name: str) -> str:
+def verifier_of_probe(probe: Probe, folder: str, ledger: Ledger) -> Verifier:
+    """The probe's verifier, with each call of one behind endpoints in the ledger."""
+    role = probe.verifier
+    if role.endpoint:
+        return ModelVerifier(
+            RecordedModel(build.client_of(role), ledger, role="verifier"),
+            prompts=PromptFiles.load(probe.prompts or None),
+            sampling=build.sampling_of("verifier", role),
+            images=build.encoder_of(probe),
+        )
+    if role.python:
+        found: Verifier = build.python_of(role, folder)
+        return found
+    if role.model == WORLD:
+        return OracleVerifier()
+    raise ValueError("[probe] verifier: expected an endpoint, python or world, got a model in this process")
+
+
+def compared(ledger: Ledger, run: str, name: str) -> str:
     """QVR and FDR as the run saw them and under the judging, and how many verdicts differ."""
-    first, second = recorded_questions(ledger, RUN), recorded_questions(ledger, RUN, judging=name)
+    numbers = rates(ledger, run, name)
     lines = [f"{'':<24}{'QVR':>24}{'FDR':>24}"]
-    for label, each in (("the run's own", first), (name, second)):
-        lines.append(f"{label:<24.24}" + "".join(f"{_rate(rate):>24}" for rate in Tally.of(each.judged()).rates()))
-    pairs = list(zip((q for _, q in first.rows), (q for _, q in second.rows), strict=True))
-    valid = sum(is_valid(a) != is_valid(b) for a, b in pairs)
-    correct = sum(is_correct(a) != is_correct(b) for a, b in pairs)
-    lines.append(f"of {len(pairs)} questions, {valid} differ in validity and {correct} in correctness")
-    missing = [rate.n_unscored for rate in Tally.of(second.judged()).rates()]
+    for label, each in (("the run's own", numbers["own"]), (name, numbers["again"])):
+        lines.append(f"{label:<24.24}{_shown(each['qvr']):>24}{_shown(each['fdr']):>24}")
+    differ = numbers["differ"]
+    lines.append(
+        f"of {numbers['questions']} questions, {differ['validity']} differ in validity and {differ['correctness']} in "
+        "correctness"
+    )
+    missing = [numbers["again"][rate]["unscored"] for rate in ("qvr", "fdr")]
     if any(missing):
         lines.append(f"{name}: no verdict on {missing[0]} questions and {missing[1]} answers")
     return "\n".join(lines)
 
 
-def _rate(rate: Rate) -> str:
-    return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+def rates(ledger: Ledger, run: str, name: str) -> dict[str, Any]:
+    """The same as plain values: `own`, `again`, `questions`, `differ`."""
+    first, second = recorded_questions(ledger, run), recorded_questions(ledger, run, judging=name)
+    pairs = list(zip((q for _, q in first.rows), (q for _, q in second.rows), strict=True))
+    return {
+        "name": name,
+        "own": _rates(Tally.of(first.judged())),
+        "again": _rates(Tally.of(second.judged())),
+        "questions": len(pairs),
+        "differ": {
+            "validity": sum(is_valid(a) != is_valid(b) for a, b in pairs),
+            "correctness": sum(is_correct(a) != is_correct(b) for a, b in pairs),
+        },
+    }
+
+
+def _rates(tally: Tally) -> dict[str, dict[str, Any]]:
+    return {name: _plain(rate) for name, rate in zip(("qvr", "fdr"), tally.rates(), strict=True)}
+
+
+def _plain(rate: Rate) -> dict[str, Any]:
+    return {"rate": rate.value, "interval": [rate.low, rate.high], "n": rate.n, "unscored": rate.n_unscored}
+
+
+def _shown(rate: dict[str, Any]) -> str:
+    low, high = rate["interval"]
+    return f"{100 * rate['rate']:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _check_other(ledger: Ledger, verifier: Verifier, probe: Probe) -> None:
+    """The model under test does not grade itself here either."""
+    identities = next((each.identities for each in ledger.runs() if each.id == build.RUN), {})
+    asked: Any = SimpleNamespace(identity=identities.get("answerer", ""))
+    check_other_model(asked, verifier, allow_same_model=probe.allow_same_model)
+
+
+def _world(settings: train.Settings) -> WorldImages:
+    return WorldImages(settings.pool, seed=POOL_SEED)
+
+
+def _sets(args: argparse.Namespace) -> Sequence[str]:
+    first = [] if args.verifier is None else [f"verifier={args.verifier}"]
+    return [*first, *args.set, *([] if args.prompts is None else [f"prompts={args.prompts}"])]
+
+
+def _check_arguments(args: argparse.Namespace, probed: bool) -> None:
+    if probed and args.models is not None:
+        raise ValueError("[rejudge] --models: expected --verifier or --set for a probe, got a file")
+    if not probed and (args.verifier is not None or args.set):
+        option = "--set" if args.verifier is None else "--verifier"
+        raise ValueError(
+            f"[rejudge] {option}: expected the folder of a probe with it; a run of `vlmprobe train` has --models"
+        )
+    other = [each for each in args.set if not each.startswith(("verifier.", "verifier=", "pixels."))]
+    if other:
+        raise ValueError(f"[rejudge] --set: expected verifier.KEY=VALUE, got {other[0]!r:.60}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,6 +16,7 @@ from vlmprobe.ledger import calls_table, file, judgings, labels, queries, readin
 from vlmprobe.ledger.export import export
 from vlmprobe.ledger.failures import Failures, Query
 from vlmprobe.ledger.judged import JudgedQuestions, each_judged
+from vlmprobe.ledger.places import Places
 from vlmprobe.ledger.records import ImageRecord, LabelRecord, RunRecord, StepRecord
 from vlmprobe.models.chat import Spent
 from vlmprobe.models.model import ModelReply
@@ -52,8 +53,7 @@ class Ledger:
         self._name, self._read_only = f"[Ledger] {self.path}", read_only
         self._db = file.open_file(self.path, read_only=read_only)
         self._lock = threading.RLock()  # models record their calls from threads of their own
-        self._place: tuple[str, str, int] | None = None
-        self._thread = threading.local()  # its `place`, where a thread has one of its own
+        self._places = Places()
 
     def __repr__(self) -> str:
         return f"Ledger({str(self.path)!r})"
@@ -112,7 +112,7 @@ class Ledger:
         """Writes down what happened, in order, for the run that `at` named."""
         if not texts:
             return
-        run, _, _ = self._here()
+        run, _, _ = self._places.now()
         with self._transaction():
             columns = "run_id, kind, text, event_time"
             values = [(self._run_id(run), kind, rows.text("event.text", text), _now()) for text in texts]
@@ -148,23 +148,18 @@ class Ledger:
 
     def at(self, run: str, phase: str, step: int) -> None:
         """Says which step the calls that are recorded from now on belong to."""
-        self._place = (encodable(run), encodable(phase), step)
+        self._places.set(run, phase, step)
 
-    @contextmanager
-    def here(self, run: str, phase: str, step: int) -> Iterator[None]:
+    def here(self, run: str, phase: str, step: int) -> AbstractContextManager[None]:
         """Within it, calls of this thread belong to this step, whatever step `at` named for the others."""
-        self._thread.place = (encodable(run), encodable(phase), step)
-        try:
-            yield
-        finally:
-            self._thread.place = None
+        return self._places.here(run, phase, step)
 
     def record_calls(self, role: str, calls: Mapping[str, ModelReply]) -> None:
         """Writes down replies of the step that `at` named, by the key of their requests, in one transaction.
 
         One that is there already without a reply (a time-out before a kill) is replaced, and its usage added.
         """
-        run, phase, step = self._here()
+        run, phase, step = self._places.now()
         with self._transaction():
             run_id = self._run_id(run)
             values = [calls_table.row(run_id, phase, step, role, key, reply) for key, reply in calls.items()]
@@ -173,21 +168,15 @@ class Ledger:
     def recorded_calls(self, role: str, keys: Iterable[str]) -> dict[str, ModelReply]:
         """The replies among them that the step that `at` named has already; what may be had by asking again
         (`ModelReply.final`) is left out."""
-        run, phase, step = self._here()
+        run, phase, step = self._places.now()
         with self._lock:
             return self._read(calls_table.find, (self._run_id(run), phase, step, role), keys)
 
     def forget_refused(self) -> None:
         """Removes the refused calls of the step that `at` named, because the step is not made."""
-        run, phase, step = self._here()
+        run, phase, step = self._places.now()
         with self._transaction():
             calls_table.forget_refused(self._db, (self._run_id(run), phase, step))
-
-    def _here(self) -> tuple[str, str, int]:
-        place = getattr(self._thread, "place", None) or self._place
-        if place is None:
-            raise RuntimeError("[Ledger] calls belong to a step: name it by Ledger.at first")
-        return place
 
     def begin_judging(self, run: str, name: str, *, base: str | None = None, reward: str | None = None) -> None:
         """Makes room for another view of a run beside the first: another verifier's verdicts, or another reward.

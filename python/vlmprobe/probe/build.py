@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vlmprobe.data.order import epoch_order
-from vlmprobe.data.source import Chosen, FolderImages, ImageSource
+from vlmprobe.data.draw import draw
+from vlmprobe.data.opening import open_images
+from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger, RecordedModel
 from vlmprobe.methods import ChatAsker, ConMeAsker
 from vlmprobe.models.chat import ChatClient, Endpoint, Prices
@@ -27,6 +28,8 @@ ASKING = Sampling(temperature=1.0, max_tokens=512)
 SAMPLING = {"questioner": ASKING, "answerer": ANSWERING, "verifier": JUDGING}
 RUN = "probe"
 """Name of a probe's run in its ledger."""
+LOOKS = "pictures.looks.json"
+"""What was found about the pictures, beside `probe.yaml`; a picture whose file is as it was is not looked at again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +44,21 @@ class Models:
 
 
 def images_of(probe: Probe, folder: str | Path) -> ImageSource:
-    """The pictures, drawn as the probe says; a path is seen from the probe's folder."""
+    """The pictures, each looked at and drawn as the probe says (`vlmprobe.data.draw`); a path is seen from the probe's
+    folder, where what was found is kept in LOOKS."""
     wanted = probe.images
     if wanted.source == WORLD:
         from vlmprobe.world.source import POOL_SEED, WorldImages
 
         return WorldImages(wanted.n or 64, seed=POOL_SEED + wanted.seed)
-    source = FolderImages(Path(folder) / Path(wanted.source).expanduser())
-    if wanted.n is None or wanted.n >= len(source):
-        return source
-    return Chosen(source, sorted(epoch_order(len(source), seed=wanted.seed, epoch=0)[: wanted.n]))
+    source, *annotations = (Path(folder) / Path(each).expanduser() for each in (wanted.source, *wanted.annotations))
+    return draw(
+        open_images(source, annotations=annotations, column=wanted.column),
+        wanted.n,
+        seed=wanted.seed,
+        near_duplicates=wanted.near_duplicates == "keep",
+        kept_in=Path(folder) / LOOKS,
+    )
 
 
 def encoder_of(probe: Probe) -> EncodedImages:
@@ -93,7 +101,7 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
         role = roles[name]
         if name in recorded:
             return make(recorded[name], prompts=prompts, sampling=sampling_of(name, role), images=images)
-        return python_of(role, folder) if role.python else _local(name, role, prompts)
+        return python_of(role, folder) if role.python else _local(name, role, prompts, folder)
 
     answerer, verifier = judge("answerer", ModelAnswerer), judge("verifier", ModelVerifier)
     if roles["questioner"].python:
@@ -117,15 +125,22 @@ def questioner_of(probe: Probe, folder: str | Path) -> Asker:
         from vlmprobe.world import tiny
 
         return Questioner(tiny.load("questioner"))
+    import torch
+
     from vlmprobe.vlm.lora import add_lora
 
-    model = _loaded(role)
+    model = _loaded(role, folder)
     if role.lora is not None and probe.method == "rl":
-        add_lora(model, rank=role.lora.rank, alpha=role.lora.alpha)
+        with torch.random.fork_rng(devices=[]):  # adapters begin the same in each process
+            torch.manual_seed(probe.seed)
+            add_lora(model, rank=role.lora.rank, alpha=role.lora.alpha)
     prompts = PromptFiles.load(probe.prompts or None)
     prompt = Path(folder, role.prompt).read_text(encoding="utf-8") if role.prompt else prompts["questioner"]
     temperature = 1.0 if role.temperature is None else role.temperature
-    return Questioner(model, prompt=prompt, max_new_tokens=role.max_new_tokens, temperature=temperature)
+    return Questioner(
+        model, prompt=prompt, max_new_tokens=role.max_new_tokens, temperature=temperature,
+        reference=False, micro_groups=probe.training.micro_groups,
+    )  # fmt: skip
 
 
 def python_of(role: Role, folder: str | Path) -> Any:
@@ -163,7 +178,7 @@ class _Answering:
         return [Reply(failure=Failure.EMPTY) if text is None else Reply.of(str(text)) for text in said]
 
 
-def _local(name: str, role: Role, prompts: PromptFiles) -> Any:
+def _local(name: str, role: Role, prompts: PromptFiles, folder: str | Path) -> Any:
     if role.model == WORLD:
         from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
         from vlmprobe.world.verifiers import OracleVerifier
@@ -174,14 +189,20 @@ def _local(name: str, role: Role, prompts: PromptFiles) -> Any:
     from vlmprobe.vlm.answerer import HFAnswerer
 
     length = role.max_tokens or ANSWERING.max_tokens
-    return HFAnswerer(_loaded(role), template=prompts["answerer"], max_new_tokens=length, batch_size=8)
+    return HFAnswerer(_loaded(role, folder), template=prompts["answerer"], max_new_tokens=length, batch_size=8)
 
 
-def _loaded(role: Role) -> Any:
+def model_path(role: Role, folder: str | Path) -> str:
+    """A model's folder as it is seen from the probe's, where it is one; else its name on the hub."""
+    seen = Path(folder) / Path(role.model).expanduser()
+    return str(seen) if seen.is_dir() else role.model
+
+
+def _loaded(role: Role, folder: str | Path) -> Any:
     import torch
 
     from vlmprobe.vlm.load import quiet
     from vlmprobe.vlm.model import VisionLanguageModel
 
     quiet()
-    return VisionLanguageModel.load(role.model, device=role.device, dtype=getattr(torch, role.dtype))
+    return VisionLanguageModel.load(model_path(role, folder), device=role.device, dtype=getattr(torch, role.dtype))

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vlmprobe.data.draw import Drawn
+from vlmprobe.data.looks import counted
 from vlmprobe.data.order import StepImages
 from vlmprobe.data.source import ImageSource
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.model import Message, ModelReply, Request, Sampling, Status
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.service import one_line
-from vlmprobe.probe.build import client_of, encoder_of, images_of, python_of
+from vlmprobe.probe.build import client_of, encoder_of, images_of, model_path, python_of
 from vlmprobe.probe.config import Probe, Role
 
 PATIENCE_S = 20.0  # of an endpoint's one reply
@@ -76,11 +78,19 @@ def forecast(probe: Probe, findings: list[Finding]) -> dict[str, dict[str, float
 
 
 def _pictures(probe: Probe, images: ImageSource) -> tuple[Finding, Picture | None]:
-    some = StepImages(images, range(min(len(images), 64)))
-    broken = f", {len(some.left_out)} of the first {min(len(images), 64)} cannot be read" if some.left_out else ""
-    first = some[0] if some else None
-    named = f", such as {some.left_out[0].reason}" if some.left_out else ""
-    said = f"{len(images)} pictures{broken}{named}"
+    """What was found about the pictures when they were drawn, and the first that can be read."""
+    said, unreadable = f"{len(images)} pictures", dict[int, str]()
+    if isinstance(images, Drawn):
+        unreadable, same = images.unreadable, images.duplicates
+        said += f" of {images.kind}" + (
+            f" of {len(images.whole)}" if len(images) + len(same) < len(images.whole) else ""
+        )
+        if same:
+            said += f"; {len(same)} left out that look like another one, such as {same[0].key} like {same[0].of}"
+        if unreadable:
+            said += f"; {len(unreadable)} of them cannot be read: {counted(unreadable)}"
+    readable = (at for at in range(len(images)) if at not in unreadable)
+    first = next((image for at in readable for image in StepImages(images, [at])), None)
     return Finding(part="images", what=probe.images.source, works=first is not None, said=said), first
 
 
@@ -91,10 +101,10 @@ def _role(name: str, role: Role, folder: str | Path, shown: Picture | None, imag
         if role.python:
             python_of(role, folder)
         if not role.endpoint:
-            return Finding(part=name, what=what, works=True, said=_local(role))
+            return Finding(part=name, what=what, works=True, said=_local(role, folder))
         began = time.monotonic()
         reply = _one_reply(role, shown, images)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
         return Finding(part=name, what=what, works=False, said=one_line(str(error)))
     seconds, works = time.monotonic() - began, reply.status in WORKING
     hint = (
@@ -113,13 +123,14 @@ def _one_reply(role: Role, shown: Picture | None, images: EncodedImages) -> Mode
     return reply
 
 
-def _local(role: Role) -> str:
+def _local(role: Role, folder: str | Path) -> str:
     if role.python:
         return "can be imported"
     if role.model == "world":
         return "in the package"
-    folder = Path(role.model).expanduser()
-    return "a folder with config.json" if (folder / "config.json").is_file() else "is loaded when the run begins"
+    from vlmprobe.vlm.family import family
+
+    return family(model_path(role, folder))
 
 
 def table(findings: list[Finding], expected: dict[str, dict[str, float]]) -> list[str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from vlmprobe import reward
 from vlmprobe._util.json import read_text
@@ -38,9 +38,23 @@ class Part(BaseModel):
 class Images(Part):
     """The pictures."""
 
-    source: str = Field(description="a folder of pictures; or world: the embedded world's scenes")
+    source: str = Field(
+        description="a folder of pictures or with a dataset, a .csv, .jsonl, .parquet or COCO .json file; or world"
+    )
+    annotations: list[str] = Field(
+        default=[], description="COCO files, or one table, about the pictures of the folder source"
+    )
+    column: str = Field(default="", description="of the pictures in a table or a dataset; empty: found by its name")
     n: int | None = Field(default=None, ge=1, description="how many are taken, drawn by the seed; empty: all")
     seed: int = Field(default=0, ge=0, lt=2**32, description="of the draw")
+    near_duplicates: Literal["skip", "keep"] = Field(
+        default="skip", description="pictures that look like another one: skip leaves them out"
+    )
+
+    @field_validator("annotations", mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
 
 class Pixels(Part):
@@ -145,12 +159,54 @@ class Training(Part):
     learning_rate: float = Field(default=1e-6, gt=0, description="of AdamW")
     beta: float = Field(default=0.01, ge=0, description="weight of the KL to the questioner as it was")
     credit: Literal["question", "sequence"] = Field(default="question", description="who gets a question's reward")
+    micro_groups: int | None = Field(
+        default=None, ge=1, description="pictures whose completions are learned from at once; empty: the step's"
+    )
     checkpoint_every: int = Field(default=10, ge=1, description="steps between checkpoints")
 
     @model_validator(mode="after")
     def _reads(self) -> Training:
         reward.parse(self.reward)
         return self
+
+
+GUARDS = Literal[
+    "unscored", "truncated", "repeats", "prefixes", "length", "term", "degenerate", "entropy", "kl"
+]  # fmt: skip
+
+
+class Guards(Part):
+    """What is said when it begins, looked for in the last steps; `stop` names what ends the run besides."""
+
+    stop: list[GUARDS] = Field(
+        default=[],
+        description="any of unscored, truncated, repeats, prefixes, length, term, degenerate, entropy, kl",
+    )
+    window: int = Field(default=5, ge=1, description="steps that are looked at together")
+    unscored: float = Field(default=0.5, ge=0, le=1, description="most of the questions that may be without a verdict")
+    truncated: float = Field(default=0.2, ge=0, le=1, description="most of a role's replies that may be cut")
+    repeats: float = Field(
+        default=0.5, ge=0, le=1, description="most of the questions that may repeat one about the same picture"
+    )
+    prefixes: float = Field(
+        default=0.5, ge=0, description="least entropy of the questions' first two words, in nats (the paper's LD)"
+    )
+    length: float = Field(
+        default=2.0, gt=1, description="how many times as long or as short as at first questions may become"
+    )
+    term: float = Field(
+        default=0.95, gt=0, le=1, description="most of the reward's variance that one term alone may explain (rl)"
+    )
+    degenerate: float = Field(
+        default=0.8,
+        ge=0,
+        le=1,
+        description="most of the groups that may teach nothing, all of their rewards equal (rl)",
+    )
+    entropy: float = Field(
+        default=0.25, ge=0, le=1, description="least share of its first entropy that the questioner keeps (rl)"
+    )
+    kl: float = Field(default=0.5, gt=0, description="most KL to the questioner as it was, nats per token (rl)")
 
 
 def _named(value: Any) -> Any:
@@ -182,6 +238,7 @@ class Probe(Part):
     prompts: str = Field(default="", description="a folder with prompts in the place of the package's")
     allow_same_model: bool = Field(default=False, description="whether the verifier may be the model under test")
     training: Training = Field(default=Training(), description="where method is rl")
+    guards: Guards = Field(default=Guards(), description="what is said, or ends the run, when it goes wrong")
 
     @model_validator(mode="after")
     def _fits(self) -> Probe:

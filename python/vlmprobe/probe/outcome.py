@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from vlmprobe import metrics
-from vlmprobe._util.visible import bare
 from vlmprobe.ledger import FailureRow, JudgedQuestions, Ledger
 from vlmprobe.loop.examine import failures_of
 from vlmprobe.loop.record import recorded_round
 from vlmprobe.loop.tally import Tally
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.probe.build import RUN
+from vlmprobe.probe.guards import Alarm, alarms_of
+from vlmprobe.probe.signs import Signs, same, shares, signs_of
 from vlmprobe.run.pictures import left_out_of
 from vlmprobe.text import prefixes
 
@@ -80,6 +82,12 @@ class Findings:
     """Key of a picture that could not be read -> why."""
     steps: int = 0
     finished: bool = False
+    unscored: float = math.nan
+    """Share of the questions without a verdict on them or on the answer that was asked for; NaN of none."""
+    truncated: float = math.nan
+    """Share of all replies that were cut; NaN of none."""
+    alarms: Sequence[Alarm] = ()
+    """What began to go wrong, in order."""
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -96,6 +104,9 @@ class Findings:
             "pictures_left_out": len(self.left_out),
             "steps": self.steps,
             "finished": self.finished,
+            "unscored": self.unscored,
+            "truncated": self.truncated,
+            "guards": [asdict(alarm) for alarm in self.alarms],
             "missing": {what: dict(why) for what, why in self.missing.items()},
             "roles": {role.name: {k: v for k, v in vars(role).items() if k != "name"} for role in self.roles},
             "beginnings": [
@@ -126,15 +137,16 @@ def findings(ledger: Ledger, *, prices: Mapping[str, tuple[float, float]] | None
         tally.add(part)
         judged.add(part)
     missing: dict[str, Counter[str]] = {}
-    steps = 0
+    signs: list[Signs] = []
     for record in ledger.each_step(RUN):
-        steps += 1
         round = recorded_round(record)
+        signs.append(replace(signs_of(round), asked=(), rewards=(), terms={}))  # the counts of it
         tally.asking += round.asked.calls
         tally.left_out += round.left_out
         for what, why in failures_of(round).items():
             missing.setdefault(what, Counter()).update(why)
     qvr, fdr = tally.rates()
+    unscored, truncated = shares(signs)
     head, progress = runs[RUN], {each.run: each for each in ledger.progress()}
     return Findings(
         tally=tally,
@@ -145,8 +157,11 @@ def findings(ledger: Ledger, *, prices: Mapping[str, tuple[float, float]] | None
         roles=_roles(ledger, head.identities, prices or {}),
         pictures=len(judged.images),
         left_out=_left_out(ledger),
-        steps=steps,
+        steps=len(signs),
         finished=progress[RUN].finished,
+        unscored=unscored,
+        truncated=truncated,
+        alarms=alarms_of(ledger, RUN),
         versions=head.versions,
     )
 
@@ -167,7 +182,7 @@ class _Judged:
             part.image, part.text, part.valid, part.correct, words, strict=True
         ):
             if valid is True and right is not None:
-                self.asked[image, _same(text)] += 1
+                self.asked[image, same(text)] += 1
                 self.wrong.setdefault(first, []).append(not right)
                 self.clusters.setdefault(first, []).append(image)
 
@@ -175,7 +190,7 @@ class _Judged:
 def _beginnings(judged: _Judged, failures: Sequence[FailureRow]) -> list[Beginning]:
     merged: dict[tuple[int, str], list[FailureRow]] = {}
     for row in failures:
-        merged.setdefault((row.image, _same(row.question)), []).append(row)
+        merged.setdefault((row.image, same(row.question)), []).append(row)
     by_words: dict[str, list[Failing]] = {}
     for (image, text), rows in merged.items():
         first = rows[0]
@@ -197,11 +212,6 @@ def _beginnings(judged: _Judged, failures: Sequence[FailureRow]) -> list[Beginni
         failing = sorted(by_words.get(words, []), key=lambda each: (-each.times, each.image, each.question))
         found.append(Beginning(words=words, valid=len(wrong), wrong=sum(wrong), rate=rate, failing=failing))
     return sorted(found, key=lambda each: (-len(each.failing), -each.wrong, each.words))
-
-
-def _same(text: str) -> str:
-    """Texts that nobody tells apart are one."""
-    return " ".join(bare(text).casefold().split())
 
 
 def _roles(ledger: Ledger, identities: Mapping[str, str], prices: Mapping[str, tuple[float, float]]) -> list[Role]:

@@ -6,10 +6,11 @@ import sys
 import time
 from typing import Any
 
-from vlmprobe._util.visible import say
+from vlmprobe._util.visible import say, visible
 from vlmprobe.loop.examine import failures_of
 from vlmprobe.loop.round import Round
 from vlmprobe.probe.config import Budget
+from vlmprobe.probe.signs import Signs
 
 PAUSE_S = 10.0  # between two lines
 
@@ -26,7 +27,8 @@ class Progress:
         self._quiet, self._began, self._said = quiet, time.monotonic(), -PAUSE_S
         self._goal = budget.calls or budget.steps or 0
         self._by_calls = budget.calls is not None
-        self.steps = self._calls = self._questions = self._valid = self._wrong = self._lost = 0
+        self.steps = self.calls = self._questions = self._valid = self._wrong = self._lost = 0
+        self._posed = self._unscored = self._replies = self._cut = 0
         self._bar: Any = None
         if not quiet and sys.stderr.isatty():
             from rich.console import Console
@@ -48,16 +50,20 @@ class Progress:
         if self.steps:
             self._say(self.line())
 
-    def see(self, round: Round) -> None:
-        """Takes an examined round."""
+    def see(self, round: Round, signs: Signs) -> None:
+        """Takes an examined round, and its signs."""
         self.steps += 1
-        self._calls += round.calls
+        self.calls += round.calls
         self._questions += len(round.questions)
         self._valid += int((round.valid == 1).sum())
         self._wrong += len(round.failed)
         self._lost += sum(sum(each.values()) for each in failures_of(round).values())
+        self._posed += signs.posed
+        self._unscored += signs.unscored
+        self._replies += sum(signs.replies.values())
+        self._cut += sum(signs.cut.values())
         if self._bar is not None:
-            done = self._calls if self._by_calls else self.steps
+            done = self.calls if self._by_calls else self.steps
             self._bar.update(self._task, completed=done, description=self.line())
         elif time.monotonic() - self._said > PAUSE_S:
             self._said = time.monotonic()
@@ -67,13 +73,26 @@ class Progress:
         """What was found so far."""
         qvr = 100 * self._valid / max(1, self._questions)
         fdr = 100 * self._wrong / max(1, self._valid)
+        unscored, cut = (100 * part / max(1, of) for part, of in self._shares())
         lost = f", {self._lost} calls brought nothing" if self._lost else ""
         goal = f" of {self._goal}" if self._by_calls and self._goal else ""
         return (
             f"step {self.steps}: {self._questions} questions, {qvr:.0f} % valid, {self._wrong} failures ({fdr:.0f} %), "
-            f"{self._calls}{goal} calls{lost}"
+            f"{self.calls}{goal} calls, {unscored:.0f} % unscored, {cut:.0f} % cut{lost}"
         )
 
+    def say(self, line: object) -> None:
+        """A line above the bar."""
+        self._say(f"warning: {line}")
+
+    def _shares(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        return (self._unscored, self._posed), (self._cut, self._replies)
+
     def _say(self, line: str) -> None:
-        if not self._quiet:
-            say(f"[{time.monotonic() - self._began:5.0f} s] {line}", to=sys.stderr, flush=True)
+        if self._quiet:
+            return
+        line = f"[{time.monotonic() - self._began:5.0f} s] {line}"
+        if self._bar is None:
+            say(line, to=sys.stderr, flush=True)
+        else:
+            self._bar.console.print(visible(line), markup=False, highlight=False, soft_wrap=True)

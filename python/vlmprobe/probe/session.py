@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vlmprobe import grpo, reward
+from vlmprobe._util.visible import say
+from vlmprobe.data import prefetched
 from vlmprobe.data.order import shuffled
-from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.data.source import ImageSource, keys_of
+from vlmprobe.ledger import RunRecord
+from vlmprobe.loop.record import recorded_round
+from vlmprobe.loop.round import Round
 from vlmprobe.loop.tally import Tally
 from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
 from vlmprobe.models.judges import check_other_model
-from vlmprobe.models.service import StepNotMade
+from vlmprobe.models.service import StepNotMade, located
 from vlmprobe.probe.build import RUN, Models, images_of, models_of
 from vlmprobe.probe.config import Probe
+from vlmprobe.probe.guards import Watch
 from vlmprobe.probe.progress import Progress
+from vlmprobe.probe.signs import signs_of
 from vlmprobe.run.directory import RunDirectory, versions
-from vlmprobe.run.pictures import of_run
+from vlmprobe.run.pictures import of_run, recalled
 from vlmprobe.run.probe import probe as ask
 from vlmprobe.run.trainer import Trainer, TrainerOptions
 
 UNBOUNDED = 10**9
-FREE = ("budget",)
+FREE = ("budget", "guards")
 """What may change from call to call: no question depends on it."""
 CONNECTION = ("endpoint", "key_env", "key_file", "client", "prices", "device")
 """The same of a role: a server may move."""
 
 
 def run(probe: Probe, folder: str | Path, *, quiet: bool = False) -> Tally:
-    """Asks until the budget is spent.
+    """Asks until the budget is spent, or a guard that is to stop it does.
 
     Args:
         probe: what is asked for.
@@ -43,29 +55,176 @@ def run(probe: Probe, folder: str | Path, *, quiet: bool = False) -> Tally:
 
     Raises:
         ValueError: pictures or models that are not there, or other ones than the run began with.
-        BudgetSpent, Unserved: a role's own budget did not last, or no call of one came through; the steps before are in
-            the ledger.
+        BudgetSpent, Unserved: a role's own budget did not last, no call of one came through, or none of its replies was
+            of use for some steps; the steps before are in the ledger.
+        KeyboardInterrupt: SIGINT or SIGTERM; at the end of the step, or at the second of them at once.
     """
+    ended: KeyboardInterrupt | StepNotMade | None = None
+    steps = 0
     with RunDirectory(folder, quiet=True, resume=True) as directory:  # the progress is said here
-        ledger = directory.ledger
-        models = models_of(probe, folder, ledger)
+        models = models_of(probe, folder, directory.ledger)
         check_other_model(models.answerer, models.verifier, allow_same_model=probe.allow_same_model)
-        images = images_of(probe, folder)
-        ledger.begin(_head(probe, models, len(images)), replace=True)
-        enough = _enough(probe, ledger, time.monotonic())
+        images = recalled(images_of(probe, folder), directory.ledger, RUN)
+        directory.ledger.begin(_head(probe, models, images), replace=True)
+        known = 1 + max((step for _, step in directory.ledger.recorded_steps(RUN)), default=-1)
         with Progress(probe.budget, quiet=quiet) as progress:
-            if probe.method == "rl":
-                found = _train(probe, models, images, directory, progress, enough)
-            else:
-                found = ask(
-                    models.asker, models.answerer, models.verifier,
-                    shuffled(of_run(images, ledger, RUN), probe.images_per_step, seed=probe.seed),
-                    calls=probe.budget.calls or UNBOUNDED, k=probe.k, group_size=probe.group_size, seed=probe.seed,
-                    run=RUN, phase=RUN, ledger=ledger, resumed=True, on_round=progress.see,
-                    enough=lambda found: enough(found, progress.steps),
-                )  # fmt: skip
-        ledger.finish(RUN)
+            asking = _Asking(probe, models, images, directory, progress, known)
+            try:
+                found = _train(asking) if probe.method == "rl" else _ask(asking)
+            except (KeyboardInterrupt, StepNotMade) as error:
+                ended = error
+        steps = len(directory.ledger.recorded_steps(RUN))
+        if ended is None and asking.watch.stop is None:
+            directory.ledger.finish(RUN)
+    if ended is not None:
+        ways = (
+            f"the same command goes on from there, and `vlmprobe report {folder}` writes the page of what is recorded"
+        )
+        say(f"stopped after step {steps}: {ways}", to=sys.stderr)
+        raise ended
+    if asking.watch.stop is not None:
+        said = "stopped by a guard; to go on, take it out of guards.stop or change its limit"
+        say(f"{asking.watch.stop}\n{said}", to=sys.stderr)
     return found
+
+
+class _Asking:
+    """What zero-shot asking and training share."""
+
+    def __init__(
+        self, probe: Probe, models: Models, images: ImageSource, directory: RunDirectory, progress: Progress, known: int
+    ):
+        self.probe, self.models, self.images, self.directory, self.progress = probe, models, images, directory, progress
+        self.watch = Watch(probe.guards, directory.ledger, RUN, known=known, say=progress.say)
+        self.stopping = _Stopping()
+        self._known, self._began = known, time.monotonic()
+        roles: dict[str, Any] = {"questioner": models.asker, "answerer": models.answerer, "verifier": models.verifier}
+        self._names = {name: f"{role.identity.split(' [')[0]}{located(role)}" for name, role in roles.items()}
+
+    def see(self, round: Round, numbers: Mapping[str, float | None] | None = None) -> None:
+        """Takes a step.
+
+        Raises:
+            Unserved: a role has not been of use for some steps.
+        """
+        signs = signs_of(round, numbers)
+        self.progress.see(round, signs)
+        self.watch.see(signs)
+        self.watch.check_useful(self._names)
+
+    def enough(self, calls: int, steps: int) -> bool:
+        """Whether it ends before the next step. Of a run that goes on, the steps that are recorded are gone through
+        first: what they took is spent whether or not it would be spent again."""
+        if self.stopping.asked or self.watch.stop is not None:
+            return True
+        budget = self.probe.budget.model_dump()
+        used = {"calls": float(calls), "steps": float(steps), **(self._spent() if steps >= self._known else {})}
+        return any(budget[name] is not None and used[name] >= budget[name] for name in used)
+
+    def comes(self, step: int) -> bool:
+        """Whether a step is likely to come, by what the steps before took."""
+        seen = self.progress
+        each = seen.calls / seen.steps if seen.steps else 0.0
+        return not self.enough(round(seen.calls + each), step)
+
+    def _spent(self) -> dict[str, float]:
+        tokens, cost = 0, 0.0
+        for name in ("questioner", "answerer", "verifier"):
+            used, prices = self.directory.ledger.spent(RUN, name), getattr(self.probe, name).prices
+            tokens += used.prompt_tokens + used.completion_tokens
+            cost += (used.prompt_tokens * prices.prompt + used.completion_tokens * prices.completion) / 1e6
+        return {"tokens": float(tokens), "cost": cost, "hours": (time.monotonic() - self._began) / 3600}
+
+
+@dataclass
+class _Stopping:
+    """Whether a signal asked for the end."""
+
+    asked: bool = False
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Has the first SIGINT or SIGTERM end the block's work at the end of a step, and the second at once. The block
+        ends in KeyboardInterrupt then."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(*_: object) -> None:
+            if self.asked:
+                raise KeyboardInterrupt
+            self.asked = True
+            os.write(2, b"stopping at the end of this step; once more stops at once\n")  # no stream: it may be in use
+
+        before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+        if self.asked:
+            raise KeyboardInterrupt
+
+
+def _ask(asking: _Asking) -> Tally:
+    """A questioner that does not learn."""
+    probe, models, ledger = asking.probe, asking.models, asking.directory.ledger
+    with asking.stopping.heard():
+        return ask(
+            models.asker, models.answerer, models.verifier,
+            prefetched(shuffled(of_run(asking.images, ledger, RUN), probe.images_per_step, seed=probe.seed)),
+            calls=probe.budget.calls or UNBOUNDED, k=probe.k, group_size=probe.group_size, seed=probe.seed,
+            run=RUN, phase=RUN, ledger=ledger, resumed=True, on_round=asking.see,
+            enough=lambda found: asking.enough(found.spent, asking.progress.steps),
+            overlap=_anywhere(models, "questioner", "answerer", "verifier"), worth=asking.comes,
+        )  # fmt: skip
+
+
+def _train(asking: _Asking) -> Tally:
+    """A questioner that learns."""
+    probe, directory, ledger = asking.probe, asking.directory, asking.directory.ledger
+    trainer, rounds = _trainer(asking), list[Round]()
+    directory.load(trainer)
+    trainer.journal.on_round = rounds.append
+    saved = trainer.next_step
+    try:
+        with asking.stopping.heard():
+            for phase, step in ledger.recorded_steps(RUN):
+                if step < trainer.next_step and (record := ledger.step(RUN, phase, step)) is not None:
+                    asking.see(recorded_round(record), record.numbers)
+            while not asking.enough(trainer.tally.spent, trainer.next_step):
+                left = None if probe.budget.calls is None else probe.budget.calls - trainer.tally.spent
+                report = trainer.step(max_calls=left)
+                directory.on_step(report)
+                asking.see(rounds.pop(), {name: getattr(report, name) for name in ("kl", "entropy", "degenerate")})
+                if trainer.next_step % probe.training.checkpoint_every == 0:
+                    directory.save(trainer)
+                    saved = trainer.next_step
+            if saved != trainer.next_step:
+                directory.save(trainer)
+    except StepNotMade:
+        directory.save(trainer)
+        raise
+    return trainer.tally
+
+
+def _trainer(asking: _Asking) -> Trainer:
+    probe, models, training = asking.probe, asking.models, asking.probe.training
+    options = TrainerOptions(
+        k=probe.k, group_size=probe.group_size, images_per_step=probe.images_per_step, seed=probe.seed,
+        learning_rate=training.learning_rate, credit=training.credit, loss=replace(grpo.PAPER, beta=training.beta),
+        overlap=_anywhere(models, "answerer", "verifier"),
+    )  # fmt: skip
+    return Trainer(
+        models.asker, models.answerer, models.verifier, embedder(), asking.images,  # type: ignore[arg-type]
+        reward=reward.parse(training.reward), options=options, ledger=asking.directory.ledger, run=RUN,
+        allow_same_model=probe.allow_same_model,
+    )  # fmt: skip
+
+
+def _anywhere(models: Models, *roles: str) -> bool:
+    """Whether these roles may be called from several threads: models behind endpoints may."""
+    return all(role in models.clients for role in roles)
 
 
 def scored(found: Tally) -> bool:
@@ -79,7 +238,7 @@ def embedder() -> Any:
     return EMBEDDERS[installed_embedder()]()
 
 
-def _head(probe: Probe, models: Models, pictures: int) -> RunRecord:
+def _head(probe: Probe, models: Models, images: ImageSource) -> RunRecord:
     config = {name: value for name, value in probe.model_dump().items() if name not in FREE}
     for name in ("questioner", "answerer", "verifier"):
         config[name] = {key: value for key, value in config[name].items() if key not in CONNECTION}
@@ -89,62 +248,6 @@ def _head(probe: Probe, models: Models, pictures: int) -> RunRecord:
         "verifier": models.verifier.identity,
     }
     known = versions()
-    return RunRecord(id=RUN, config={**config, "pictures": pictures}, versions=known, identities=identities)
-
-
-def _enough(probe: Probe, ledger: Ledger, began: float) -> Callable[[Tally, int], bool]:
-    """Whether some budget is spent, by what was found and the number of steps so far."""
-    budget = probe.budget
-
-    def spent(found: Tally, steps: int) -> bool:
-        tokens, cost = 0, 0.0
-        for name in ("questioner", "answerer", "verifier"):
-            used, prices = ledger.spent(RUN, name), getattr(probe, name).prices
-            tokens += used.prompt_tokens + used.completion_tokens
-            cost += (used.prompt_tokens * prices.prompt + used.completion_tokens * prices.completion) / 1e6
-        hours = (time.monotonic() - began) / 3600
-        used_of = {"calls": found.spent, "steps": steps, "tokens": tokens, "cost": cost, "hours": hours}
-        return any(most is not None and used_of[name] >= most for name, most in budget.model_dump().items())
-
-    return spent
-
-
-def _train(
-    probe: Probe,
-    models: Models,
-    images: Any,
-    directory: RunDirectory,
-    progress: Progress,
-    enough: Callable[[Tally, int], bool],
-) -> Tally:
-    training = probe.training
-    options = TrainerOptions(
-        k=probe.k, group_size=probe.group_size, images_per_step=probe.images_per_step, seed=probe.seed,
-        learning_rate=training.learning_rate, credit=training.credit, loss=replace(grpo.PAPER, beta=training.beta),
-    )  # fmt: skip
-    trainer = Trainer(
-        models.asker, models.answerer, models.verifier, embedder(), images,  # type: ignore[arg-type]
-        reward=reward.parse(training.reward), options=options, ledger=directory.ledger, run=RUN,
-        allow_same_model=probe.allow_same_model,
-    )  # fmt: skip
-    directory.load(trainer)
-    trainer.journal.on_round = progress.see
-    saved = trainer.next_step
-    try:
-        while True:
-            left = None if probe.budget.calls is None else probe.budget.calls - trainer.tally.spent
-            if left is not None and left < 1:
-                break
-            report = trainer.step(max_calls=left)
-            directory.on_step(report)
-            if trainer.next_step % training.checkpoint_every == 0:
-                directory.save(trainer)
-                saved = trainer.next_step
-            if enough(trainer.tally, trainer.next_step):
-                break
-    except StepNotMade:
-        directory.save(trainer)
-        raise
-    if saved != trainer.next_step:
-        directory.save(trainer)
-    return trainer.tally
+    # Pictures with keys are recorded by these, and some may be taken away later (`vlmprobe.run.pictures`).
+    pictures = {} if keys_of(images) is not None else {"pictures": len(images)}
+    return RunRecord(id=RUN, config={**config, **pictures}, versions=known, identities=identities)

@@ -100,6 +100,8 @@ class Overlap:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self._error = self._error or error  # what still waits is not begun
+        if kind is not None and not issubclass(kind, Exception):
+            self._threads = []  # an interrupt does not wait for replies
         self._finish()
 
     def _work(self) -> None:

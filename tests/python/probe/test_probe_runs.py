@@ -65,7 +65,8 @@ def test_from_photographs_to_failures(tmp_path, photos, server, capsys):
     folder = begun(tmp_path, photos, server.url)
     assert vlmprobe("check", folder, "--set", "answerer.prices.prompt=1000000") == 0
     table = capsys.readouterr().out
-    assert "3 pictures, 1 of the first 3 cannot be read, such as" in table and "cost 4500.00" in table
+    assert "3 pictures of a folder; 1 of them cannot be read: [FolderImages] cut.jpg" in table
+    assert "cost 4500.00" in table
     assert vlmprobe("run", folder, "--set", "budget.calls=60", "--quiet") == 0
     out = capsys.readouterr()
     page = folder / "report.html"

@@ -123,9 +123,7 @@ def test_replies_ahead_are_recorded_under_their_own_step():
         identity = "chat"
 
         def reply(self, requests):
-            return [
-                ModelReply(text="<response_1>Why?</response_1>", status=Status.OK) for _ in requests
-            ]
+            return [ModelReply(text="<response_1>Why?</response_1>", status=Status.OK) for _ in requests]
 
     with Ledger(":memory:") as ledger:
         ledger.begin(RunRecord(id="run"))
@@ -140,10 +138,10 @@ def test_a_thread_has_a_place_of_its_own():
     with Ledger(":memory:") as ledger:
         ledger.at("run", "probe", 3)
         with ledger.here("run", "probe", 4):
-            assert ledger._here() == ("run", "probe", 4)
+            assert ledger._places.now() == ("run", "probe", 4)
             other: list[tuple[str, str, int]] = []
-            thread = threading.Thread(target=lambda: other.append(ledger._here()))
+            thread = threading.Thread(target=lambda: other.append(ledger._places.now()))
             thread.start()
             thread.join()
             assert other == [("run", "probe", 3)]
-        assert ledger._here() == ("run", "probe", 3)
+        assert ledger._places.now() == ("run", "probe", 3)

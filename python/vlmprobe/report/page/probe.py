@@ -53,6 +53,7 @@ def write_probe_page(path: str | Path, found: Findings, images: ImageSource, *, 
         title=title,
         facts=facts(found),
         sentences=sentences(found),
+        alarms=[str(alarm) for alarm in found.alarms],
         where=where_table(found.beginnings),
         beginnings=_groups(found.beginnings, images),
         n_failures=found.failures,
@@ -80,15 +81,15 @@ def sentences(found: Findings) -> list[str]:
             f"No failure was found among {format.count(judged)} judged answers." if judged else "No answer was judged."
         )
     else:
-        most = failing[0]
-        said = (
-            f"{format.count(found.failures)} failures were found. Most of them, {len(most.failing)}, are questions "
-            f"that begin with “{most.words}”, of which {_rate(most.rate)} were answered wrongly."
-        )
+        said = _first(found.failures, failing[0])
     more = [
         f"Of {format.count(len(found.tally))} questions, {_rate(found.qvr)} were valid; of the valid ones whose "
         f"answers were judged, {_rate(found.fdr)} were answered wrongly."
     ]
+    more.append(
+        f"{format.percent(found.unscored)} % of the questions are unscored, and {format.percent(found.truncated)} % of "
+        "all replies were cut."
+    )
     if found.left_out:
         first = next(iter(found.left_out.values()))
         count = len(found.left_out)
@@ -97,6 +98,22 @@ def sentences(found: Findings) -> list[str]:
         )
         more.append(f"{many} {first}.")
     return [said, *more]
+
+
+def _first(failures: int, most: Beginning) -> str:
+    size = len(most.failing)
+    if failures == 1:
+        return f"1 failure was found, at a question that begins with “{most.words}”."
+    found, rate = f"{format.count(failures)} failures were found.", _rate(most.rate)
+    if 2 * size >= failures:
+        return (
+            f"{found} Most of them, {format.count(size)}, are questions that begin with “{most.words}”, of which "
+            f"{rate} were answered wrongly."
+        )
+    return (
+        f"{found} No kind of question has more of them than that which begins with “{most.words}”, "
+        f"{format.count(size)}; of these questions {rate} were answered wrongly."
+    )
 
 
 def where_table(beginnings: Sequence[Beginning]) -> Table:
