@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         found = ask(probe, args.folder, quiet=args.quiet)
     qvr, fdr = found.rates()
     say(
-        f"{len(found)} questions, {found.valid} valid, {found.wrong} failures; "
+        f"{len(found)} questions, {found.valid} valid, {found.wrong} wrong answers; "
         f"QVR {100 * qvr.value:.1f} %, FDR {100 * fdr.value:.1f} % [{100 * fdr.low:.1f}, {100 * fdr.high:.1f}]"
     )
     if not scored(found):

@@ -27,7 +27,7 @@ class Progress:
         self._quiet, self._began, self._said = quiet, time.monotonic(), -PAUSE_S
         self._goal = budget.calls or budget.steps or 0
         self._by_calls = budget.calls is not None
-        self.steps = self.calls = self._questions = self._valid = self._wrong = self._lost = 0
+        self.steps = self.calls = self._questions = self._valid = self._judged = self._wrong = self._lost = 0
         self._posed = self._unscored = self._replies = self._cut = 0
         self._bar: Any = None
         if not quiet and sys.stderr.isatty():
@@ -57,6 +57,7 @@ class Progress:
         self._questions += len(round.questions)
         self._valid += int((round.valid == 1).sum())
         self._wrong += len(round.failed)
+        self._judged += int(((round.valid == 1) & (round.correct >= 0)).sum())
         self._lost += sum(sum(each.values()) for each in failures_of(round).values())
         self._posed += signs.posed
         self._unscored += signs.unscored
@@ -72,12 +73,12 @@ class Progress:
     def line(self) -> str:
         """What was found so far."""
         qvr = 100 * self._valid / max(1, self._questions)
-        fdr = 100 * self._wrong / max(1, self._valid)
+        fdr = 100 * self._wrong / max(1, self._judged)
         unscored, cut = (100 * part / max(1, of) for part, of in self._shares())
         lost = f", {self._lost} calls brought nothing" if self._lost else ""
         goal = f" of {self._goal}" if self._by_calls and self._goal else ""
         return (
-            f"step {self.steps}: {self._questions} questions, {qvr:.0f} % valid, {self._wrong} failures ({fdr:.0f} %), "
+            f"step {self.steps}: {self._questions} questions, {qvr:.0f} % valid, {self._wrong} wrong answers ({fdr:.0f} %), "
             f"{self.calls}{goal} calls, {unscored:.0f} % unscored, {cut:.0f} % cut{lost}"
         )
 
