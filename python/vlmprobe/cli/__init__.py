@@ -29,7 +29,8 @@ COMMANDS = {
     ),
     "rejudge": ("vlmprobe.cli.rejudge", "have another verifier judge a run, without asking the answerer again"),
     "reweight": ("vlmprobe.cli.reweight", "compute another reward over a run"),
-    "report": ("vlmprobe.cli.report", "write a demo's page again, from its ledger"),
+    "report": ("vlmprobe.cli.report", "write the page of a probe or a demo again; --json prints the numbers"),
+    "merge": ("vlmprobe.cli.merge", "make a whole model out of adapters and the model beside which they were trained"),
     "export": ("vlmprobe.cli.export", "write a run's questions to a Parquet or JSONL file"),
     "doctor": ("vlmprobe.cli.doctor", "say what is installed, what is missing and whether the C++ core works"),
 }

@@ -78,8 +78,9 @@ class Progress:
         lost = f", {self._lost} calls brought nothing" if self._lost else ""
         goal = f" of {self._goal}" if self._by_calls and self._goal else ""
         return (
-            f"step {self.steps}: {self._questions} questions, {qvr:.0f} % valid, {self._wrong} wrong answers ({fdr:.0f} %), "
-            f"{self.calls}{goal} calls, {unscored:.0f} % unscored, {cut:.0f} % cut{lost}"
+            f"step {self.steps}: {self._questions} questions, {qvr:.0f} % valid, "
+            f"{self._wrong} wrong answers ({fdr:.0f} %), {self.calls}{goal} calls, "
+            f"{unscored:.0f} % unscored, {cut:.0f} % cut{lost}"
         )
 
     def say(self, line: object) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from vlmprobe.vlm import shipped
-from vlmprobe.vlm.lora import load_adapted
+from vlmprobe.vlm.lora import load_adapted, weights_sha256
 from vlmprobe.vlm.model import QWEN_VL, VisionLanguageModel
 from vlmprobe.vlm.plain import PlainModel
 
@@ -98,5 +98,9 @@ def _chat_template(path: str | Path) -> str | None:
 
 
 def _identity(path: str | Path, model) -> str:
+    """The name, with the hub's revision, or for a folder with a fingerprint of the weights: a folder's name says
+    nothing of what is in it. Weights of the package are known by its version."""
     revision = getattr(model.config, "_commit_hash", None)
+    if not revision and not shipped.name_of(path).startswith(shipped.SCHEME):
+        revision = weights_sha256(model)[:12]
     return f"{Path(path).name}@{revision}" if revision else Path(path).name

@@ -107,8 +107,13 @@ def write_base(model: VisionLanguageModel, folder: Path) -> None:
 def base_sha256(model: VisionLanguageModel) -> str:
     """A fingerprint of the weights beside the adapters: their names and shapes, and up to `SAMPLE` values of each,
     evenly spread, as bfloat16: the type in which they were loaded is not in it."""
+    return weights_sha256(model.model)
+
+
+def weights_sha256(model: torch.nn.Module) -> str:
+    """`base_sha256` of a module."""
     found = hashlib.sha256()
-    for name, weight in sorted(model.model.named_parameters()):
+    for name, weight in sorted(model.named_parameters()):
         if ".lora_" in name:
             continue
         values = weight.detach().flatten()
