@@ -29,6 +29,7 @@ from vlmprobe.models.replies import Reply
 from vlmprobe.models.service import BudgetSpent
 from vlmprobe.policy.asker import Asker, Completions, tagged
 from vlmprobe.policy.questioner import Questioner
+from vlmprobe.policy.sampling import completion_states
 from vlmprobe.run.probe import probe
 from vlmprobe.text import parse_responses
 from vlmprobe.world import tiny
@@ -224,7 +225,7 @@ def test_the_sft_loss_is_the_cross_entropy_and_its_gradient():
     some = lessons(3)
     said = questioner.say([row.image for row in some], [row.completion for row in some], k=2)
     assert said.texts == [row.completion for row in some]
-    hidden = questioner._states(questioner.model, said).detach().requires_grad_()
+    hidden = completion_states(questioner.model, said, packed=False).detach().requires_grad_()
     count = int(said.mask.sum())
     logits = hidden @ questioner.model.head.detach().T
     logits[..., questioner.model.banned_tokens] = -torch.inf
