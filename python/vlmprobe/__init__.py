@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from vlmprobe._util.moved import keep_old_places
+
 if TYPE_CHECKING:
     from vlmprobe.policy.questioner import Questioner
     from vlmprobe.run.trainer import Trainer
@@ -24,6 +26,8 @@ _NAMES = {"Questioner": "policy.questioner", "Trainer": "run.trainer"}
 _MODULES = ("data", "grpo", "ledger", "memory", "metrics", "models", "report", "reward", "text", "world")
 
 __all__ = ["Questioner", "Trainer", "__version__"]
+
+keep_old_places()
 
 
 def __getattr__(name: str) -> Any:
