@@ -120,7 +120,9 @@ def questioner_of(probe: Probe, folder: str | Path) -> Asker:
     """The questioner in this process."""
     role = probe.questioner
     from vlmprobe.policy.questioner import Questioner
+    from vlmprobe.vlm.load import quiet
 
+    quiet()  # the progress is said here
     if role.model == WORLD:
         from vlmprobe.world import tiny
 
