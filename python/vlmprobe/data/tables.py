@@ -16,7 +16,40 @@ from vlmprobe.data.rows import TEXT, Cells, References, TextCells
 PARQUET = ".parquet"
 
 
-class TableImages:
+class CellImages:
+    """Pictures that are in the cells of a column; `TableImages` and `DatasetImages` say of which."""
+
+    readers = READERS
+    _path: Path
+    _reading: Reading
+    _cells: Cells
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """[len] names."""
+        return self._cells.keys
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._path)!r}, {len(self)} images)"
+
+    def __len__(self) -> int:
+        return len(self._cells.keys)
+
+    def __getitem__(self, index: int, /) -> Image:
+        return self.glimpse(index, None)
+
+    def glimpse(self, index: int, small: int | None) -> Image:
+        """Image `index`, of a JPEG perhaps a smaller one: see `read_picture`."""
+        cells = self._cells
+        key = cells.keys[self._reading.place(index, len(cells.keys))]
+        return self._reading(index, key, lambda: cells.file(index), meta=lambda: cells.meta(index), small=small)
+
+    def stamp(self, index: int) -> str:
+        """Another one where the picture has been changed."""
+        return self._cells.stamp(index)
+
+
+class TableImages(CellImages):
     """The pictures that a table names or holds, in the order of its rows; read when asked for.
 
     `image.meta` has the other columns of the rows that name the picture, a tuple of one dict a row. The key is what the
@@ -66,7 +99,6 @@ class TableImages:
         )
         references = References(own if folder is None else Path(folder), downloads)
         self._reading = Reading.of("TableImages", self._path, formats, max_pixels)
-        self._cells: Cells
         suffix = self._path.suffix.lower()
         if self._path.is_dir() or suffix == PARQUET:
             self.kind = "Parquet"
@@ -77,30 +109,8 @@ class TableImages:
         else:
             raise ValueError(f"[TableImages] path: expected {', '.join(TEXT)} or {PARQUET}, got {self._path.name!r}")
 
-    @property
-    def keys(self) -> Sequence[str]:
-        """[len] names."""
-        return self._cells.keys
 
-    def __repr__(self) -> str:
-        return f"TableImages({str(self._path)!r}, {len(self)} images)"
-
-    def __len__(self) -> int:
-        return len(self._cells.keys)
-
-    def __getitem__(self, index: int, /) -> Image:
-        return self.glimpse(index, None)
-
-    def glimpse(self, index: int, small: int | None) -> Image:
-        """Image `index`, of a JPEG perhaps a smaller one: see `read_picture`."""
-        return _glimpse(self._reading, self._cells, index, small)
-
-    def stamp(self, index: int) -> str:
-        """Another one where the picture has been changed."""
-        return self._cells.stamp(index)
-
-
-class DatasetImages:
+class DatasetImages(CellImages):
     """The pictures of a Hugging Face dataset that `save_to_disk` wrote, in the order of its rows.
 
     The Arrow files are mapped and read with pyarrow; the package `datasets` is not needed. Keys and `image.meta` are
@@ -121,7 +131,6 @@ class DatasetImages:
     """
 
     kind = "a Hugging Face dataset"
-    readers = READERS
 
     def __init__(
         self,
@@ -131,37 +140,10 @@ class DatasetImages:
         formats: Iterable[str] = FORMATS,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        self._root = Path(folder)
-        self._reading = Reading.of("DatasetImages", self._root, formats, max_pixels)
-        references = References(self._root, Downloads(self._root.with_name(f"{self._root.name}.downloads")))
-        self._cells: Cells = ColumnCells(ArrowRows(_arrow_files(self._root)), column, references)
-
-    @property
-    def keys(self) -> Sequence[str]:
-        """[len] names."""
-        return self._cells.keys
-
-    def __repr__(self) -> str:
-        return f"DatasetImages({str(self._root)!r}, {len(self)} images)"
-
-    def __len__(self) -> int:
-        return len(self._cells.keys)
-
-    def __getitem__(self, index: int, /) -> Image:
-        return self.glimpse(index, None)
-
-    def glimpse(self, index: int, small: int | None) -> Image:
-        """Image `index`, of a JPEG perhaps a smaller one: see `read_picture`."""
-        return _glimpse(self._reading, self._cells, index, small)
-
-    def stamp(self, index: int) -> str:
-        """Another one where the picture has been changed."""
-        return self._cells.stamp(index)
-
-
-def _glimpse(reading: Reading, cells: Cells, index: int, small: int | None) -> Image:
-    key = cells.keys[reading.place(index, len(cells.keys))]
-    return reading(index, key, lambda: cells.file(index), meta=lambda: cells.meta(index), small=small)
+        self._path = Path(folder)
+        self._reading = Reading.of("DatasetImages", self._path, formats, max_pixels)
+        references = References(self._path, Downloads(self._path.with_name(f"{self._path.name}.downloads")))
+        self._cells = ColumnCells(ArrowRows(_arrow_files(self._path)), column, references)
 
 
 def _parquet_files(path: Path) -> list[Path]:
