@@ -13,25 +13,23 @@ from typing import Any
 
 PACKAGE = "vlmprobe."
 MOVED = {
-    "asked": ["policy.asker"],
+    "asked": ["policy.asker", "loop.ask"],
     "canaries": ["run.canaries"],
     "checkpoint": ["run.checkpoint"],
-    "evaluation": ["run.probe", "loop.evaluate"],
-    "examine": ["loop.examine"],
     "judgings": ["review.again"],
     "labels": ["review.people"],
     "models.hf": ["vlm.model", "vlm.answerer", "vlm.load"],
     "models.lora": ["vlm.lora"],
     "overlap": ["run.overlap"],
-    "questioner": ["policy.questioner"],
+    "questioner": ["policy.questioner", "policy.preface"],
     "rollout": ["policy.sampling"],
     "run_directory": ["run.directory"],
     "step_report": ["loop.report"],
-    "summary": ["loop.tally"],
     "trainer": ["run.trainer", "loop.trainer"],
     "verdict": ["models.verdict"],
 }
-"""Old module -> those that have its names now."""
+"""Old module -> those that have its names now. What means something else now (`evaluation`, `examine`, `steps`,
+`summary`) is not here: it must not be taken for what it was."""
 
 
 class Moved(MetaPathFinder, Loader):

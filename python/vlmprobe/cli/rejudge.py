@@ -17,16 +17,15 @@ from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
 from vlmprobe.cli import train
 from vlmprobe.data.source import ImageSource
-from vlmprobe.ledger import Ledger, RecordedModel
+from vlmprobe.ledger import Ledger
 from vlmprobe.ledger.questions import is_correct, is_valid, recorded_questions
 from vlmprobe.loop.tally import Tally
 from vlmprobe.metrics import Rate
-from vlmprobe.models.judges import ModelVerifier, check_other_model
-from vlmprobe.models.prompt_files import PromptFiles
+from vlmprobe.models.judges import check_other_model
 from vlmprobe.models.protocols import Verifier
 from vlmprobe.models.roles import read_roles
 from vlmprobe.probe import build
-from vlmprobe.probe.config import FILE, WORLD, Probe, read
+from vlmprobe.probe.config import FILE, Probe, read
 from vlmprobe.review.again import rejudge
 from vlmprobe.run.directory import RunDirectory, ledger_of
 from vlmprobe.world.source import POOL_SEED, WorldImages
@@ -61,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     with RunDirectory(path, quiet=True, resume=True) as folder:
         images: ImageSource
         if probe is not None:
-            verifier, images = verifier_of_probe(probe, path, folder.ledger), build.images_of(probe, path)
+            verifier, images = build.verifier_of(probe, path, folder.ledger), build.images_of(probe, path)
             _check_other(folder.ledger, verifier, probe)
         else:
             assert settings is not None
@@ -103,24 +102,6 @@ def verifier_of(models: str | None, prompts: str | None, ledger: Ledger) -> Veri
     if "verifier" not in known:
         raise ValueError(f"[rejudge] models: expected a verifier in {models}, got none")
     return train.clients_of({"verifier": known["verifier"]}, prompts, ledger)["verifier"]
-
-
-def verifier_of_probe(probe: Probe, folder: str, ledger: Ledger) -> Verifier:
-    """The probe's verifier, with each call of one behind endpoints in the ledger."""
-    role = probe.verifier
-    if role.endpoint:
-        return ModelVerifier(
-            RecordedModel(build.client_of(role), ledger, role="verifier"),
-            prompts=PromptFiles.load(probe.prompts or None),
-            sampling=build.sampling_of("verifier", role),
-            images=build.encoder_of(probe),
-        )
-    if role.python:
-        found: Verifier = build.python_of(role, folder)
-        return found
-    if role.model == WORLD:
-        return OracleVerifier()
-    raise ValueError("[probe] verifier: expected an endpoint, python or world, got a model in this process")
 
 
 def compared(ledger: Ledger, run: str, name: str) -> str:

@@ -97,13 +97,9 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
     clients = {name: client_of(role) for name, role in roles.items() if role.endpoint}
     recorded = {name: RecordedModel(client, ledger, role=name) for name, client in clients.items()}
 
-    def judge(name: str, make: Callable[..., Any]) -> Any:
-        role = roles[name]
-        if name in recorded:
-            return make(recorded[name], prompts=prompts, sampling=sampling_of(name, role), images=images)
-        return python_of(role, folder) if role.python else _local(name, role, prompts, folder)
-
-    answerer, verifier = judge("answerer", ModelAnswerer), judge("verifier", ModelVerifier)
+    answerer, verifier = (
+        judge_of(name, probe, folder, recorded.get(name), images) for name in ("answerer", "verifier")
+    )
     if roles["questioner"].python:
         asker = python_of(roles["questioner"], folder)
     elif "questioner" not in recorded:
@@ -114,6 +110,23 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
         model = recorded["questioner"]
         asker = ConMeAsker(model, answerer, **shared) if probe.method == "conme" else ChatAsker(model, **shared)
     return Models(asker=asker, answerer=answerer, verifier=verifier, clients=clients)
+
+
+def verifier_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Verifier:
+    """The verifier alone, with each call of one behind endpoints in the ledger."""
+    role = probe.verifier
+    model = RecordedModel(client_of(role), ledger, role="verifier") if role.endpoint else None
+    found: Verifier = judge_of("verifier", probe, folder, model, encoder_of(probe))
+    return found
+
+
+def judge_of(name: str, probe: Probe, folder: str | Path, model: RecordedModel | None, images: EncodedImages) -> Any:
+    """The answerer or the verifier: asking a model by message, where there is one, else in this process."""
+    role, prompts = getattr(probe, name), PromptFiles.load(probe.prompts or None)
+    if model is None:
+        return python_of(role, folder) if role.python else _local(name, role, prompts, folder)
+    make = ModelAnswerer if name == "answerer" else ModelVerifier
+    return make(model, prompts=prompts, sampling=sampling_of(name, role), images=images)
 
 
 def questioner_of(probe: Probe, folder: str | Path) -> Asker:

@@ -27,3 +27,9 @@ def test_an_old_place_gives_the_same_names(old):
 def test_what_is_nowhere_is_an_import_error():
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("vlmprobe.nowhere")
+
+
+@pytest.mark.parametrize("name", ["evaluation", "examine", "steps", "summary"])
+def test_what_means_something_else_now_is_not_found_at_its_old_place(name):
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module(PACKAGE + name)
