@@ -22,7 +22,7 @@ COMMANDS = {
     "check": ("vlmprobe.cli.check", "say what of a probe works, what it will cost and how long it will take"),
     "run": ("vlmprobe.cli.run", "ask, answer and judge as probe.yaml says, or go on where it stopped"),
     "demo": ("vlmprobe.cli.demo", "train a small questioner against planted failures and show what it found"),
-    "train": ("vlmprobe.cli.train", "train the embedded world's questioner in a run directory, or go on with one"),
+    "train": ("vlmprobe.cli.train", "run on the embedded world, where a small questioner learns"),
     "reproduce": (
         "vlmprobe.cli.reproduce",
         "the paper's tables and figures, in the embedded world or with your models",

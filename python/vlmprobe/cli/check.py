@@ -6,7 +6,7 @@ import argparse
 
 from vlmprobe._util.visible import say
 from vlmprobe.probe.check import check, forecast, table, working
-from vlmprobe.probe.config import read
+from vlmprobe.probe.reading import read
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from vlmprobe._util.files import write_text
 from vlmprobe._util.visible import say
-from vlmprobe.probe.config import FILE, WORLD, parse, schema
+from vlmprobe.probe.config import FILE, WORLD, Probe
+from vlmprobe.probe.reading import parse, schema
 from vlmprobe.probe.template import text_of
 
 ROLES = ("questioner", "answerer", "verifier")
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--endpoint", metavar="URL", help="of the roles that name none, up to and with /v1")
     parser.add_argument("--key-env", metavar="NAME", help="the environment variable that holds the endpoint's key")
     for name in ROLES:
-        parser.add_argument(f"--{name}", metavar="MODEL", help="a name at the endpoint, NAME@URL, or a local folder")
+        parser.add_argument(f"--{name}", metavar="MODEL", help="a name at the endpoint, NAME@URL, a folder, world:NAME")
     parser.add_argument("--method", choices=("zero-shot", "conme", "rl"), help="how questions are come by (zero-shot)")
 
 
@@ -32,24 +33,34 @@ def run(args: argparse.Namespace) -> int:
     file = folder / FILE
     if file.exists():
         raise ValueError(f"[init] {file}: expected no such file, got one; edit it, or name another folder")
-    content: dict[str, Any] = {"images": _images(args.images, folder)}
+    content: dict[str, Any] = {"images": _images(args.images, folder)} if args.images != WORLD else world_values()
     for name in ROLES:
         content[name] = _role(name, getattr(args, name), args)
     if args.method:
         content["method"] = args.method
     probe = parse(content, where="init")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "probe.schema.json", schema())
-    write_text(file, text_of(probe))
+    write(folder, probe)
     say(f"now: vlmprobe check {folder}, then vlmprobe run {folder}")
     say(file)
     return 0
 
 
+def write(folder: Path, probe: Probe) -> None:
+    """Writes the file of a probe and its schema."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "probe.schema.json", schema())
+    write_text(folder / FILE, text_of(probe))
+
+
+def world_values() -> dict[str, Any]:
+    """The embedded world's own probe, but for its roles."""
+    from vlmprobe.probe.world import VALUES
+
+    return dict(VALUES)
+
+
 def _images(source: str, folder: Path) -> str:
     """A path is kept as it is seen from the probe's folder."""
-    if source == WORLD:
-        return source
     if not Path(source).exists():
         raise ValueError(f"[init] --images: expected a folder of pictures or world, got {source!r}")
     return _seen_from(source, folder)
@@ -67,9 +78,9 @@ def _role(name: str, model: str | None, args: argparse.Namespace) -> dict[str, A
     said, _, url = model.partition("@http")
     if url:
         endpoint = f"http{url}"
-    elif said != WORLD and Path(said).expanduser().is_dir():
+    elif Path(said).expanduser().is_dir():
         return {"model": _seen_from(said, Path(args.folder))}
-    elif said == WORLD or args.endpoint is None:
+    elif said.partition(":")[0] == WORLD or args.endpoint is None:
         return {"model": said}
     else:
         endpoint = args.endpoint

@@ -1,4 +1,4 @@
-"""`vlmprobe rejudge`: another verifier's verdicts on a probe, or on a run of `vlmprobe train`, beside the first.
+"""`vlmprobe rejudge`: another verifier's verdicts on a probe, beside the first.
 
 The answerer is not asked. The verdicts are kept in the run's ledger under a name; the same command goes on where an
 earlier one stopped.
@@ -9,37 +9,31 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
-from vlmprobe.cli import train
-from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger
 from vlmprobe.ledger.questions import is_correct, is_valid, recorded_questions
 from vlmprobe.loop.tally import Tally
 from vlmprobe.metrics import Rate
 from vlmprobe.models.judges import check_other_model
 from vlmprobe.models.protocols import Verifier
-from vlmprobe.models.roles import read_roles
 from vlmprobe.probe import build
-from vlmprobe.probe.config import FILE, Probe, read
+from vlmprobe.probe.config import Probe
+from vlmprobe.probe.reading import read
 from vlmprobe.review.again import rejudge
 from vlmprobe.run.directory import RunDirectory, ledger_of
-from vlmprobe.world.source import POOL_SEED, WorldImages
-from vlmprobe.world.verifiers import OracleVerifier
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `vlmprobe rejudge`."""
-    parser.add_argument("folder", metavar="DIR", nargs="?", help="the folder of a probe, or of a run of vlmprobe train")
+    parser.add_argument("folder", metavar="DIR", nargs="?", help="the folder of a probe")
     parser.add_argument("--run", metavar="DIR", help="the same")
     parser.add_argument("--name", required=True, help="of the verdicts, in the run's ledger")
-    parser.add_argument("--verifier", metavar="NAME@URL", help="of a probe: who judges; by default the probe's own")
-    parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="of a probe: verifier.KEY=VALUE")
-    parser.add_argument("--models", metavar="FILE", help="of vlmprobe train: JSON with the verifier, else the world's")
+    parser.add_argument("--verifier", metavar="NAME@URL", help="who judges; by default the probe's own")
+    parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="verifier.KEY=VALUE")
     parser.add_argument("--prompts", metavar="DIR", help="prompts for it, in the place of the package's")
     parser.add_argument("--json", action="store_true", help="print the rates of both, and nothing else, on stdout")
 
@@ -48,30 +42,23 @@ def run(args: argparse.Namespace) -> int:
     """Judges what is not judged yet, and prints the rates under both verifiers.
 
     Raises:
-        ValueError: no folder, or two; an argument that is for the other kind of run.
+        ValueError: no folder, or two, or one of another command; a value that is not the verifier's.
         StepNotMade: no call of the verifier came through, or its budget is spent; the verdicts that are there stay.
     """
     path = folder_of("rejudge", args.folder, args.run)
-    probed = is_probe(path)
-    _check_arguments(args, probed)
-    name, settings = (build.RUN, None) if probed else (train.RUN, train.settings_of(path))
-    probe = read(path, _sets(args)) if probed else None
+    _check_sets(args.set)
     ledger_of(path)
+    probe = read(path, _sets(args))
     with RunDirectory(path, quiet=True, resume=True) as folder:
-        images: ImageSource
-        if probe is not None:
-            verifier, images = build.verifier_of(probe, path, folder.ledger), build.images_of(probe, path)
-            _check_other(folder.ledger, verifier, probe)
-        else:
-            assert settings is not None
-            verifier, images = verifier_of(args.models, args.prompts, folder.ledger), _world(settings)
-        steps = rejudge(folder.ledger, name, verifier, images, name=args.name)
+        verifier, images = build.verifier_of(probe, path, folder.ledger), build.images_of(probe, path)
+        _check_other(folder.ledger, verifier, probe)
+        steps = rejudge(folder.ledger, build.RUN, verifier, images, name=args.name)
         if args.json:
-            numbers = {"steps": steps, "verifier": verifier.identity, **rates(folder.ledger, name, args.name)}
+            numbers = {"steps": steps, "verifier": verifier.identity, **rates(folder.ledger, build.RUN, args.name)}
             say(json.dumps(plain(numbers), indent=1, allow_nan=False))
             return 0
         say(f"{steps} steps judged by {verifier.identity}")
-        say(compared(folder.ledger, name, args.name))
+        say(compared(folder.ledger, build.RUN, args.name))
     return 0
 
 
@@ -87,21 +74,6 @@ def folder_of(command: str, folder: str | None, run: str | None) -> str:
     if path is None:
         raise ValueError(f"[{command}] DIR: expected one folder of a run, got none")
     return path
-
-
-def is_probe(folder: str) -> bool:
-    """Whether a folder is a probe's; else it is that of another command."""
-    return (Path(folder) / FILE).is_file()
-
-
-def verifier_of(models: str | None, prompts: str | None, ledger: Ledger) -> Verifier:
-    """The file's verifier, or the world's oracle."""
-    if models is None:
-        return OracleVerifier()
-    known = read_roles(models)
-    if "verifier" not in known:
-        raise ValueError(f"[rejudge] models: expected a verifier in {models}, got none")
-    return train.clients_of({"verifier": known["verifier"]}, prompts, ledger)["verifier"]
 
 
 def compared(ledger: Ledger, run: str, name: str) -> str:
@@ -157,23 +129,12 @@ def _check_other(ledger: Ledger, verifier: Verifier, probe: Probe) -> None:
     check_other_model(asked, verifier, allow_same_model=probe.allow_same_model)
 
 
-def _world(settings: train.Settings) -> WorldImages:
-    return WorldImages(settings.pool, seed=POOL_SEED)
-
-
 def _sets(args: argparse.Namespace) -> Sequence[str]:
     first = [] if args.verifier is None else [f"verifier={args.verifier}"]
     return [*first, *args.set, *([] if args.prompts is None else [f"prompts={args.prompts}"])]
 
 
-def _check_arguments(args: argparse.Namespace, probed: bool) -> None:
-    if probed and args.models is not None:
-        raise ValueError("[rejudge] --models: expected --verifier or --set for a probe, got a file")
-    if not probed and (args.verifier is not None or args.set):
-        option = "--set" if args.verifier is None else "--verifier"
-        raise ValueError(
-            f"[rejudge] {option}: expected the folder of a probe with it; a run of `vlmprobe train` has --models"
-        )
-    other = [each for each in args.set if not each.startswith(("verifier.", "verifier=", "pixels."))]
+def _check_sets(sets: Sequence[str]) -> None:
+    other = [each for each in sets if not each.startswith(("verifier.", "verifier=", "pixels."))]
     if other:
         raise ValueError(f"[rejudge] --set: expected verifier.KEY=VALUE, got {other[0]!r:.60}")

@@ -15,9 +15,10 @@ from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.probe.build import RUN, images_of
-from vlmprobe.probe.config import FILE, Probe, read
+from vlmprobe.probe.config import FILE, Probe
 from vlmprobe.probe.outcome import Findings, findings
-from vlmprobe.probe.session import embedder
+from vlmprobe.probe.reading import read
+from vlmprobe.probe.session import embedder_of
 from vlmprobe.report.page.probe import write_probe_page
 from vlmprobe.run.directory import ledger_of
 from vlmprobe.run.pictures import recalled
@@ -49,10 +50,10 @@ def run(args: argparse.Namespace) -> int:
     with Ledger(ledger_of(folder), read_only=True) as ledger:
         if (Path(folder) / FILE).is_file():
             _check_place(out)
-            found, page = probe_page(ledger, read(folder), folder, out)
+            probe = read(folder)
+            found, page = probe_page(ledger, probe, folder, out)
             if args.json:
-                numbers = {**found.numbers(embedder()), "report": str(page)}
-                say(json.dumps(plain(numbers), indent=1, allow_nan=False))
+                say(numbers_text(found, probe, page))
                 return 0
         else:
             hashed = head(ledger).identities["embedder"] == HashedNgramEmbedder().identity
@@ -60,6 +61,11 @@ def run(args: argparse.Namespace) -> int:
             _, page = write_report(Outcome(ledger, pick_embedder("hashed" if hashed else "minilm")), out)
     say(page)
     return 0
+
+
+def numbers_text(found: Findings, probe: Probe, page: Path) -> str:
+    """A probe's numbers as JSON, and where its page is."""
+    return json.dumps(plain({**found.numbers(embedder_of(probe)), "report": str(page)}), indent=1, allow_nan=False)
 
 
 def probe_page(ledger: Ledger, probe: Probe, folder: str | Path, out: Path) -> tuple[Findings, Path]:

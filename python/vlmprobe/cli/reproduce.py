@@ -19,10 +19,11 @@ from vlmprobe.cli.demo import terminated
 from vlmprobe.models.embedder import installed_embedder
 from vlmprobe.report import paper_tables, read_results, write_paper
 from vlmprobe.run.directory import plain
+from vlmprobe.studies.config import parse, read
 from vlmprobe.studies.plan import SCALES, TABLES, Arm, Scale, arms
 from vlmprobe.studies.reproduce import ArmsFailed, run_all
 from vlmprobe.studies.results import outcomes_of, results
-from vlmprobe.studies.setup import FileSetup, Setup, WorldSetup, read_config
+from vlmprobe.studies.setup import FileSetup, Setup, WorldSetup
 from vlmprobe.vlm.load import quiet
 
 
@@ -89,13 +90,13 @@ def settle(args: argparse.Namespace) -> tuple[Setup, Scale, str]:
             raise ValueError(f"[reproduce] seed: expected 0 to 2**32 - 1, got {seed}")
     if len(set(args.seed)) != len(args.seed):
         raise ValueError(f"[reproduce] seed: expected different seeds, got {' '.join(map(str, args.seed))}")
-    config = read_config(args.config) if args.config else {}
+    config = read(args.config) if args.config else {}
     own = set(config) - {"scale", "embedder"}  # models and pictures
     name = args.scale or ("paper" if own else "small")
     scale = SCALES[name].changed(dict(config.get("scale", {})))
     embedding = args.embedder or config.get("embedder") or installed_embedder()
     if own:
-        return FileSetup(scale=scale, content=config, embedding=embedding), scale, name
+        return FileSetup(scale=scale, config=parse(config), embedding=embedding), scale, name
     if name == "paper":
         raise ValueError(
             "[reproduce] scale: expected --config with models and pictures for the paper's scale, got none"

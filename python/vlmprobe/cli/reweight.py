@@ -1,4 +1,4 @@
-"""`vlmprobe reweight`: another reward over a probe, or a run of `vlmprobe train`, beside the first; nobody is asked."""
+"""`vlmprobe reweight`: another reward over a probe, beside the first; nobody is asked."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from statistics import fmean
 
 from vlmprobe import reward
 from vlmprobe._util.visible import say
-from vlmprobe.cli import train
-from vlmprobe.cli.demo import pick_embedder
-from vlmprobe.cli.rejudge import folder_of, is_probe
+from vlmprobe.cli.rejudge import folder_of
 from vlmprobe.ledger import Ledger
-from vlmprobe.probe import build
-from vlmprobe.probe.session import embedder
+from vlmprobe.probe.build import RUN
+from vlmprobe.probe.reading import read
+from vlmprobe.probe.session import embedder_of
 from vlmprobe.review.again import reweight
 from vlmprobe.run.directory import RunDirectory, ledger_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `vlmprobe reweight`."""
-    parser.add_argument("folder", metavar="DIR", nargs="?", help="the folder of a probe, or of a run of vlmprobe train")
+    parser.add_argument("folder", metavar="DIR", nargs="?", help="the folder of a probe")
     parser.add_argument("--run", metavar="DIR", help="the same")
     parser.add_argument("--name", required=True, help="of the rewards, in the run's ledger")
     parser.add_argument("--reward", required=True, metavar="EXPRESSION", help="a preset's name or an expression")
@@ -30,17 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Computes the rewards, and prints the mean of the new ones, and of the first where the run has some."""
     path = folder_of("reweight", args.folder, args.run)
-    probed = is_probe(path)
-    settings, expression = None if probed else train.settings_of(path), reward.parse(args.reward)
+    expression = reward.parse(args.reward)
     ledger_of(path)
+    embedder = embedder_of(read(path))
     with RunDirectory(path, quiet=True, resume=True) as folder:
-        name = build.RUN if settings is None else train.RUN
-        embed = embedder() if settings is None else pick_embedder(settings.embedder)
-        reweight(folder.ledger, name, expression, embed, name=args.name, base=args.base)
-        first = mean(folder.ledger, name)
-        if not (probed and math.isnan(first)):
+        reweight(folder.ledger, RUN, expression, embedder, name=args.name, base=args.base)
+        first = mean(folder.ledger, RUN)
+        if not math.isnan(first):
             say(f"reward of a sequence, mean: {first:+.4f} as the run was trained")
-        say(f"reward of a sequence, mean: {mean(folder.ledger, name, args.name):+.4f} as {args.name}: {expression!r}")
+        say(f"reward of a sequence, mean: {mean(folder.ledger, RUN, args.name):+.4f} as {args.name}: {expression!r}")
     return 0
 
 

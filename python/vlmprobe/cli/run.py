@@ -8,10 +8,11 @@ from pathlib import Path
 
 from vlmprobe._util.visible import say
 from vlmprobe.cli.demo import terminated
-from vlmprobe.cli.report import probe_page
+from vlmprobe.cli.report import numbers_text, probe_page
 from vlmprobe.ledger import Ledger
+from vlmprobe.metrics import Rate
 from vlmprobe.probe.check import check, forecast, table, working
-from vlmprobe.probe.config import read
+from vlmprobe.probe.reading import read
 from vlmprobe.probe.session import run as ask
 from vlmprobe.probe.session import scored
 from vlmprobe.run.directory import ledger_of
@@ -21,16 +22,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `vlmprobe run`."""
     parser.add_argument("folder", metavar="DIR", help="the probe's folder")
     parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="a value for this call")
+    parser.set_defaults(roles={})
     parser.add_argument("--quiet", action="store_true", help="print no progress")
+    parser.add_argument(
+        "--from-step", type=int, metavar="N", help="where method is rl: go on from the checkpoint of step N"
+    )
+    parser.add_argument("--json", action="store_true", help="print the numbers as JSON, and nothing else, on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Asks until the budget is spent, and writes the page; the last line is its path.
+    """Asks until the budget is spent, and writes the page; the last line is its path (with --json it is in the object,
+    as `report`).
 
     Returns:
         0; 1 where something does not work, or nothing at all was scored.
     """
-    probe = read(args.folder, args.set)
+    probe = read(args.folder, args.set, args.roles)
     findings = list(check(probe, args.folder))
     if not working(findings):
         for line in table(findings, {}):
@@ -41,17 +48,22 @@ def run(args: argparse.Namespace) -> int:
         for line in table(findings, forecast(probe, findings)):
             say(line, to=sys.stderr)
     with terminated():
-        found = ask(probe, args.folder, quiet=args.quiet)
+        found = ask(probe, args.folder, quiet=args.quiet, from_step=args.from_step)
     qvr, fdr = found.rates()
-    say(
-        f"{len(found)} questions, {found.valid} valid, {found.wrong} wrong answers; "
-        f"QVR {100 * qvr.value:.1f} %, FDR {100 * fdr.value:.1f} % [{100 * fdr.low:.1f}, {100 * fdr.high:.1f}]"
-    )
+    if not args.json:
+        rates = f"QVR {_percent(qvr)}, FDR {_percent(fdr)}"
+        say(f"{len(found)} questions, {found.valid} valid, {found.wrong} wrong answers; {rates}")
     if not scored(found):
         say("no answer to a valid question was judged: the ledger has the reasons", to=sys.stderr)
         return 1
     folder = Path(args.folder)
     with Ledger(ledger_of(folder), read_only=True) as ledger:
-        _, page = probe_page(ledger, probe, folder, folder)
-    say(page)
+        outcome, page = probe_page(ledger, probe, folder, folder)
+    say(numbers_text(outcome, probe, page) if args.json else page)
     return 0
+
+
+def _percent(rate: Rate) -> str:
+    if not rate.n:
+        return "unknown"
+    return f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"

@@ -211,10 +211,13 @@ def as_json(name: str, value: object) -> str:
 
 
 def difference(old: str, new: str) -> str:
-    """Where two JSON objects first differ."""
+    """Where two JSON objects first differ, as `a.b: expected X, got Y`."""
     was, now = json.loads(old), json.loads(new)
-    key = next(key for key in [*was, *now] if json.dumps(was.get(key)) != json.dumps(now.get(key)))
-    return f"{key}: expected {was.get(key)!r:.200}, got {now.get(key)!r:.200}"
+    path: list[str] = []
+    while isinstance(was, dict) and isinstance(now, dict):
+        key = next(key for key in [*was, *now] if json.dumps(was.get(key)) != json.dumps(now.get(key)))
+        path, was, now = [*path, key], was.get(key), now.get(key)
+    return f"{'.'.join(path)}: expected {was!r:.200}, got {now!r:.200}"
 
 
 def _check_unique(name: str, keys: Iterable[object]) -> None:

@@ -7,22 +7,26 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlmprobe.data.draw import draw
 from vlmprobe.data.opening import open_images
 from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger, RecordedModel
 from vlmprobe.methods import ChatAsker, ConMeAsker
-from vlmprobe.models.chat import ChatClient, Endpoint, Prices
+from vlmprobe.models.chat import ChatClient, Prices, Spent
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.judges import ANSWERING, JUDGING, ModelAnswerer, ModelVerifier
-from vlmprobe.models.model import Sampling
+from vlmprobe.models.model import Model, Sampling
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.models.replies import Failure, Reply
 from vlmprobe.policy.asker import Asker
 from vlmprobe.probe.config import WORLD, Probe, Role
+from vlmprobe.probe.config import Verifier as VerifierRole
+
+if TYPE_CHECKING:
+    from vlmprobe.vlm.model import VisionLanguageModel
 
 ASKING = Sampling(temperature=1.0, max_tokens=512)
 SAMPLING = {"questioner": ASKING, "answerer": ANSWERING, "verifier": JUDGING}
@@ -67,16 +71,46 @@ def encoder_of(probe: Probe) -> EncodedImages:
     return EncodedImages(format=pixels.format, quality=pixels.quality, longest_side=pixels.longest_side)
 
 
-def client_of(role: Role, **more: Any) -> ChatClient:
+def client_of(role: Role, *, spent: Spent | None = None, **more: Any) -> ChatClient:
     """The client of a role behind endpoints; nothing is sent yet.
 
     Args:
         role: with an endpoint.
+        spent: what the run has used of the budgets that `role.client` has.
         more: arguments of `ChatClient` in the place of the role's.
+
+    Raises:
+        ValueError: such a budget is spent, or arguments that the client does not take.
     """
-    endpoints = [Endpoint(url, key_env=role.key_env, key_file=role.key_file) for url in role.endpoint]
     prices = Prices(prompt=role.prices.prompt, completion=role.prices.completion)
-    return ChatClient(endpoints, model=role.model, revision=role.revision, prices=prices, **{**role.client, **more})
+    given = {**role.client.given, **({} if spent is None else left_of(role, spent)), **more}
+    return ChatClient(role.servers, model=role.model, revision=role.revision, prices=prices, **given)
+
+
+def left_of(role: Role, spent: Spent) -> dict[str, float]:
+    """What is left of a role's own budgets, which are those of the whole run: `max_calls`, `max_tokens`, `max_cost`."""
+    used = {
+        "max_calls": float(spent.calls),
+        "max_tokens": float(spent.prompt_tokens + spent.completion_tokens),
+        "max_cost": cost_of(role, spent),
+    }
+    left = {}
+    for name, most in role.client.given.items():
+        if name not in used:
+            continue
+        if most <= used[name]:
+            raise ValueError(
+                f"[probe] client.{name} of {role.model}: expected more than {used[name]:g}, which the run has used, "
+                f"got {most:g}; raise it to go on"
+            )
+        left[name] = most - (used[name] if name == "max_cost" else int(used[name]))
+    return left
+
+
+def cost_of(role: Role, spent: Spent) -> float:
+    """In the unit of the role's prices."""
+    prices = role.prices
+    return (spent.prompt_tokens * prices.prompt + spent.completion_tokens * prices.completion) / 1e6
 
 
 def sampling_of(name: str, role: Role) -> Sampling:
@@ -94,12 +128,16 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
     """The models, those behind endpoints with each call in the ledger."""
     prompts, images = PromptFiles.load(probe.prompts or None), encoder_of(probe)
     roles = {"questioner": probe.questioner, "answerer": probe.answerer, "verifier": probe.verifier}
-    clients = {name: client_of(role) for name, role in roles.items() if role.endpoint}
+    clients = {name: client_of(role, spent=ledger.spent(RUN, name)) for name, role in roles.items() if role.endpoint}
     recorded = {name: RecordedModel(client, ledger, role=name) for name, client in clients.items()}
 
     answerer, verifier = (
         judge_of(name, probe, folder, recorded.get(name), images) for name in ("answerer", "verifier")
     )
+    if probe.images.source == WORLD:
+        from vlmprobe.probe import world
+
+        answerer = world.faulty(answerer, probe.answerer, folder)
     if roles["questioner"].python:
         asker = python_of(roles["questioner"], folder)
     elif "questioner" not in recorded:
@@ -125,8 +163,16 @@ def judge_of(name: str, probe: Probe, folder: str | Path, model: RecordedModel |
     role, prompts = getattr(probe, name), PromptFiles.load(probe.prompts or None)
     if model is None:
         return python_of(role, folder) if role.python else _local(name, role, prompts, folder)
-    make = ModelAnswerer if name == "answerer" else ModelVerifier
-    return make(model, prompts=prompts, sampling=sampling_of(name, role), images=images)
+    return judge(role, model, prompts, images)
+
+
+def judge(role: Role, model: Model, prompts: PromptFiles, images: EncodedImages) -> ModelAnswerer | ModelVerifier:
+    """A model that is asked by message, as the verifier where the role is that, else as the answerer."""
+    if isinstance(role, VerifierRole):
+        votes = {name: getattr(role, name) for name in ("votes", "confirm", "again", "more_tokens")}
+        sampling = sampling_of("verifier", role)
+        return ModelVerifier(model, schema=role.json_schema, prompts=prompts, sampling=sampling, images=images, **votes)
+    return ModelAnswerer(model, prompts=prompts, sampling=sampling_of("answerer", role), images=images)
 
 
 def questioner_of(probe: Probe, folder: str | Path) -> Asker:
@@ -136,15 +182,15 @@ def questioner_of(probe: Probe, folder: str | Path) -> Asker:
     from vlmprobe.vlm.load import quiet
 
     quiet()  # the progress is said here
-    if role.model == WORLD:
-        from vlmprobe.world import tiny
+    if role.of_world:
+        from vlmprobe.probe import world
 
-        return Questioner(tiny.load("questioner"))
+        return world.questioner(probe)
     import torch
 
     from vlmprobe.vlm.lora import add_lora
 
-    model = _loaded(role, folder)
+    model = loaded(role, folder)
     if role.lora is not None and probe.method == "rl":
         with torch.random.fork_rng(devices=[]):  # adapters begin the same in each process
             torch.manual_seed(probe.seed)
@@ -194,17 +240,16 @@ class _Answering:
 
 
 def _local(name: str, role: Role, prompts: PromptFiles, folder: str | Path) -> Any:
-    if role.model == WORLD:
-        from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
-        from vlmprobe.world.verifiers import OracleVerifier
+    if role.of_world:
+        from vlmprobe.probe import world
 
-        return FaultyAnswerer(ExecutingAnswerer(), load_faults()) if name == "answerer" else OracleVerifier()
+        return world.answerer(role) if name == "answerer" else world.verifier()
     if name == "verifier":
         raise ValueError("[probe] verifier: expected an endpoint, python or world, got a model in this process")
     from vlmprobe.vlm.answerer import HFAnswerer
 
     length = role.max_tokens or ANSWERING.max_tokens
-    return HFAnswerer(_loaded(role, folder), template=prompts["answerer"], max_new_tokens=length, batch_size=8)
+    return HFAnswerer(loaded(role, folder), template=prompts["answerer"], max_new_tokens=length, batch_size=8)
 
 
 def model_path(role: Role, folder: str | Path) -> str:
@@ -213,7 +258,8 @@ def model_path(role: Role, folder: str | Path) -> str:
     return str(seen) if seen.is_dir() else role.model
 
 
-def _loaded(role: Role, folder: str | Path) -> Any:
+def loaded(role: Role, folder: str | Path) -> VisionLanguageModel:
+    """The model of a role in this process."""
     import torch
 
     from vlmprobe.vlm.load import quiet

@@ -95,21 +95,20 @@ def _pictures(probe: Probe, images: ImageSource) -> tuple[Finding, Picture | Non
 
 
 def _role(name: str, role: Role, folder: str | Path, shown: Picture | None, images: EncodedImages) -> Finding:
-    where = ", ".join(role.endpoint) or ("in this process" if not role.python else "python")
+    urls = [server.url for server in role.servers]
+    where = ", ".join(urls) or ("in this process" if not role.python else "python")
     what = f"{role.model or role.python} at {where}" if role.endpoint else f"{role.model or role.python}, {where}"
     try:
         if role.python:
             python_of(role, folder)
         if not role.endpoint:
-            return Finding(part=name, what=what, works=True, said=_local(role, folder))
+            return Finding(part=name, what=what, works=True, said=_local(name, role, folder))
         began = time.monotonic()
         reply = _one_reply(role, shown, images)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         return Finding(part=name, what=what, works=False, said=one_line(str(error)))
     seconds, works = time.monotonic() - began, reply.status in WORKING
-    hint = (
-        "" if works or any(url.rstrip("/").endswith("/v1") for url in role.endpoint) else "; does its URL end in /v1?"
-    )
+    hint = "" if works or any(url.rstrip("/").endswith("/v1") for url in urls) else "; does its URL end in /v1?"
     said = f"replied in {seconds:.1f} s" if works else f"{reply.status}: {one_line(reply.error)}{hint}"
     tokens = reply.usage.prompt_tokens
     return Finding(part=name, what=what, works=works, said=said, seconds=seconds, prompt_tokens=tokens)
@@ -123,10 +122,13 @@ def _one_reply(role: Role, shown: Picture | None, images: EncodedImages) -> Mode
     return reply
 
 
-def _local(role: Role, folder: str | Path) -> str:
+def _local(name: str, role: Role, folder: str | Path) -> str:
     if role.python:
         return "can be imported"
-    if role.model == "world":
+    if role.of_world:
+        from vlmprobe.probe import world
+
+        world.check(name, role, folder)
         return "in the package"
     from vlmprobe.vlm.family import family
 

@@ -1,4 +1,4 @@
-"""`probe.yaml` as typed values, read by one function.
+"""`probe.yaml` as typed values; `vlmprobe.probe.reading` reads it.
 
     images: photos                         # or {source: ..., n: 1000, seed: 0}
     questioner: {model: ASKER, endpoint: http://127.0.0.1:8000/v1}
@@ -12,21 +12,21 @@ editors complete it.
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from vlmprobe import reward
-from vlmprobe._util.json import read_text
+from vlmprobe.models.chat import Endpoint
 
 FILE = "probe.yaml"
 WORLD = "world"
-"""Name of the embedded world, where pictures, questioner, answerer or verifier may come from."""
+"""Name of the embedded world, where pictures, questioner, answerer or verifier may come from. `world:NAME` is one of
+its small models (`vlmprobe.world.tiny.MODELS`)."""
+
+
+FOLDED: dict[str, Any] = {"folded": True}
+"""Marks a part that `vlmprobe init` writes in one line as long as nothing in it is set."""
 
 
 class Part(BaseModel):
@@ -76,6 +76,39 @@ class Prices(Part):
     completion: float = Field(default=0.0, ge=0, description="per million tokens of replies")
 
 
+class Client(Part):
+    """How a server is called, and at most how often; what is empty is as `vlmprobe.models.chat.ChatClient` has it."""
+
+    attempt_timeout_s: float | None = Field(default=None, gt=0, description="seconds for one attempt")
+    deadline_s: float | None = Field(default=None, gt=0, description="seconds for a call, all attempts together")
+    batch_deadline_s: float | None = Field(default=None, gt=0, description="seconds for all calls of a step")
+    unreachable_s: float | None = Field(default=None, gt=0, description="seconds until a server counts as down")
+    first_pause_s: float | None = Field(default=None, ge=0, description="seconds before the second attempt")
+    max_attempts: int | None = Field(default=None, ge=1, le=1000, description="of a call")
+    first_limit: int | None = Field(default=None, ge=1, le=100_000, description="calls in flight at first")
+    max_limit: int | None = Field(default=None, ge=1, le=100_000, description="calls in flight at most")
+    max_response_bytes: int | None = Field(default=None, ge=1, lt=2**40, description="of a reply")
+    max_calls: int | None = Field(
+        default=None, ge=1, lt=2**53, description="of the whole run; then it ends, with code 3"
+    )
+    max_tokens: int | None = Field(default=None, ge=1, lt=2**53, description="the same, prompts and replies")
+    max_cost: float | None = Field(default=None, gt=0, description="the same, in the unit of the prices")
+    extra: dict[str, Any] = Field(default={}, description="further fields of each request")
+    proxy: str = Field(default="", description="URL of a proxy, without a password")
+
+    @field_validator("proxy")
+    @classmethod
+    def _open(cls, value: str) -> str:
+        if "@" in value:  # a run writes down what it was given
+            raise ValueError("expected a URL without a password")
+        return value
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is not empty, as arguments of the client."""
+        return {name: value for name, value in self.model_dump().items() if value not in (None, "", {})}
+
+
 class Lora(Part):
     """Low-rank adapters, which are trained in the place of the weights."""
 
@@ -83,14 +116,25 @@ class Lora(Part):
     alpha: float = Field(default=32.0, gt=0, description="the adapters' output is scaled by alpha / rank")
 
 
+class Server(Part):
+    """A server whose key is another than the role's."""
+
+    url: str = Field(description="up to and with /v1")
+    key_env: str = Field(default="", description="name of the environment variable that holds its key")
+    key_file: str = Field(default="", description="a file that holds the key, in the place of key_env")
+
+
 class Role(Part):
     """A model and how it is asked."""
 
     model: str = Field(
-        default="", description="its name at the endpoint; without one: a name on the hub, a folder, or world"
+        default="",
+        description="its name at the endpoint; without one: a name on the hub, a folder, world or world:NAME",
     )
-    endpoint: list[str] = Field(
-        default=[], description="URLs up to and with /v1 of servers that speak OpenAI's chat protocol"
+    endpoint: list[str | Server] = Field(
+        default=[],
+        description="URLs up to and with /v1 of servers that speak OpenAI's chat protocol; "
+        "{url: ..., key_env: ...} for one with a key of its own",
     )
     key_env: str = Field(default="", description="name of the environment variable that holds the servers' key")
     key_file: str = Field(default="", description="a file that holds the key, in the place of key_env")
@@ -106,7 +150,9 @@ class Role(Part):
         default=None, ge=1, description="of a reply; empty: 512 asking, 256 answering, 4096 judging"
     )
     prices: Prices = Field(default=Prices(), description="for the forecast and budget.cost")
-    client: dict[str, Any] = Field(default={}, description="further arguments of vlmprobe.models.chat.ChatClient")
+    client: Client = Field(
+        default=Client(), description="time limits, attempts, calls in flight, budgets", json_schema_extra=FOLDED
+    )
     device: str = Field(default="cpu", description="of a model in this process: cpu, cuda")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="of its weights")
 
@@ -115,13 +161,29 @@ class Role(Part):
         """Whether the model is in this process."""
         return not self.endpoint and not self.python
 
+    @property
+    def servers(self) -> list[Endpoint]:
+        """The endpoints, each with its key's source."""
+        shared = {"key_env": self.key_env, "key_file": self.key_file}
+        return [
+            Endpoint(each, **shared)
+            if isinstance(each, str)
+            else Endpoint(each.url, key_env=each.key_env, key_file=each.key_file)
+            for each in self.endpoint
+        ]
+
+    @property
+    def of_world(self) -> bool:
+        """Whether it is the embedded world's."""
+        return self.model.partition(":")[0] == WORLD
+
     @model_validator(mode="after")
     def _somewhere(self) -> Role:
         if not self.model and not self.python:
             raise ValueError("model: expected a name, got none")
         if self.python and (self.model or self.endpoint):
             raise ValueError("python: expected it alone, got a model as well")
-        if self.endpoint and self.model == WORLD:
+        if self.servers and self.of_world:
             raise ValueError("endpoint: expected none beside the embedded world, got one")
         return self
 
@@ -134,6 +196,30 @@ class Questioner(Role):
     )
     max_new_tokens: int = Field(default=256, ge=1, description="tokens of its completions")
     lora: Lora | None = Field(default=None, description="train adapters, not the weights, where method is rl")
+
+
+class Answerer(Role):
+    """The model under test."""
+
+    faults: str = Field(
+        default="",
+        description="a JSON file of faults that are planted in it, with pictures of the world; "
+        "empty: the package's where model is world, else none",
+    )
+
+
+class Verifier(Role):
+    """Who judges; the numbers are for a model that is asked, and `vlmprobe.models.judges.ModelVerifier` says more."""
+
+    votes: int = Field(default=1, ge=1, le=100, description="of each question and each answer; most of them decide")
+    confirm: int = Field(default=0, ge=0, le=100, description="more votes on what the first one calls a failure")
+    again: int = Field(
+        default=1, ge=0, le=100, description="how often a verdict that cannot be read is asked for again"
+    )
+    more_tokens: int = Field(
+        default=4, ge=1, le=100, description="a reply that is cut is asked for again, this many times as long"
+    )
+    json_schema: bool = Field(default=False, description="ask the server for verdicts as JSON objects")
 
 
 class Budget(Part):
@@ -209,7 +295,7 @@ class Guards(Part):
     kl: float = Field(default=0.5, gt=0, description="most KL to the questioner as it was, nats per token (rl)")
 
 
-def _named(value: Any) -> Any:
+def named(value: Any) -> Any:
     """A part that is a text stands for its first field: `images: photos`, `answerer: MODEL` or `MODEL@URL`."""
     if not isinstance(value, str):
         return value
@@ -217,17 +303,18 @@ def _named(value: Any) -> Any:
     return {"model": model, **({"endpoint": [f"http{url}"]} if url else {})}
 
 
-def _folder(value: Any) -> Any:
+def sourced(value: Any) -> Any:
+    """`images: photos` is `images: {source: photos}`."""
     return {"source": value} if isinstance(value, str) else value
 
 
 class Probe(Part):
     """All of the file."""
 
-    images: Annotated[Images, BeforeValidator(_folder)] = Field(description="the pictures")
-    questioner: Annotated[Questioner, BeforeValidator(_named)] = Field(description="who asks")
-    answerer: Annotated[Role, BeforeValidator(_named)] = Field(description="the model under test")
-    verifier: Annotated[Role, BeforeValidator(_named)] = Field(description="who judges questions and answers")
+    images: Annotated[Images, BeforeValidator(sourced)] = Field(description="the pictures")
+    questioner: Annotated[Questioner, BeforeValidator(named)] = Field(description="who asks")
+    answerer: Annotated[Answerer, BeforeValidator(named)] = Field(description="the model under test")
+    verifier: Annotated[Verifier, BeforeValidator(named)] = Field(description="who judges questions and answers")
     method: Literal["zero-shot", "conme", "rl"] = Field(default="zero-shot", description="how questions are come by")
     budget: Budget = Field(default=Budget(), description="when to stop")
     pixels: Pixels = Field(default=Pixels(), description="how pictures are sent to servers")
@@ -235,6 +322,9 @@ class Probe(Part):
     group_size: int = Field(default=4, ge=1, description="completions about a picture")
     images_per_step: int = Field(default=8, ge=1, description="pictures in a step")
     seed: int = Field(default=0, ge=0, lt=2**32, description="of sampling and of the order of the pictures")
+    embedder: Literal["minilm", "hashed"] | None = Field(
+        default=None, description="of questions, for novelty and diversity; empty: minilm where it is installed"
+    )
     prompts: str = Field(default="", description="a folder with prompts in the place of the package's")
     allow_same_model: bool = Field(default=False, description="whether the verifier may be the model under test")
     training: Training = Field(default=Training(), description="where method is rl")
@@ -246,99 +336,13 @@ class Probe(Part):
             raise ValueError("method: expected zero-shot or conme for a questioner behind an endpoint, got rl")
         if self.method == "conme" and self.questioner.local:
             raise ValueError("method: expected zero-shot or rl for a questioner in this process, got conme")
+        if self.images.source != WORLD:
+            roles = {"questioner": self.questioner, "answerer": self.answerer, "verifier": self.verifier}
+            for name, role in roles.items():
+                if role.of_world:
+                    raise ValueError(
+                        f"{name}.model: expected no model of the embedded world for other pictures, got {role.model}"
+                    )
+            if self.answerer.faults:
+                raise ValueError("answerer.faults: expected none for pictures that are not the world's, got a file")
         return self
-
-
-def read(folder: str | Path, sets: Sequence[str] = ()) -> Probe:
-    """The probe of a folder.
-
-    Args:
-        folder: with `probe.yaml`.
-        sets: `a.b=c` in the place of what the file has; c is read as YAML.
-
-    Raises:
-        ValueError: no such file, no YAML, a key that is unknown (names the nearest), a value of another kind.
-    """
-    file = Path(folder) / FILE
-    if not file.is_file():
-        raise ValueError(f"[probe] {folder}: expected a folder with {FILE}, got none; `vlmprobe init` writes one")
-    try:
-        content = yaml.safe_load(read_text("probe", file))
-    except yaml.YAMLError as error:
-        raise ValueError(f"[probe] {file}: expected YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"[probe] {file}: expected the keys of a probe, got {content!r:.60}")
-    for each in sets:
-        _put(content, each)
-    return parse(content, where=str(file))
-
-
-def parse(content: Mapping[str, Any], *, where: str = "probe") -> Probe:
-    """A probe from plain values.
-
-    Raises:
-        ValueError: names the key, what was expected and what there was.
-    """
-    try:
-        return Probe.model_validate(_listed(content))
-    except ValidationError as error:
-        raise ValueError(f"[probe] {where}: {'; '.join(_said(error))}") from None
-
-
-def schema() -> str:
-    """The file's JSON schema."""
-    return json.dumps(Probe.model_json_schema(), indent=1) + "\n"
-
-
-def _listed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """One URL is a list of one."""
-    found = dict(content)
-    for name in ("questioner", "answerer", "verifier"):
-        role = found.get(name)
-        if isinstance(role, dict) and isinstance(role.get("endpoint"), str):
-            found[name] = {**role, "endpoint": [role["endpoint"]]}
-    return found
-
-
-def _put(content: dict[str, Any], text: str) -> None:
-    path, equals, value = text.partition("=")
-    if not equals or not path:
-        raise ValueError(f"[probe] --set: expected a.b=c, got {text!r:.60}")
-    *inner, last = path.split(".")
-    for name in inner:
-        below = content.setdefault(name, {})
-        if isinstance(below, str):
-            below = content[name] = (_folder if name == "images" else _named)(below)
-        if not isinstance(below, dict):
-            raise ValueError(f"[probe] --set {path}: expected {name} to have parts, got {below!r:.60}")
-        content = below
-    try:
-        content[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ValueError(f"[probe] --set {path}: expected a value in YAML, got {value!r:.60}") from None
-
-
-def _said(error: ValidationError) -> Iterator[str]:
-    for each in error.errors():
-        path = [str(part) for part in each["loc"]]
-        where = ".".join(path)
-        if each["type"] == "extra_forbidden":
-            known = _fields(path[:-1])
-            near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            yield f"{where}: expected one of {', '.join(known)}{hint}"
-        elif each["type"] == "missing":
-            yield f"{where}: expected a value, got none"
-        elif each["type"] == "value_error":
-            yield ": ".join(filter(None, (where, str(each["ctx"]["error"]))))
-        else:
-            yield f"{where}: {each['msg'][0].lower()}{each['msg'][1:]}, got {each['input']!r:.60}"
-
-
-def _fields(path: Sequence[str]) -> list[str]:
-    part: type[BaseModel] = Probe
-    for name in path:
-        kinds = [part.model_fields[name].annotation] if name in part.model_fields else []
-        kinds += list(getattr(kinds[0], "__args__", ())) if kinds else []
-        part = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), part)
-    return list(part.model_fields)

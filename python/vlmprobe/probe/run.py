@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from vlmprobe._util.visible import visible
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.protocols import Embedder
-from vlmprobe.probe.config import read
 from vlmprobe.probe.outcome import Findings, findings
+from vlmprobe.probe.reading import read
 from vlmprobe.run.directory import ledger_of
 
 if TYPE_CHECKING:
@@ -88,9 +88,9 @@ class ProbeRun:
             embedder: of the questions, for their diversity; by default MiniLM where it is installed.
         """
         if embedder is None:
-            from vlmprobe.probe.session import embedder as default
+            from vlmprobe.probe.session import embedder_of
 
-            embedder = default()
+            embedder = embedder_of(self._probe)
         return self.findings.numbers(embedder)
 
     def __repr__(self) -> str:

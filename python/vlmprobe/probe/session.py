@@ -24,13 +24,15 @@ from vlmprobe.loop.round import Round
 from vlmprobe.loop.tally import Tally
 from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
 from vlmprobe.models.judges import check_other_model
+from vlmprobe.models.protocols import Embedder
 from vlmprobe.models.service import StepNotMade, located
-from vlmprobe.probe.build import RUN, Models, images_of, models_of
-from vlmprobe.probe.config import Probe
+from vlmprobe.probe.build import RUN, Models, cost_of, images_of, models_of
+from vlmprobe.probe.config import WORLD, Probe
 from vlmprobe.probe.guards import Watch
 from vlmprobe.probe.progress import Progress
 from vlmprobe.probe.signs import signs_of
 from vlmprobe.run.directory import RunDirectory, versions
+from vlmprobe.run.journal import Annotator
 from vlmprobe.run.pictures import of_run, recalled
 from vlmprobe.run.probe import probe as ask
 from vlmprobe.run.trainer import Trainer, TrainerOptions
@@ -42,13 +44,14 @@ CONNECTION = ("endpoint", "key_env", "key_file", "client", "prices", "device")
 """The same of a role: a server may move."""
 
 
-def run(probe: Probe, folder: str | Path, *, quiet: bool = False) -> Tally:
+def run(probe: Probe, folder: str | Path, *, quiet: bool = False, from_step: int | None = None) -> Tally:
     """Asks until the budget is spent, or a guard that is to stop it does.
 
     Args:
         probe: what is asked for.
         folder: of `probe.yaml`; the ledger comes beside it.
         quiet: print no progress.
+        from_step: where method is rl, go on from the checkpoint of this step and not from the newest.
 
     Returns:
         The tally of all steps, those of earlier calls among them.
@@ -59,6 +62,8 @@ def run(probe: Probe, folder: str | Path, *, quiet: bool = False) -> Tally:
             of use for some steps; the steps before are in the ledger.
         KeyboardInterrupt: SIGINT or SIGTERM; at the end of the step, or at the second of them at once.
     """
+    if from_step is not None and probe.method != "rl":
+        raise ValueError(f"[probe] from_step: expected none where nothing is trained, got {from_step}")
     ended: KeyboardInterrupt | StepNotMade | None = None
     steps = 0
     with RunDirectory(folder, quiet=True, resume=True) as directory:  # the progress is said here
@@ -70,7 +75,7 @@ def run(probe: Probe, folder: str | Path, *, quiet: bool = False) -> Tally:
         with Progress(probe.budget, quiet=quiet) as progress:
             asking = _Asking(probe, models, images, directory, progress, known)
             try:
-                found = _train(asking) if probe.method == "rl" else _ask(asking)
+                found = _train(asking, from_step) if probe.method == "rl" else _ask(asking)
             except (KeyboardInterrupt, StepNotMade) as error:
                 ended = error
         steps = len(directory.ledger.recorded_steps(RUN))
@@ -130,9 +135,9 @@ class _Asking:
     def _spent(self) -> dict[str, float]:
         tokens, cost = 0, 0.0
         for name in ("questioner", "answerer", "verifier"):
-            used, prices = self.directory.ledger.spent(RUN, name), getattr(self.probe, name).prices
+            used = self.directory.ledger.spent(RUN, name)
             tokens += used.prompt_tokens + used.completion_tokens
-            cost += (used.prompt_tokens * prices.prompt + used.completion_tokens * prices.completion) / 1e6
+            cost += cost_of(getattr(self.probe, name), used)
         return {"tokens": float(tokens), "cost": cost, "hours": (time.monotonic() - self._began) / 3600}
 
 
@@ -177,14 +182,17 @@ def _ask(asking: _Asking) -> Tally:
             run=RUN, phase=RUN, ledger=ledger, resumed=True, on_round=asking.see,
             enough=lambda found: asking.enough(found.spent, asking.progress.steps),
             overlap=_anywhere(models, "questioner", "answerer", "verifier"), worth=asking.comes,
+            annotate=annotator_of(probe, models),
         )  # fmt: skip
 
 
-def _train(asking: _Asking) -> Tally:
+def _train(asking: _Asking, from_step: int | None = None) -> Tally:
     """A questioner that learns."""
     probe, directory, ledger = asking.probe, asking.directory, asking.directory.ledger
     trainer, rounds = _trainer(asking), list[Round]()
-    directory.load(trainer)
+    directory.load(trainer, step=from_step)
+    if directory.resumed:
+        ledger.event(RUN, kind="resumed", text=f"at step {trainer.next_step}")
     trainer.journal.on_round = rounds.append
     saved = trainer.next_step
     try:
@@ -216,10 +224,19 @@ def _trainer(asking: _Asking) -> Trainer:
         overlap=_anywhere(models, "answerer", "verifier"),
     )  # fmt: skip
     return Trainer(
-        models.asker, models.answerer, models.verifier, embedder(), asking.images,  # type: ignore[arg-type]
+        models.asker, models.answerer, models.verifier, embedder_of(probe), asking.images,  # type: ignore[arg-type]
         reward=reward.parse(training.reward), options=options, ledger=asking.directory.ledger, run=RUN,
-        allow_same_model=probe.allow_same_model,
+        allow_same_model=probe.allow_same_model, annotate=annotator_of(probe, models),
     )  # fmt: skip
+
+
+def annotator_of(probe: Probe, models: Models) -> Annotator | None:
+    """What is known besides of questions about pictures of the world."""
+    if probe.images.source != WORLD:
+        return None
+    from vlmprobe.world.truth import annotator
+
+    return annotator(models.answerer)
 
 
 def _anywhere(models: Models, *roles: str) -> bool:
@@ -233,9 +250,9 @@ def scored(found: Tally) -> bool:
     return fdr.n > 0
 
 
-def embedder() -> Any:
-    """MiniLM where it is installed, else hashed n-grams."""
-    return EMBEDDERS[installed_embedder()]()
+def embedder_of(probe: Probe) -> Embedder:
+    """The probe's; where it names none, MiniLM where it is installed, else hashed n-grams."""
+    return EMBEDDERS[probe.embedder or installed_embedder()]()
 
 
 def _head(probe: Probe, models: Models, images: ImageSource) -> RunRecord:
@@ -247,6 +264,8 @@ def _head(probe: Probe, models: Models, images: ImageSource) -> RunRecord:
         "answerer": models.answerer.identity,
         "verifier": models.verifier.identity,
     }
+    if probe.method == "rl":
+        identities["embedder"] = embedder_of(probe).identity
     known = versions()
     # Pictures with keys are recorded by these, and some may be taken away later (`vlmprobe.run.pictures`).
     pictures = {} if keys_of(images) is not None else {"pictures": len(images)}

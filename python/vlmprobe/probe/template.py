@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
 
-from vlmprobe.probe.config import Probe
+from vlmprobe.probe.config import FOLDED, Probe
 
 HEAD = """\
 # yaml-language-server: $schema=probe.schema.json
@@ -24,27 +25,40 @@ def text_of(probe: Probe) -> str:
 
 
 def _lines(part: BaseModel, depth: int) -> Iterator[str]:
-    inside = "  " * depth
+    inside, apart = "  " * depth, False
     for name, field in type(part).model_fields.items():
         value = getattr(part, name)
+        if isinstance(value, BaseModel) and field.json_schema_extra == FOLDED and value == field.default:
+            yield from _fitting(f"{inside}{name}: {{}}", f"{field.description}: {', '.join(type(value).model_fields)}")
+            continue
         if isinstance(value, BaseModel):
             if depth == 0:
                 yield ""
+                apart = True
             yield f"{inside}{name}:  # {field.description}"
             yield from _lines(value, depth + 1)
             continue
+        if apart:
+            yield ""
+            apart = False
         default = "" if field.is_required() else f" (default: {_plain(field.default) or 'none'})"
-        line = f"{inside}{name}: {_plain(value)}".rstrip()
-        remark = f"# {field.description}{default}"
-        if len(line) + 2 + len(remark) > _WIDTH:
-            yield f"{inside}{remark}"
-            yield line
-        else:
-            yield f"{line}  {remark}"
+        yield from _fitting(f"{inside}{name}: {_plain(value)}".rstrip(), f"{field.description}{default}")
+
+
+def _fitting(line: str, remark: str) -> Iterator[str]:
+    """A line and what is said about it: behind it where there is room, else before it."""
+    if len(line) + 4 + len(remark) <= _WIDTH:
+        yield f"{line}  # {remark}"
+        return
+    inside = line[: len(line) - len(line.lstrip())] + "# "
+    yield from textwrap.wrap(remark, _WIDTH, initial_indent=inside, subsequent_indent=inside)
+    yield line
 
 
 def _plain(value: Any) -> str:
     """A value on one line; nothing for none."""
     if value is None:
         return ""
+    if isinstance(value, list):
+        value = [each.model_dump(exclude_defaults=True) if isinstance(each, BaseModel) else each for each in value]
     return yaml.safe_dump(value, default_flow_style=True, width=10**6).strip().removesuffix("...").strip()

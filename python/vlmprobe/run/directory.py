@@ -1,21 +1,18 @@
-"""A run's folder: settings, the ledger, one line of numbers per step, checkpoints, progress in the terminal."""
+"""A run's folder: the ledger, one line of numbers per step, checkpoints, progress in the terminal."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from vlmprobe._util.checks import check_count
 from vlmprobe._util.files import write_text
-from vlmprobe._util.json import member, read_object
 from vlmprobe._util.json import plain as plain
 from vlmprobe._util.optional import installed
 from vlmprobe._util.visible import say
@@ -27,7 +24,6 @@ from vlmprobe.run.lines import recorded_report, split_lines, step_line
 from vlmprobe.run.pictures import left_out
 from vlmprobe.run.trainer import Trainer
 
-FORMAT = 1  # of run.json
 PROBE = "probe.yaml"  # what is asked for in a folder where nothing ran yet
 
 
@@ -178,13 +174,6 @@ class RunDirectory:
             write_text(file, "".join([*others, *own]))
             self._metrics = file.open("a")
 
-    def write_settings(self, settings: Mapping[str, Any]) -> None:
-        """Keeps what the run was asked for in run.json."""
-        with self._writing(self.path / "run.json"):
-            write_text(
-                self.path / "run.json", json.dumps({"format": FORMAT, "settings": dict(settings)}, indent=1) + "\n"
-            )
-
     @contextmanager
     def _writing(self, path: Path) -> Iterator[None]:
         try:
@@ -214,29 +203,10 @@ def ledger_of(path: str | Path) -> Path:
     return file
 
 
-def read_settings(path: str | Path) -> dict[str, Any]:
-    """The settings in a run's folder; none where there is no run yet.
-
-    Raises:
-        ValueError: run.json cannot be read, or is of another format.
-    """
-    file = Path(path) / "run.json"
-    if not os.path.lexists(file):
-        return {}
-    known = read_object("RunDirectory", file, what="the settings of a run")
-    if known.get("format") != FORMAT or known["format"] is True:
-        raise ValueError(
-            f"[RunDirectory] {file}: expected format {FORMAT}, got {known.get('format')!r:.60}; "
-            "go on with the vlmprobe that began the run"
-        )
-    settings: dict[str, Any] = member("RunDirectory", str(file), known, "settings", dict)
-    return settings
-
-
 def _check_whole(path: Path) -> None:
     """What an earlier process left has its ledger."""
     metrics = path / "metrics.jsonl"
-    left = [path / "run.json", *sorted((path / "checkpoints").glob("**/step-*"))[-1:]]
+    left = sorted((path / "checkpoints").glob("**/step-*"))[-1:]
     left += [metrics] if metrics.is_file() and metrics.stat().st_size else []
     there = next((each for each in left if each.exists()), None)
     if there is not None and not (path / "ledger.sqlite").exists():

@@ -1,29 +1,11 @@
 """The models and pictures of a reproduction, by the labels of `vlmprobe.studies.plan`.
 
-`WorldSetup` is the embedded world; `FileSetup` takes real models from a configuration file:
-
-    {
-      "scale": {"calls": 40000},
-      "images": "coco/train", "evaluation_images": "coco/val",
-      "questioners": {
-        "small": {"checkpoint": "Qwen/Qwen2.5-VL-3B-Instruct", "lora": true},
-        "large": {"checkpoint": "Qwen/Qwen2.5-VL-7B-Instruct", "lora": true}
-      },
-      "answerers": {
-        "small": {"model": "Qwen/Qwen2.5-VL-3B-Instruct", "endpoints": ["http://127.0.0.1:8001/v1"]},
-        "medium": {"model": "Qwen/Qwen2.5-VL-7B-Instruct", "endpoints": ["http://127.0.0.1:8002/v1"]},
-        "large": {"model": "Qwen/Qwen3-VL-8B-Instruct", "endpoints": ["http://127.0.0.1:8003/v1"]}
-      },
-      "verifier": {"model": "Qwen/Qwen3-VL-30B-A3B-Thinking", "endpoints": ["http://127.0.0.1:8004/v1"]},
-      "evaluator": {"model": "gemini-3-flash", "endpoints": [{"url": "https://...", "key_env": "KEY"}]},
-      "sft_rows": "failures.jsonl", "sft_images": "vqa/pictures"
-    }
+`WorldSetup` is the embedded world; `FileSetup` takes real models from a configuration (`vlmprobe.studies.config`).
 
 Pictures are drawn from the folders by a fixed seed; those of the evaluation are others than the pool's also where both
 are drawn from one folder. `sft_images` is where the pictures of `sft_rows` are, by default `images`. The names of all
 pictures are kept in `<run>/pictures.json` when the reproduction begins: one that is taken away later is left out, and
-shifts no other. Answerers, verifier and evaluator are written as in `vlmprobe.models.roles`; a budget is that of one
-arm.
+shifts no other.
 """
 
 from __future__ import annotations
@@ -34,30 +16,29 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-import torch
-
 from vlmprobe._native import core
 from vlmprobe._util.files import write_text
-from vlmprobe._util.json import read_object
 from vlmprobe.data.order import epoch_order
 from vlmprobe.data.source import Chosen, FolderImages, ImageSource
 from vlmprobe.ledger import Ledger, RecordedModel
 from vlmprobe.methods import PromptedTurns, WorldTurns
 from vlmprobe.methods.rows import read_rows, world_rows
 from vlmprobe.methods.sft import Row
-from vlmprobe.models.embedder import EMBEDDERS, shared_embedder
+from vlmprobe.models.embedder import shared_embedder
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Embedder, Verifier
-from vlmprobe.models.roles import Role, roles
 from vlmprobe.policy.preface import Preface
 from vlmprobe.policy.questioner import Questioner
+from vlmprobe.probe.build import client_of, judge, loaded
+from vlmprobe.probe.config import Answerer as AnswererRole
+from vlmprobe.probe.config import Verifier as VerifierRole
 from vlmprobe.run.journal import Annotator
 from vlmprobe.run.pictures import numbered
+from vlmprobe.studies.config import Config, deciding
 from vlmprobe.studies.plan import ANSWERERS, QUESTIONERS, Scale
 from vlmprobe.vlm.answerer import HFAnswerer
 from vlmprobe.vlm.lora import add_lora
-from vlmprobe.vlm.model import VisionLanguageModel
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import FaultyAnswerer, load_faults
 from vlmprobe.world.source import HELD_OUT_SEED, POOL_SEED, WorldImages
@@ -166,37 +147,11 @@ class FileSetup:
     """Real models from a configuration file; see the module."""
 
     scale: Scale
-    content: Mapping[str, Any]
+    config: Config
     embedding: str = "minilm"
     pictures: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Folder, as the configuration writes it, to the keys of its pictures when the reproduction began."""
     world: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        needed = ("images", "evaluation_images", "questioners", "answerers", "verifier", "evaluator", "sft_rows")
-        further = ("sft_images", "scale", "embedder", "prompts")
-        for name in self.content:
-            if name not in (*needed, *further):
-                known = ", ".join((*needed, *further))
-                raise ValueError(f"[reproduce] config: expected {known}, got {name!r:.60}")
-        for name in needed:
-            if name not in self.content:
-                raise ValueError(f"[reproduce] config.{name}: expected a value, got none")
-        for name in ("images", "evaluation_images", "sft_rows", "sft_images"):
-            if not isinstance(self.content.get(name, ""), str):
-                raise ValueError(f"[reproduce] config.{name}: expected a path, got {self.content[name]!r:.60}")
-        for name, labels in (("questioners", QUESTIONERS), ("answerers", ANSWERERS)):
-            if set(self.content[name]) != set(labels):
-                raise ValueError(
-                    f"[reproduce] config.{name}: expected {', '.join(labels)}, got {', '.join(self.content[name])}"
-                )
-        for label, given in self.content["questioners"].items():
-            if not isinstance(given, Mapping) or not isinstance(given.get("checkpoint"), str):
-                raise ValueError(
-                    f"[reproduce] config.questioners.{label}.checkpoint: expected a folder or a hub's name"
-                )
-        for role in (*ANSWERERS, "verifier", "evaluator"):
-            self._role(role)
 
     @property
     def embedder(self) -> Embedder:
@@ -211,29 +166,27 @@ class FileSetup:
         return self._drawn("evaluation_images", self.scale.held_out, last=True)
 
     def questioner(self, label: str) -> Questioner:
-        given = self.content["questioners"][label]
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = torch.bfloat16 if device == "cuda" else torch.float32
-        model = VisionLanguageModel.load(given["checkpoint"], device=device, dtype=dtype)
-        if given.get("lora") and not model.adapted:  # a folder of adapters is gone on with
-            add_lora(model)
-        prompt = PromptFiles.load(self.content.get("prompts"))["questioner"]
-        return Questioner(model, prompt=prompt, max_new_tokens=int(given.get("max_new_tokens", 256)))
+        role = self.config.questioners[label]
+        model = loaded(role, Path())
+        if role.lora is not None and not model.adapted:  # a folder of adapters is gone on with
+            add_lora(model, rank=role.lora.rank, alpha=role.lora.alpha)
+        prompt = Path(role.prompt).read_text(encoding="utf-8") if role.prompt else self._prompts["questioner"]
+        return Questioner(model, prompt=prompt, max_new_tokens=role.max_new_tokens)
 
     def answerer(self, label: str, ledger: Ledger, run: str) -> Answerer:
-        return self._connected(label, "answerer", ledger, run)
+        return self._connected("answerer", self.config.answerers[label], ledger, run)
 
     def verifier(self, ledger: Ledger, run: str) -> Verifier:
-        return self._connected("verifier", "verifier", ledger, run)
+        return self._connected("verifier", self.config.verifier, ledger, run)
 
     def evaluator(self, ledger: Ledger, run: str) -> Verifier:
-        return self._connected("evaluator", "evaluator", ledger, run)
+        return self._connected("evaluator", self.config.evaluator, ledger, run)
 
     def rows(self, k: int) -> Sequence[Row]:
-        return read_rows(self.content["sft_rows"], self._folder("sft_images"), k=k)
+        return read_rows(self.config.sft_rows, self._folder("sft_images"), k=k)
 
     def turns(self, answerer: Answerer) -> Preface:
-        return PromptedTurns(answerer, prompts=PromptFiles.load(self.content.get("prompts")))
+        return PromptedTurns(answerer, prompts=self._prompts)
 
     def first_turn(self, k: int) -> int:
         return PromptedTurns.calls_at_most(k=k)
@@ -242,12 +195,8 @@ class FileSetup:
         return None
 
     def settings(self) -> dict[str, Any]:
-        known = {name: _deciding(value) for name, value in self.content.items() if name != "scale"}
-        return (
-            asdict(self.scale)
-            | {name: json.dumps(value) for name, value in known.items()}
-            | {"embedder": self.embedding}
-        )
+        known = {name: json.dumps(value) for name, value in deciding(self.config).items()}
+        return asdict(self.scale) | known | {"embedder": self.embedding}
 
     def begun(self, folder: Path) -> FileSetup:
         """The same, with the pictures as they were when the reproduction in that folder began.
@@ -257,7 +206,7 @@ class FileSetup:
         """
         if (folder / PICTURES).is_file():
             return replace(self, pictures=read_pictures(folder / PICTURES))
-        paths = [self.content[name] for name in ("images", "evaluation_images", "sft_images") if name in self.content]
+        paths = filter(None, (self.config.images, self.config.evaluation_images, self.config.sft_images))
         return replace(self, pictures={path: list(FolderImages(path).keys) for path in paths})
 
     def keep(self, folder: Path) -> None:
@@ -266,14 +215,14 @@ class FileSetup:
             write_text(folder / PICTURES, json.dumps(self.pictures, indent=1) + "\n")
 
     def _folder(self, name: str) -> ImageSource:
-        path = self.content.get(name, self.content["images"])
+        path = getattr(self.config, name) or self.config.images
         images = FolderImages(path)
         return numbered(images, self.pictures[path]) if path in self.pictures else images
 
     def _drawn(self, name: str, count: int, *, last: bool = False) -> ImageSource:
         """So many pictures of a folder, or of the end of the same order; both from one folder have none in common."""
         source, wanted = self._folder(name), count
-        pool, evaluated = (Path(self.content[each]).resolve() for each in ("images", "evaluation_images"))
+        pool, evaluated = (Path(each).resolve() for each in (self.config.images, self.config.evaluation_images))
         if pool == evaluated:
             wanted = self.scale.pool + self.scale.held_out
         elif pool.is_relative_to(evaluated) or evaluated.is_relative_to(pool):
@@ -283,23 +232,13 @@ class FileSetup:
         order = epoch_order(len(source), seed=DRAW_SEED, epoch=0)
         return Chosen(source, order[-count:] if last else order[:count])
 
-    def _role(self, name: str) -> Role:
-        given = self.content["answerers"][name] if name in ANSWERERS else self.content[name]
-        return roles({"verifier" if name in ("verifier", "evaluator") else "answerer": given}).popitem()[1]
+    @property
+    def _prompts(self) -> PromptFiles:
+        return PromptFiles.load(self.config.prompts or None)
 
-    def _connected(self, name: str, kind: str, ledger: Ledger, run: str) -> Any:
-        role = self._role(name)
-        client = RecordedModel(role.connect(spent=ledger.spent(run, kind)), ledger, role=kind)
-        files, images = PromptFiles.load(self.content.get("prompts")), EncodedImages()
-        return role.answerer(client, files, images) if kind == "answerer" else role.verifier(client, files, images)
-
-
-def _deciding(value: Any) -> Any:
-    """What decides numbers; where a model is reached, and what may be spent on it, does not."""
-    if not isinstance(value, Mapping):
-        return value
-    passing = ("endpoints", "client", "prices", "budget", "tokens")
-    return {name: _deciding(each) for name, each in value.items() if name not in passing}
+    def _connected(self, kind: str, role: AnswererRole | VerifierRole, ledger: Ledger, run: str) -> Any:
+        model = RecordedModel(client_of(role, spent=ledger.spent(run, kind)), ledger, role=kind)
+        return judge(role, model, self._prompts, EncodedImages())
 
 
 def read_pictures(file: Path) -> dict[str, list[str]]:
@@ -316,18 +255,3 @@ def read_pictures(file: Path) -> dict[str, list[str]]:
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise ValueError(f"[reproduce] {file}: cannot be read ({error}); put the file back") from None
     return dict(found)
-
-
-def read_config(path: str | Path) -> dict[str, Any]:
-    """A configuration file's content.
-
-    Raises:
-        ValueError: no such file, or no JSON object.
-    """
-    content = read_object("reproduce", path)
-    if not isinstance(content.get("scale", {}), dict):
-        raise ValueError(f"[reproduce] config.scale: expected an object, got {content['scale']!r:.60}")
-    if content.get("embedder", "hashed") not in tuple(EMBEDDERS):
-        known = ", ".join(EMBEDDERS)
-        raise ValueError(f"[reproduce] config.embedder: expected one of {known}, got {content['embedder']!r:.60}")
-    return content

@@ -122,10 +122,6 @@ def test_a_model_does_not_grade_itself_here_either(folder, server, capsys):
     [
         (["rejudge", "--name", "a"], "[rejudge] DIR: expected one folder of a run, got none"),
         (["rejudge", "DIR", "--run", "DIR", "--name", "a"], "[rejudge] DIR: expected one folder of a run, got two"),
-        (
-            ["rejudge", "DIR", "--name", "a", "--models", "x"],
-            "--models: expected --verifier or --set for a probe, got a",
-        ),
         (["rejudge", "DIR", "--name", "a", "--set", "k=3"], "--set: expected verifier.KEY=VALUE, got 'k=3'"),
         (["rejudge", "EMPTY", "--name", "a"], "expected the folder of a run, got"),
         (["rejudge", "NEW", "--name", "a"], "expected the folder of a run, got"),

@@ -181,8 +181,6 @@ def test_the_command_says_one_sentence_and_ends_with_2(path, capsys):
     ):
         assert cli.main(words) == 2
         assert re.match(said, capsys.readouterr().err)
-    (run / "run.json").write_text("[" * 100_000)
-    assert cli.main(["train", "--run", str(run)]) == 2
-    assert re.match(
-        r"^vlmprobe train: \[RunDirectory\] .*run\.json: expected brackets in at most", capsys.readouterr().err
-    )
+    (run / "probe.yaml").write_text("[" * 100)
+    assert cli.main(["run", str(run)]) == 2
+    assert re.match(r"^vlmprobe run: \[probe\] .*probe\.yaml: expected YAML \(", capsys.readouterr().err)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from support.chat_server import running, seen_by
 from support.chatting import ask, client, needs_chat_client
+from support.world_probes import written
 from vlmprobe import cli
 from vlmprobe.models.chat import Endpoint
-from vlmprobe.models.roles import read_roles
 
 pytestmark = needs_chat_client
 KEY = "sk-Pl/anted+4f1d77aa9Qe2"
@@ -117,34 +115,22 @@ def test_a_key_that_is_a_word_neither_hangs_nor_harms_an_answer(server, word, mo
     assert "[key]" in replies[1].error
 
 
-def run_folder(tmp_path, endpoint, **client_options) -> tuple[int, bool]:
-    """What `vlmprobe train` exits with, and whether it has written anything."""
-    models = {"answerer": {"model": "m", "endpoints": [endpoint], "client": client_options}}
-    (tmp_path / "models.json").write_text(json.dumps(models))
-    code = cli.main(["train", "--run", str(tmp_path / "run"), "--models", str(tmp_path / "models.json")])
-    return code, (tmp_path / "run").exists()
-
-
 @pytest.mark.parametrize(
-    ("endpoint", "options"),
+    ("endpoint", "more"),
     [
         ("https://a/v1?key=sEcReT", {}),
-        ({"url": "http://me:sEcReT@a/v1"}, {}),
-        ({"url": "http://a/v1", "key_file": "no such file"}, {}),
-        ({"url": "http://a/v1", "key_env": "NO_SUCH_KEY"}, {}),
-        ({"url": ["sEcReT"]}, {}),
-        ("http://a/v1", {"proxy": "http://me:sEcReT@proxy:3128"}),
+        ("http://me:sEcReT@a/v1", {}),
+        ("http://a/v1", {"key_file": "no such file"}),
+        ("http://a/v1", {"key_env": "NO_SUCH_KEY"}),
+        ([["sEcReT"]], {}),
+        ("http://a/v1", {"client": {"proxy": "http://me:sEcReT@proxy:3128"}}),
     ],
 )
-def test_a_run_is_refused_before_anything_is_written(tmp_path, capsys, endpoint, options):
-    assert run_folder(tmp_path, endpoint, **options) == (2, False)
-    assert "sEcReT" not in capsys.readouterr().err
-
-
-def test_a_file_of_models_may_begin_with_a_mark_of_the_byte_order(tmp_path):
-    models = {"verifier": {"model": "m", "endpoints": "http://a/v1"}}
-    (tmp_path / "models.json").write_text(json.dumps(models), encoding="utf-8-sig")
-    assert read_roles(tmp_path / "models.json") == models
+def test_a_run_is_refused_before_anything_is_written(tmp_path, capsys, endpoint, more):
+    folder = written(tmp_path / "run", steps=1, answerer={"model": "m", "endpoint": endpoint, **more})
+    assert cli.main(["run", str(folder)]) in (1, 2)
+    assert "sEcReT" not in "".join(capsys.readouterr())
+    assert [path.name for path in folder.iterdir()] == ["probe.yaml"]
 
 
 def test_keys_go_to_their_own_server(server, monkeypatch):

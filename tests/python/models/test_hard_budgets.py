@@ -17,9 +17,10 @@ from vlmprobe.models.chat import ChatClient, Prices, Spent
 from vlmprobe.models.judges import ModelVerifier
 from vlmprobe.models.model import Charge, EncodedImage, Message, ModelReply, Request, Sampling, Status, Usage
 from vlmprobe.models.replies import Failure
-from vlmprobe.models.roles import roles
 from vlmprobe.models.service import BudgetSpent
 from vlmprobe.models.votes import Quota, Vote
+from vlmprobe.probe.build import client_of
+from vlmprobe.probe.config import Role
 
 pytestmark = needs_chat_client
 RED = Image(0, "red.png", PILImage.new("RGB", (6, 4), "red"))
@@ -196,14 +197,14 @@ def uneven(asked: dict) -> object:
 
 
 def test_the_ledger_has_what_the_client_was_charged_and_a_resumed_run_the_same_budget_left(ledger):
-    content = {"model": "m", "budget": {"max_tokens": 9000, "max_calls": 60}, "client": {"max_attempts": 2}}
+    limits = {"max_tokens": 9000, "max_calls": 60, "max_attempts": 2}
     with saying(uneven) as server:
-        role = roles({"answerer": content | {"endpoints": server.url}})["answerer"]
-        whole = role.connect()
+        role = Role(model="m", endpoint=[server.url], client=limits)
+        whole = client_of(role)
         RecordedModel(whole, ledger, role="answerer").reply(asks(14))
         assert ledger.spent("run", "answerer") == whole.spent and total(whole.spent) > 1000
         ledger.at("run", "train", 1)
-        first = role.connect(spent=ledger.spent("run", "answerer"))  # as after a stop
+        first = client_of(role, spent=ledger.spent("run", "answerer"))  # as after a stop
         RecordedModel(first, ledger, role="answerer").reply(asks(60))
         both = [whole.spent, first.spent]
         assert ledger.spent("run", "answerer") == Spent(

@@ -7,10 +7,16 @@ import json
 import pytest
 import yaml
 
-from vlmprobe.probe.config import Probe, parse, read, schema
+from vlmprobe.probe.config import Probe
+from vlmprobe.probe.reading import parse, read, schema
 from vlmprobe.probe.template import text_of
 
-LEAST = {"images": "photos", "questioner": "asks", "answerer": "answers@http://127.0.0.1:8000/v1", "verifier": "world"}
+LEAST = {
+    "images": "photos",
+    "questioner": "asks",
+    "answerer": "answers@http://127.0.0.1:8000/v1",
+    "verifier": "judge@http://127.0.0.1:8000/v1",
+}
 
 
 def said(content) -> str:
@@ -67,6 +73,7 @@ def test_the_schema_has_every_key():
         ({"method": "magic"}, "method: input should be 'zero-shot', 'conme' or 'rl', got 'magic'"),
         ({"training": {"reward": "semantc"}}, "nearest: semantic"),
         ({"verifier": {"model": "", "endpoint": ["http://x/v1"]}}, "verifier: model: expected a name, got none"),
+        ({"answerer": {"model": "a", "endpoint": "ftp://x/v1"}}, "answerer: [models::ChatClient] url: expected http"),
         ({"answerer": {"python": "a:b", "model": "c"}}, "answerer: python: expected it alone, got a model as well"),
     ],
 )
@@ -77,7 +84,7 @@ def test_what_is_wrong_is_one_sentence_that_names_the_key(change, text):
 
 def test_values_can_be_given_for_one_call(tmp_path):
     folder = written(tmp_path, yaml.safe_dump(LEAST))
-    found = read(folder, ["budget.calls=9", "answerer.max_tokens=32", "images.n=5", "verifier=world", "method=rl"])
+    found = read(folder, ["budget.calls=9", "answerer.max_tokens=32", "images.n=5", "verifier=other", "method=rl"])
     assert (found.budget.calls, found.answerer.max_tokens, found.images.n, found.method) == (9, 32, 5, "rl")
     assert found.images.source == "photos" and found.answerer.model == "answers"
     for wrong, text in {

@@ -14,8 +14,9 @@ from vlmprobe.loop.round import Place, Round
 from vlmprobe.models.replies import Failure, Reply, Verdict
 from vlmprobe.models.service import Unserved
 from vlmprobe.policy.asker import Completions
-from vlmprobe.probe.config import Guards, parse
+from vlmprobe.probe.config import Guards
 from vlmprobe.probe.guards import Watch, alarms_of
+from vlmprobe.probe.reading import parse
 from vlmprobe.probe.signs import Signs, shares, signs_of
 from vlmprobe.text import parse_responses
 from vlmprobe.world.source import WorldImages

@@ -133,7 +133,8 @@ def test_it_learns_finds_failures_and_is_killed_without_a_trace(home_of, family)
     _, errors = (process := start(cut)).communicate(timeout=300)
     assert process.returncode == 0, errors
     with Ledger(whole / "ledger.sqlite", read_only=True) as one, Ledger(cut / "ledger.sqlite", read_only=True) as two:
-        assert list(one.dump()) == list(two.dump())
+        ended = [[line for line in ledger.dump() if '"kind": "resumed"' not in line] for ledger in (one, two)]
+        assert ended[0] == ended[1]
         failures = list(one.failures())
     assert len(failures) > 5 and all("red" in row.question or "hats" in row.question for row in failures)
     newest = [sorted(folder.glob("checkpoints/*/questioner/adapter_model.safetensors"))[-1] for folder in (whole, cut)]

@@ -18,12 +18,12 @@ from vlmprobe.data import Drawn
 from vlmprobe.ledger import Ledger
 from vlmprobe.probe.build import LOOKS, images_of
 from vlmprobe.probe.check import check
-from vlmprobe.probe.config import parse
+from vlmprobe.probe.reading import parse
 from vlmprobe.run.pictures import left_out_of
 
 SKLEARN = Path(sklearn.__file__).parent / "datasets" / "images"
 GRACE = Path(matplotlib.__file__).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg"
-ROLES = dict.fromkeys(("questioner", "answerer", "verifier"), "world")
+ROLES = {name: {"python": "somewhere:it"} for name in ("questioner", "answerer", "verifier")}
 
 
 @pytest.fixture

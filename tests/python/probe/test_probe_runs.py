@@ -113,7 +113,7 @@ def test_a_step_whose_calls_did_not_do_for_all_its_pictures_is_gone_through_as_i
 
 def dump(folder: Path) -> list[str]:
     with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
-        return list(ledger.dump())
+        return [line for line in ledger.dump() if '"kind": "resumed"' not in line]
 
 
 @needs_chat_client
@@ -127,7 +127,6 @@ def dump(folder: Path) -> list[str]:
         ("questioner.key_env=NO_SUCH_KEY", "expected a key in the environment variable NO_SUCH_KEY, got none"),
         ("images.source=nowhere", "path: no folder"),
         ("answerer={python: no_module:f}", "expected module:name that can be imported, got 'no_module:f'"),
-        ("answerer.endpoint=ftp://x/v1", "ftp"),
     ],
 )
 def test_what_does_not_work_ends_in_seconds_before_anything_is_spent(tmp_path, photos, server, capsys, change, words):

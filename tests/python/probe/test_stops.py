@@ -75,7 +75,7 @@ def until(process, folder: Path, words: str) -> None:
 
 def dump(folder: Path) -> list[str]:
     with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
-        return list(ledger.dump())
+        return [line for line in ledger.dump() if '"kind": "resumed"' not in line]
 
 
 def steps(folder: Path) -> int:

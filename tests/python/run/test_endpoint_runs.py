@@ -21,11 +21,13 @@ from vlmprobe.models.chat import ChatClient, Spent
 from vlmprobe.models.judges import ModelAnswerer
 from vlmprobe.models.model import Message, Request, Status
 from vlmprobe.models.replies import Failure
-from vlmprobe.models.roles import read_roles, roles
 from vlmprobe.models.service import BudgetSpent
+from vlmprobe.probe.build import left_of, sampling_of
+from vlmprobe.probe.config import Verifier
 from vlmprobe.run.checkpoint import checkpoints, find
 
 pytestmark = needs_chat_client
+NONE_JUDGED = 1  # the exit code of a run in which no answer was; the server says nothing that the world understands
 KEY = "sk-planted-93c2e0b7d1"
 SMALL = [
     *("--embedder", "hashed", "--k", "2", "--group-size", "2", "--images-per-step", "2", "--pool", "4"),
@@ -48,7 +50,7 @@ def ledger(tmp_path):
 
 
 def models(path: Path, url: str, **more) -> str:
-    answerer = {"model": "tiny", "endpoints": [{"url": url, "key_env": "VLMPROBE_TEST_KEY"}], **more}
+    answerer = {"model": "tiny", "endpoint": url, "key_env": "VLMPROBE_TEST_KEY", **more}
     path.write_text(json.dumps({"answerer": answerer}))
     return str(path)
 
@@ -77,14 +79,15 @@ def ask(text: str) -> Request:
 def test_a_run_keeps_its_calls_its_judge_and_its_concurrency_and_never_the_key(server, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("VLMPROBE_TEST_KEY", KEY)
     run = tmp_path / "run"
-    assert train(run, "--models", models(tmp_path / "models.json", server, revision="r1")) == 0
+    assert train(run, "--models", models(tmp_path / "models.json", server, revision="r1")) == NONE_JUDGED
     came = seen_by(server)
     assert came["keys"] == [f"Bearer {KEY}"]
     with Ledger(run / "ledger.sqlite", read_only=True) as ledger:
-        used = ledger.spent("train", "answerer")
-        grown = [json.loads(event.text) for event in ledger.events("train", kind="endpoint")]
+        used = ledger.spent("probe", "answerer")
+        grown = [json.loads(event.text) for event in ledger.events("probe", kind="endpoint")]
         assert cli.main(["export", "--run", str(run), str(run / "all.jsonl")]) == 0
-    assert (used.calls, used.prompt_tokens) == (came["requests"], 10 * came["requests"])
+    calls = came["requests"] - 1  # one is the check's
+    assert (used.calls, used.prompt_tokens) == (calls, 10 * calls)
     assert grown and all((e["kind"], e["role"], e["endpoint"]) == ("grew", "answerer", server) for e in grown)
     assert [e["limit"] for e in grown] == sorted(e["limit"] for e in grown)
     with sqlite3.connect(run / "ledger.sqlite") as db:
@@ -102,23 +105,23 @@ def test_a_budget_stops_a_run_with_a_checkpoint_and_more_of_it_goes_on_at_no_ext
     server, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setenv("VLMPROBE_TEST_KEY", KEY)
-    assert train(tmp_path / "whole", "--models", models(tmp_path / "whole.json", server)) == 0
-    whole, file = sent(server), tmp_path / "models.json"
+    assert train(tmp_path / "whole", "--models", models(tmp_path / "whole.json", server)) == NONE_JUDGED
+    whole, file = sent(server) - 1, tmp_path / "models.json"  # one is the check's, of each run
     first = 7 * whole // 10
     run = tmp_path / "run"
-    assert train(run, "--models", models(file, server, budget={"max_calls": first})) == 3
+    assert train(run, "--models", models(file, server, client={"max_calls": first})) == 3
     assert "the budget of tiny" in capsys.readouterr().err
-    assert sent(server) == whole + first  # to the last call
+    assert sent(server) == whole + first + 2  # to the last call
     made = int(find(run / "checkpoints").name.removeprefix("step-"))
     with Ledger(run / "ledger.sqlite", read_only=True) as ledger:
-        assert ledger.recorded_steps("train") == [("train", step) for step in range(made)]
+        assert ledger.recorded_steps("probe") == [("train", step) for step in range(made)]
     assert made % 2 == 1  # a step that --checkpoint-every would have passed over
-    assert train(run, "--models", models(file, server, budget={"max_calls": first})) == 2
-    assert f"answerer.budget.max_calls: expected more than {first}" in capsys.readouterr().err
-    assert train(run, "--models", models(file, server, budget={"max_calls": first + 5})) == 3
-    assert sent(server) == whole + first + 5  # the whole run's budget, not this call's
-    assert train(run, "--models", models(file, server, budget={"max_calls": whole})) == 0
-    assert sent(server) == 2 * whole
+    assert train(run, "--models", models(file, server, client={"max_calls": first})) == 2
+    assert f"client.max_calls of tiny: expected more than {first}" in capsys.readouterr().err
+    assert train(run, "--models", models(file, server, client={"max_calls": first + 5})) == 3
+    assert sent(server) == whole + first + 5 + 4  # the whole run's budget, not this call's
+    assert train(run, "--models", models(file, server, client={"max_calls": whole})) == NONE_JUDGED
+    assert sent(server) == 2 * whole + 5
     assert whole_state(find(run / "checkpoints")) == whole_state(find(tmp_path / "whole" / "checkpoints"))
     assert without_calls(run) == without_calls(tmp_path / "whole")
 
@@ -137,32 +140,15 @@ def test_the_budget_is_the_trainers_error_and_leaves_it_before_the_step(server, 
     assert checkpoints(tmp_path / "checkpoints") == [saved]
 
 
-def test_a_dry_run_says_what_it_takes_and_does_nothing(server, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("VLMPROBE_TEST_KEY", KEY)
-    more = {"tokens": {"prompt": 100, "completion": 10}, "prices": {"prompt": 1.0, "completion": 2.0}}
-    file = models(tmp_path / "models.json", server, **more)
-    assert train(tmp_path / "run", "--models", file, "--dry-run") == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].split() == ["role", "calls", "prompt", "tokens", "completion", "tokens", "cost"]
-    assert said[1].split() == ["answer", "32", "3,200", "320", "0.00"]  # 5 x 2 x 2 x 2 slots, 0.8 of them valid
-    assert not (tmp_path / "run").exists() and sent(server) == 0
-    assert train(tmp_path / "run", "--models", models(tmp_path / "models.json", server), "--dry-run") == 2
-    assert 'answerer.tokens: expected {"prompt": n, "completion": n} of one call' in capsys.readouterr().err
-    assert train(tmp_path / "run", "--dry-run") == 2
-    assert "--dry-run: expected models behind endpoints" in capsys.readouterr().err
-
-
 def test_another_model_behind_the_endpoint_does_not_go_on_with_the_run(server, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("VLMPROBE_TEST_KEY", KEY)
     run = tmp_path / "run"
-    assert train(run, "--steps", "1", "--models", models(tmp_path / "models.json", server)) == 0
+    assert train(run, "--steps", "1", "--models", models(tmp_path / "models.json", server)) == NONE_JUDGED
     file = tmp_path / "other.json"
     file.write_text((tmp_path / "models.json").read_text().replace('"tiny"', '"other"'))
-    before = (run / "run.json").read_text()
     assert train(run, "--steps", "2", "--models", str(file)) == 2
-    assert "has another identities: answerer: expected 'tiny " in capsys.readouterr().err
-    assert train(run, "--steps", "2") == 0  # the run's own models
-    assert json.loads(before)["settings"]["models"]["answerer"]["model"] == "tiny"
+    assert "has another config: answerer.model: expected 'tiny', got 'other'" in capsys.readouterr().err
+    assert train(run, "--steps", "2") == NONE_JUDGED  # the run's own models
 
 
 def test_replies_are_in_the_ledger_before_the_batch_is_over(server, ledger):
@@ -213,84 +199,78 @@ def test_a_thousand_faulty_requests_are_no_failures_of_the_answerer_and_their_cu
     assert curve[-1]["kind"] == "grew" and curve[-1]["limit"] > lowest
 
 
+AT = {"model": "m", "endpoint": "http://a/v1"}
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ({"answerer": {"model": "m", "endpoints": ["http://a/v1"], "budjet": {}}}, "'budjet'; did you mean budget?"),
-        ({"answerer": {"model": "m", "endpoints": [{"url": "http://a/v1", "key": "sk-1"}]}}, "key_env"),
-        ({"answerer": {"model": "m"}}, "answerer.endpoints: expected one, got none"),
-        ({"answerer": {"model": "m", "endpoints": [{}]}}, "answerer.endpoints[0].url: expected one"),
-        ({"answerer": {"model": "m", "endpoints": 3}}, "answerer.endpoints: expected a list of URLs, got 3"),
-        ({"answerer": {"model": 3, "endpoints": ["a"]}}, "answerer.model: expected a text, got 3"),
         (
-            {"verifier": {"model": "m", "endpoints": ["a"], "prices": {"prompt": 1}}},
-            "prices.completion: expected a num",
+            {"answerer": {**AT, "budjet": {}}},
+            "answerer.budjet: expected one of model",
         ),
-        ({"verifier": {"model": "m", "endpoints": ["a"], "budget": {"max_cost": "9"}}}, "max_cost: expected a number"),
         (
-            {"verifier": {"model": "m", "endpoints": ["a"], "tokens": {"prompt": 0, "completion": 1}}},
-            "at least 1, got 0",
+            {"answerer": {"model": "m", "endpoint": {"url": "http://a/v1", "key": "sk-1"}}},
+            "did you mean key_env?",
         ),
-        ({"judge": {}}, "expected answerer, verifier, got 'judge'"),
+        ({"answerer": {"model": "m", "endpoint": [{}]}}, "url: expected a value, got none"),
+        ({"answerer": {"model": "m", "endpoint": 3}}, "answerer.endpoint: input should be a valid list, got int"),
+        (
+            {"answerer": {"model": 3, "endpoint": "http://a/v1"}},
+            "answerer.model: input should be a valid string, got 3",
+        ),
+        ({"verifier": {**AT, "prices": {"prompt": -1}}}, "verifier.prices.prompt: "),
+        (
+            {"verifier": {**AT, "client": {"max_cost": "x"}}},
+            "client.max_cost: input",
+        ),
+        (
+            {"verifier": {**AT, "client": {"extra": [1]}}},
+            "client.extra: input should",
+        ),
+        (
+            {"verifier": {**AT, "votes": 10**9}},
+            "verifier.votes: input should be less",
+        ),
+        ({"verifier": {**AT, "temperature": math.nan}}, "expected finite numbers"),
+        ({"judge": {}}, "judge: expected one of images, questioner"),
         ([], "expected an object, got list"),
     ],
 )
-def test_a_wrong_file_of_models_is_named(content, text, tmp_path):
+def test_a_wrong_file_of_models_is_named(content, text, tmp_path, capsys):
     file = tmp_path / "models.json"
     file.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"^\[models\]") as caught:
-        read_roles(file)
-    assert text in str(caught.value) and "sk-1" not in str(caught.value)
+    assert train(tmp_path / "run", "--models", str(file)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("vlmprobe train: [") and text in said and "sk-1" not in said
+    assert not (tmp_path / "run").exists()
 
 
-WRONG = {
-    "sampling": ({"temperature": "0"}, {"temperature": math.nan}, {"top_p": 2}, {"max_tokens": 1.5}, {"seed": 10**30}),
-    "client": ({"deadline_s": "5"}, {"max_attempts": 10**30}, {"max_attempts": True}, {"schema": "no"}, {"extra": [1]}),
-    "judge": ({"votes": 10**30}, {"votes": 10**9}, {"votes": "3"}, {"schema": "yes"}, {"more_tokens": "yes"}),
-    "budget": ({"max_calls": math.inf}, {"max_calls": 10**30}),
-    "prices": ({"prompt": 10**400, "completion": 1},),
-}
-
-
-@pytest.mark.parametrize(("part", "value"), [(part, value) for part, values in WRONG.items() for value in values])
-def test_a_value_of_another_kind_is_named_with_its_field(part, value, tmp_path):
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, "{", None])
+def test_a_file_of_models_that_no_reader_can_take_is_one_sentence(text, tmp_path, capsys):
     file = tmp_path / "models.json"
-    file.write_text(json.dumps({"verifier": {"model": "m", "endpoints": ["http://a/v1"], part: value}}))
-    with pytest.raises(
-        ValueError, match=rf"^\[models\] (verifier\.{part}\.{next(iter(value))}|.*models\.json): expected "
-    ):
-        read_roles(file)
-
-
-def test_a_file_that_no_reader_can_take_is_one_sentence(tmp_path):
-    file = tmp_path / "models.json"
-    file.write_text("[" * 100_000 + "]" * 100_000)
-    with pytest.raises(ValueError, match=r"^\[models\] .*: expected "):
-        read_roles(file)
-
-
-def test_a_file_that_is_no_json_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"missing\.json: expected a JSON file with the models"):
-        read_roles(tmp_path / "missing.json")
+    if text is not None:
+        file.write_text(text)
+    assert train(tmp_path / "run", "--models", str(file)) == 2
+    assert "models.json: expected " in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_a_role_has_what_the_file_says():
-    content = {
-        "verifier": {
-            "model": "judge", "revision": "r", "endpoints": "http://a/v1", "sampling": {"max_tokens": 99},
-            "judge": {"confirm": 2}, "budget": {"max_cost": 2.0}, "prices": {"prompt": 1e6, "completion": 0},
-        }
-    }  # fmt: skip
-    role = roles(content)["verifier"]
-    assert (role.sampling.max_tokens, role.sampling.temperature, role.judge) == (99, 0.6, {"confirm": 2})
-    assert role.connect(spent=Spent(calls=1, prompt_tokens=1, completion_tokens=50)).identity == "judge@r"
-    with pytest.raises(ValueError, match=r"verifier\.budget\.max_cost: expected more than 2, which the run has used"):
-        role.connect(spent=Spent(calls=1, prompt_tokens=2, completion_tokens=0))
+    role = Verifier(
+        model="judge", revision="r", endpoint=["http://a/v1", {"url": "http://b/v1", "key_env": "B"}], key_env="A",
+        max_tokens=99, confirm=2, client={"max_cost": 2.0}, prices={"prompt": 1e6},
+    )  # fmt: skip
+    assert [(server.url, server.key_env) for server in role.servers] == [("http://a/v1", "A"), ("http://b/v1", "B")]
+    sampling = sampling_of("verifier", role)
+    assert (sampling.max_tokens, sampling.temperature, role.confirm) == (99, 0.6, 2)
+    assert left_of(role, Spent(calls=1, prompt_tokens=1, completion_tokens=50)) == {"max_cost": 1.0}
+    with pytest.raises(ValueError, match=r"client\.max_cost of judge: expected more than 2, which the run has used"):
+        left_of(role, Spent(calls=1, prompt_tokens=2, completion_tokens=0))
 
 
 def test_a_run_is_judged_weighed_and_written_out_again(tmp_path, capsys):
     run = tmp_path / "run"
-    assert train(run, "--answerer", "executing", "--steps", "3") == 0
+    assert train(run, "--steps", "3") == 0
     before = dump(run / "ledger.sqlite")
     capsys.readouterr()
     assert cli.main(["rejudge", "--run", str(run), "--name", "oracle again"]) == 0

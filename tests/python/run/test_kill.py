@@ -19,17 +19,15 @@ from pathlib import Path
 import pytest
 
 from support.tiny_runs import dump, whole_state
+from support.world_probes import written
 from vlmprobe.run.checkpoint import find
 
 KILLS = int(os.environ.get("VLMPROBE_KILLS", "10"))
 SEED = 6
 STEPS = 10
-WORDS = [
-    *("--steps", str(STEPS), "--checkpoint-every", "2", "--embedder", "hashed"),
-    *("--k", "2", "--group-size", "2", "--images-per-step", "2", "--pool", "4"),
-]
 PRELOADED = [
-    "vlmprobe.cli.train",
+    "vlmprobe.cli.run",
+    "vlmprobe.probe.world",
     "transformers.models.qwen3_vl.modeling_qwen3_vl",
     "transformers.models.auto.modeling_auto",
 ]
@@ -58,7 +56,7 @@ def command(run: str, kill_before: int | None = None) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(f"{run}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     sys.addaudithook(count)
-    code = cli.main(["train", "--run", run, *WORDS])
+    code = cli.main(["run", run])
     Path(f"{run}.operations").write_text(str(operations))
     sys.exit(code)
 
@@ -69,6 +67,7 @@ def start():
     context.set_forkserver_preload(PRELOADED)
 
     def begin(run: Path, kill_before: int | None = None) -> multiprocessing.process.BaseProcess:
+        written(run, steps=STEPS)
         process = context.Process(target=command, args=(str(run), kill_before))
         process.start()
         return process

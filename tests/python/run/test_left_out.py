@@ -28,6 +28,7 @@ from vlmprobe.run.directory import RunDirectory
 from vlmprobe.run.pictures import of_checkpoint
 from vlmprobe.run.probe import probe
 from vlmprobe.run.trainer import Trainer
+from vlmprobe.studies.config import parse
 from vlmprobe.studies.plan import SCALES
 from vlmprobe.studies.setup import FileSetup
 from vlmprobe.world import tiny
@@ -238,21 +239,22 @@ def test_a_picture_that_is_gone_is_judged_unknown_again_and_named(tmp_path):
 
 
 def test_a_reproductions_pictures_are_those_that_it_began_with(tmp_path):
-    pictures, roles = photos(tmp_path / "photos", 10), {"model": "m", "endpoints": ["http://127.0.0.1:9/v1"]}
+    pictures, roles = photos(tmp_path / "photos", 10), {"model": "m", "endpoint": "http://127.0.0.1:9/v1"}
     content = {
         "images": str(pictures), "evaluation_images": str(pictures), "sft_rows": "rows.jsonl",
-        "questioners": {label: {"checkpoint": "c"} for label in ("small", "large")},
+        "questioners": {label: {"model": "c"} for label in ("small", "large")},
         "answerers": dict.fromkeys(("small", "medium", "large"), roles), "verifier": roles, "evaluator": roles,
     }  # fmt: skip
+    config = parse(content)
     scale = SCALES["small"].changed({"pool": 4, "held_out": 6})
-    setup = FileSetup(scale=scale, content=content, embedding="hashed").begun(tmp_path)
+    setup = FileSetup(scale=scale, config=config, embedding="hashed").begun(tmp_path)
     setup.keep(tmp_path)
     drawn = [*setup.pool.keys, *setup.held_out.keys]
     (pictures / "5.jpg").unlink()
     PILImage.new("RGB", (8, 8)).save(pictures / "10.jpg")
-    again = FileSetup(scale=scale, content=content, embedding="hashed").begun(tmp_path)
+    again = FileSetup(scale=scale, config=config, embedding="hashed").begun(tmp_path)
     assert [*again.pool.keys, *again.held_out.keys] == drawn and sorted(drawn) == [f"{i}.jpg" for i in range(10)]
     for text in ("{", "[]", '{"a": []}', '{"a": [1]}', "[" * 99_999):
         (tmp_path / "pictures.json").write_text(text)
         with pytest.raises(ValueError, match=r"^\[reproduce\] .*pictures\.json: cannot be read"):
-            FileSetup(scale=scale, content=content, embedding="hashed").begun(tmp_path)
+            FileSetup(scale=scale, config=config, embedding="hashed").begun(tmp_path)

@@ -19,7 +19,7 @@ from vlmprobe._util.files import write_text
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.loop.report import StepReport
 from vlmprobe.models import Failure, Reply
-from vlmprobe.run.directory import RunDirectory, read_settings
+from vlmprobe.run.directory import RunDirectory
 from vlmprobe.run.lines import recorded_report, step_line
 from vlmprobe.world.answerers import ExecutingAnswerer
 
@@ -58,9 +58,7 @@ def test_a_name_that_is_no_utf8_is_refused_before_anything_is_made(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "left", ["run.json", "metrics.jsonl", "checkpoints/step-00000002", "checkpoints/RL/step-00000002"]
-)
+@pytest.mark.parametrize("left", ["metrics.jsonl", "checkpoints/step-00000002", "checkpoints/RL/step-00000002"])
 def test_what_is_left_of_a_run_without_its_ledger_is_named(tmp_path, left):
     (tmp_path / left).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / left).mkdir() if "step" in left else (tmp_path / left).write_text("{}\n")
@@ -83,28 +81,6 @@ def test_a_run_is_not_gone_on_with_unless_asked_to(tmp_path):
         assert not folder.resumed
     with pytest.raises(ValueError, match=r"expected a new or empty folder, got '"):
         RunDirectory(tmp_path / "run")
-
-
-def test_settings_are_kept(tmp_path):
-    assert read_settings(tmp_path / "run") == {}
-    with RunDirectory(tmp_path / "run", quiet=True) as folder:
-        folder.write_settings({"k": 3, "reward": "paper"})
-    assert read_settings(tmp_path / "run") == {"k": 3, "reward": "paper"}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", r"^\[RunDirectory\] .*run\.json: expected JSON \("),
-        ("[]", r"^\[RunDirectory\] .*run\.json: expected an object, got list$"),
-        ('{"format": 1, "settings": []}', r"^\[RunDirectory\] .*run\.json: settings: expected an object, got list$"),
-        ('{"format": 2, "settings": {}}', r"run\.json: expected format 1, got 2; go on with the vlmprobe that began"),
-    ],
-)
-def test_settings_that_cannot_be_read_are_an_error(tmp_path, text, message):
-    (tmp_path / "run.json").write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_settings(tmp_path)
 
 
 def test_resuming_drops_the_lines_that_come_again_and_one_that_was_cut(tmp_path):

@@ -20,6 +20,7 @@ from vlmprobe.studies import comparisons
 from vlmprobe.studies.arms import EVALUATOR
 from vlmprobe.studies.claims import CLAIMS, verdict
 from vlmprobe.studies.comparisons import Above, Difference, Flat
+from vlmprobe.studies.config import parse
 from vlmprobe.studies.plan import PAPER, SMALL, arms
 from vlmprobe.studies.setup import FileSetup
 from vlmprobe.studies.tables import published
@@ -169,15 +170,13 @@ def test_wrong_input_says_what_was_expected(tmp_path, capsys):
     assert "scale: expected --config with models" in said("--scale", "paper")
     assert "expected a JSON file" in said("--config", str(tmp_path / "none.json"))
     assert "[Scale] expected above, beta" in said("--config", written({"scale": {"steps": 3}}))
-    assert "config.evaluation_images: expected a value" in said("--config", written({"images": "a"}))
-    assert "[reproduce] config: expected images, " in said("--config", written({"picture": "a"}))
+    assert "config: evaluation_images: expected a value" in said("--config", written({"images": "a"}))
+    assert "picture: expected one of images, " in said("--config", written({"picture": "a"}))
     assert "seed: expected different seeds, got 1 1" in said("--seed", "1", "1")
     assert "seed: expected 0 to 2**32 - 1, got -1" in said("--seed", "-1")
     assert "expected an arm that has ended" in said("--report-only")
     assert "config.scale: expected an object, got 5" in said("--config", written({"scale": 5}))
-    assert "config.embedder: expected one of minilm, hashed, got 'bert'" in said(
-        "--config", written({"embedder": "bert"})
-    )
+    assert "config.embedder: expected minilm or hashed, got 'bert'" in said("--config", written({"embedder": "bert"}))
 
 
 def test_a_dry_run_lists_the_arms_and_runs_none(tmp_path, capsys):
@@ -237,15 +236,15 @@ def test_names_of_checkpoints_folders_and_endpoints_are_all_that_real_models_nee
     (tmp_path / "prompts" / "questioner.txt").write_text("ask {k} questions")
     rows = [{"image": f"{i}.png", "question": text} for i in range(4) for text in ("is there a star ?", "any circle ?")]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    checkpoint = {"checkpoint": str(tiny.WEIGHTS / "questioner")}
+    checkpoint = {"model": str(tiny.WEIGHTS / "questioner")}
     written = config(
         tmp_path / "config.json",
         images=str(tmp_path / "images"),
         evaluation_images=str(tmp_path / "images"),
         questioners={"small": checkpoint, "large": checkpoint},
-        answerers={size: {"model": f"answerer-{size}", "endpoints": [url]} for size in ("small", "medium", "large")},
-        verifier={"model": "judge", "endpoints": [url]},
-        evaluator={"model": "other-judge", "endpoints": [url]},
+        answerers={size: {"model": f"answerer-{size}", "endpoint": url} for size in ("small", "medium", "large")},
+        verifier={"model": "judge", "endpoint": url},
+        evaluator={"model": "other-judge", "endpoint": url},
         prompts=str(tmp_path / "prompts"),
         sft_rows=str(tmp_path / "rows.jsonl"),
     )
@@ -263,21 +262,21 @@ def test_names_of_checkpoints_folders_and_endpoints_are_all_that_real_models_nee
         used = {role: ledger.spent("RL", role).calls for role in ("answerer", "verifier", "evaluator")}
     assert all(used.values())
     setup = FileSetup(
-        scale=SMALL.changed(TINY), content=json.loads((tmp_path / "config.json").read_text()), embedding="hashed"
+        scale=SMALL.changed(TINY), config=parse(json.loads((tmp_path / "config.json").read_text())), embedding="hashed"
     )
     keys = [{source[i].key for i in range(len(source))} for source in (setup.pool, setup.held_out)]
     assert [len(each) for each in keys] == [4, 10] and not keys[0] & keys[1]  # from one folder, none in both
     assert [setup.pool[i].id for i in range(4)] == [0, 1, 2, 3] and setup.settings()["embedder"] == "hashed"
     moved = json.loads((tmp_path / "config.json").read_text())
-    moved["verifier"] |= {"endpoints": ["http://127.0.0.1:1/v1"], "budget": {"max_calls": 9}}
-    assert FileSetup(scale=setup.scale, content=moved, embedding="hashed").settings() == setup.settings()
+    moved["verifier"] |= {"endpoint": "http://127.0.0.1:1/v1", "client": {"max_calls": 9}}
+    assert FileSetup(scale=setup.scale, config=parse(moved), embedding="hashed").settings() == setup.settings()
     moved["verifier"]["model"] = "other"
-    assert FileSetup(scale=setup.scale, content=moved, embedding="hashed").settings() != setup.settings()
+    assert FileSetup(scale=setup.scale, config=parse(moved), embedding="hashed").settings() != setup.settings()
     moved["evaluation_images"] = str(tmp_path)
     with pytest.raises(
         ValueError, match=r"config\.evaluation_images: expected a folder apart from images, or the same"
     ):
-        len(FileSetup(scale=setup.scale, content=moved, embedding="hashed").held_out)
-    few = FileSetup(scale=setup.scale.changed({"pool": 5}), content=setup.content, embedding="hashed")
+        len(FileSetup(scale=setup.scale, config=parse(moved), embedding="hashed").held_out)
+    few = FileSetup(scale=setup.scale.changed({"pool": 5}), config=setup.config, embedding="hashed")
     with pytest.raises(ValueError, match=r"config\.images: expected at least 15 pictures, got 14"):
         len(few.pool)

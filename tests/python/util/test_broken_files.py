@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
 
 import pytest
 
 from vlmprobe._util.json import MOST_LEVELS, parse, read_json, read_lines
-from vlmprobe.cli.train import Settings, settle
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.prompt_files import PromptFiles
-from vlmprobe.models.roles import read_roles
 from vlmprobe.review.people import import_labels
-from vlmprobe.run.directory import read_settings
 from vlmprobe.studies.arms import check_same
-from vlmprobe.studies.setup import read_config
+from vlmprobe.studies.config import parse as parse_config
+from vlmprobe.studies.config import read as read_config
 from vlmprobe.world.answerers import load_faults
 
 # What a file of JSON may not hold, whatever it is for: content -> what is said.
@@ -41,12 +38,7 @@ def prompts(file):
     PromptFiles.load(file.parent / "prompts")
 
 
-def settings(file):
-    shutil.copy(file, file.parent / "run.json")
-    settle(read_settings(file.parent), {})
-
-
-READERS = {"models": read_roles, "faults": load_faults, "config": read_config, "settings": settings}
+READERS = {"faults": load_faults, "config": lambda file: parse_config(read_config(file))}
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -55,7 +47,7 @@ def test_what_is_no_plain_json_is_refused_wherever_json_is_read(content, reader,
     file = tmp_path / "some.json"
     text, message = CONTENTS[content]
     file.write_bytes(text)
-    with pytest.raises(ValueError, match=rf"^\[\w+\] .*(some|run)\.json: {message}"):
+    with pytest.raises(ValueError, match=rf"^\[\w+\] .*some\.json: {message}"):
         READERS[reader](file)
 
 
@@ -64,51 +56,41 @@ def test_a_folder_in_the_place_of_a_file_is_named(reader, tmp_path):
     (tmp_path / "some.json").mkdir()
     with pytest.raises((ValueError, IsADirectoryError), match=r"some\.json"):
         READERS[reader](tmp_path / "some.json")
-    (tmp_path / "run.json").mkdir(exist_ok=True)
-    with pytest.raises(ValueError, match=r"run\.json: expected the settings of a run, got none \(Is a directory\)"):
-        read_settings(tmp_path)
 
 
-ROLE = {"model": "m", "endpoints": ["http://127.0.0.1:1/v1"]}
+ROLE = {"model": "m", "endpoint": ["http://127.0.0.1:1/v1"]}
+
+CONFIG = {
+    "images": "a", "evaluation_images": "b", "sft_rows": "c", "verifier": ROLE, "evaluator": ROLE,
+    "questioners": {label: {"model": "q"} for label in ("small", "large")},
+    "answerers": {label: ROLE for label in ("small", "medium", "large")},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("reader", "content", "message"),
     [
-        ("models", [], "expected an object, got list"),
-        ("models", {"answerer": {**ROLE, "sampling": {"max_tokens": "9"}}}, "sampling.max_tokens: expected a whole"),
-        ("models", {"answerer": {**ROLE, "sampling": {"seed": 2**63}}}, "sampling.seed: expected 0 to 2147483647"),
-        ("models", {"answerer": {**ROLE, "client": {"deadline_s": True}}}, "client.deadline_s: expected a number"),
-        ("models", {"answerer": {**ROLE, "client": {"extra": [1]}}}, "client.extra: expected an object, got list"),
-        ("models", {"answerer": {**ROLE, "client": {"schema": "no"}}}, "client.schema: expected true or false"),
-        ("models", {"answerer": {**ROLE, "budget": {"max_calls": 1.5}}}, "budget.max_calls: expected a whole number"),
-        ("models", {"verifier": {**ROLE, "judge": {"confirm": None}}}, "judge.confirm: expected a whole number"),
         ("faults", {"id": "f"}, "expected a JSON list of faults, got object"),
         ("faults", [{"id": "f", "when": {"color": 3}, "effect": "swap", "rate": 1}], "fault f: when.color: expected"),
         ("config", [1], "expected an object, got list"),
-        ("settings", {"format": 1}, "settings: expected an object, got none"),
-        ("settings", {"format": 1, "settings": {"steps": [3]}}, "steps: expected a whole number, got list"),
-        ("settings", {"format": 1, "settings": {"seed": "0"}}, "seed: expected a whole number, got '0'"),
-        ("settings", {"format": 1, "settings": {"beta": None}}, "beta: expected a number, got None"),
-        ("settings", {"format": 1, "settings": {"models": []}}, "models: expected an object, got list"),
-        ("settings", {"format": True, "settings": {}, "x": 1}, "expected format 1, got True"),
+        ("config", {"answerers": {"small": ROLE}}, "answerers: expected small, medium, large, got small"),
+        ("config", {"verifier": {**ROLE, "max_tokens": "many"}}, "verifier.max_tokens: input should be a valid int"),
+        ("config", {"verifier": {"model": "m"}}, "verifier.endpoint: expected a URL, got none"),
+        ("config", {"imagse": "x"}, "imagse: expected one of images, "),
     ],
 )  # fmt: skip
 def test_a_value_of_another_kind_is_named(reader, content, message, tmp_path):
+    if isinstance(content, dict) and reader == "config":
+        content = {**CONFIG, **content}
     (tmp_path / "some.json").write_text(json.dumps(content))
     with pytest.raises(ValueError) as error:
         READERS[reader](tmp_path / "some.json")
     assert message in str(error.value) and "got" in str(error.value) and str(error.value).startswith("[")
 
 
-def test_settings_that_were_written_are_read(tmp_path):
-    (tmp_path / "some.json").write_text(json.dumps({"format": 1, "settings": asdict(Settings())}))
-    settings(tmp_path / "some.json")
-
-
 def test_a_byte_order_mark_is_passed_over(tmp_path):
     file = tmp_path / "some.json"
-    for reader, text in (("faults", "[]"), ("config", "{}"), ("models", json.dumps({"answerer": ROLE}))):
+    for reader, text in (("faults", "[]"), ("config", json.dumps(CONFIG))):
         file.write_bytes(b"\xef\xbb\xbf" + text.encode())
         READERS[reader](file)
     file.write_bytes(b"\xef\xbb\xbf{question}")

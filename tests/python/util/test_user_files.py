@@ -13,10 +13,9 @@ from vlmprobe.data import FolderImages
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.methods import RandomValid, rows
 from vlmprobe.models.prompt_files import PromptFiles
-from vlmprobe.models.roles import read_roles
 from vlmprobe.review.people import import_labels
 from vlmprobe.run.probe import probe
-from vlmprobe.studies.setup import read_config
+from vlmprobe.studies.config import read as read_config
 from vlmprobe.world.answerers import ExecutingAnswerer, load_faults
 from vlmprobe.world.source import WorldImages
 from vlmprobe.world.verifiers import OracleVerifier
@@ -65,8 +64,6 @@ def test_rows_faults_and_settings_are_read_with_a_mark(written, pictures):
     ]
     assert [fault.id for fault in load_faults(written("faults.json", json.dumps([FAULT]))).faults] == ["one"]
     assert read_config(written("config.json", '{"embedder": "hashed"}')) == {"embedder": "hashed"}
-    with pytest.raises(ValueError, match="nobody"):  # read, and then refused
-        read_roles(written("models.json", '{"nobody": {}}'))
 
 
 def test_own_prompts_are_read_with_a_mark(written, tmp_path):

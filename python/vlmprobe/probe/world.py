@@ -1,0 +1,82 @@
+"""The embedded world as a probe has it: its own values, and its models by `world` or `world:NAME`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vlmprobe.models.protocols import Answerer, Verifier
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.probe.config import Answerer as AnswererRole
+from vlmprobe.probe.config import Probe, Role
+from vlmprobe.vlm.answerer import HFAnswerer
+from vlmprobe.world import tiny
+from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
+from vlmprobe.world.verifiers import OracleVerifier
+
+VALUES: dict[str, Any] = {
+    "images": {"source": "world", "n": 64},
+    "k": 3,
+    "group_size": 8,
+    "training": {"learning_rate": 2e-4, "beta": 0.04},
+}
+"""What fits models of the world's size, where a real model's values are other ones; why: docs/decisions/0006."""
+
+
+def questioner(probe: Probe) -> Questioner:
+    """Who asks.
+
+    Raises:
+        ValueError: no such model, or more questions than its tokenizer has tags for.
+    """
+    role, micro_groups = probe.questioner, probe.training.micro_groups
+    if probe.k > tiny.MAX_SLOTS:
+        raise ValueError(f"[probe] k: expected at most {tiny.MAX_SLOTS} for the world's questioner, got {probe.k}")
+    temperature = 1.0 if role.temperature is None else role.temperature
+    model = tiny.load(_name(role, "questioner"))
+    return Questioner(model, temperature=temperature, reference=False, micro_groups=micro_groups)
+
+
+def answerer(role: Role) -> Answerer:
+    """The model under test, without faults: one that is always right, or the small model that is named."""
+    if role.model == "world":
+        return ExecutingAnswerer()
+    return HFAnswerer(tiny.load(_name(role, "answerer")))
+
+
+def faulty(inner: Answerer, role: AnswererRole, folder: str | Path) -> Answerer:
+    """An answerer with the faults that are planted in it.
+
+    Raises:
+        ValueError: see `load_faults`.
+    """
+    if role.faults:
+        return FaultyAnswerer(inner, load_faults(Path(folder) / Path(role.faults).expanduser()))
+    return FaultyAnswerer(inner, load_faults()) if role.model == "world" else inner
+
+
+def verifier() -> Verifier:
+    """The truth."""
+    return OracleVerifier()
+
+
+def check(name: str, role: Role, folder: str | Path) -> None:
+    """Looks whether the role `name` can be had.
+
+    Raises:
+        ValueError: a model that the world has not, or not for this role; faults that cannot be read.
+    """
+    if name == "verifier" and role.model != "world":
+        raise ValueError(f"[probe] verifier.model: expected world, which is the truth, got {role.model!r}")
+    if name != "verifier" and role.model != "world":
+        _name(role, name)
+    if isinstance(role, AnswererRole) and role.faults:
+        load_faults(Path(folder) / Path(role.faults).expanduser())
+
+
+def _name(role: Role, default: str) -> str:
+    name = role.model.partition(":")[2] or default
+    fitting = [each for each in tiny.MODELS if each.split("-")[0] == default]
+    if name not in fitting:
+        raise ValueError(f"[probe] {default}.model: expected world:NAME with one of {', '.join(fitting)}, got {name!r}")
+    return name
