@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vlmprobe._util.checks import check_count, check_positive
 from vlmprobe._util.files import sha256
 from vlmprobe._util.optional import require
 from vlmprobe.vlm.model import VisionLanguageModel
+from vlmprobe.vlm.opening import Opening
 
 TARGETS = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj)"
 """The attention projections of the language part; the vision tower has no such names."""
@@ -74,7 +76,7 @@ def _widen(model: VisionLanguageModel, values: dict[str, torch.Tensor] | None = 
 
 
 def load_adapted(
-    folder: Path, base: VisionLanguageModel | str | Path | None, *, device: str, dtype: torch.dtype | None
+    folder: Path, base: VisionLanguageModel | str | Path | None, *, opening: Opening
 ) -> VisionLanguageModel:
     """See `VisionLanguageModel.load`."""
     known = _known_base(folder)
@@ -84,7 +86,7 @@ def load_adapted(
             got = "adapters" if name else "none"
             raise ValueError(f"[VisionLanguageModel.load] {folder}: base: expected whole weights, got {got}; {_HOW}")
         try:
-            base = VisionLanguageModel.load(name, device=device, dtype=dtype or _dtype(known))
+            base = VisionLanguageModel.load(name, **vars(replace(opening, dtype=opening.dtype or _dtype(known))))
         except (OSError, ValueError) as error:
             raise ValueError(f"[VisionLanguageModel.load] {folder}: base {str(name)!r}: {error}; {_HOW}") from error
     model = add_lora(base, adapters=folder)
