@@ -269,8 +269,12 @@ class Probe(Part):
             raise ValueError("method: expected zero-shot or conme for a questioner behind an endpoint, got rl")
         if self.method == "conme" and self.questioner.local:
             raise ValueError("method: expected zero-shot or rl for a questioner in this process, got conme")
-        if self.method == "rl" and self.training.schedule == "cosine" and self.total_steps is None:
-            raise ValueError("training: cosine: expected training.total_steps or budget.steps, got neither")
+        if self.method == "rl" and self.training.schedule == "cosine":
+            total, warmup = self.total_steps, self.training.warmup_steps
+            if total is None:
+                raise ValueError("training: cosine: expected training.total_steps or budget.steps, got neither")
+            if warmup >= total:
+                raise ValueError(f"training: warmup_steps: expected fewer than the {total} steps in all, got {warmup}")
         if self.method == "rl" and self.questioner.quantization and not self.trains_adapters:
             raise ValueError(
                 "questioner: quantization: expected lora or adapters beside it where method is rl, got none"

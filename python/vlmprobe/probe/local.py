@@ -88,7 +88,7 @@ class LocalModels:
         if role.lora is not None and self._probe.method == "rl":
             with torch.random.fork_rng(devices=[]):  # adapters begin the same in each process
                 torch.manual_seed(self._probe.seed)
-                add_lora(model, rank=role.lora.rank, alpha=role.lora.alpha)
+                add_lora(model, rank=role.lora.rank, alpha=role.lora.alpha, vision=role.lora.vision)
         return model
 
     def by_message(self, name: str) -> LocalModel:

@@ -21,6 +21,7 @@ from vlmprobe.data.source import ImageSource, keys_of
 from vlmprobe.ledger import RunRecord
 from vlmprobe.loop.record import recorded_round
 from vlmprobe.loop.round import Round
+from vlmprobe.loop.schedule import Schedule
 from vlmprobe.loop.tally import Tally
 from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
 from vlmprobe.models.judges import check_other_model
@@ -213,6 +214,7 @@ def _trainer(asking: _Asking) -> Trainer:
     options = TrainerOptions(
         k=probe.k, group_size=probe.group_size, images_per_step=probe.images_per_step, seed=probe.seed,
         learning_rate=training.learning_rate, credit=training.credit, loss=replace(grpo.PAPER, beta=training.beta),
+        schedule=schedule_of(probe), epochs=training.epochs,
         overlap=_anywhere(models, "answerer", "verifier"),
     )  # fmt: skip
     return Trainer(
@@ -220,6 +222,13 @@ def _trainer(asking: _Asking) -> Trainer:
         reward=reward.parse(training.reward), options=options, ledger=asking.directory.ledger, run=RUN,
         allow_same_model=probe.allow_same_model,
     )  # fmt: skip
+
+
+def schedule_of(probe: Probe) -> Schedule:
+    """How the learning rate of a probe changes."""
+    training = probe.training
+    total = probe.total_steps if training.schedule == "cosine" else None
+    return Schedule(shape=training.schedule, warmup=training.warmup_steps, total=total)
 
 
 def _anywhere(models: Models, *roles: str) -> bool:
@@ -242,6 +251,8 @@ def _head(probe: Probe, models: Models, images: ImageSource) -> RunRecord:
     config = {name: value for name, value in probe.model_dump().items() if name not in FREE}
     for name in ("questioner", "answerer", "verifier"):
         config[name] = {key: value for key, value in config[name].items() if key not in CONNECTION}
+    if probe.training.schedule == "cosine":  # another budget would be another schedule
+        config["training"]["total_steps"] = probe.total_steps
     identities = {
         "questioner": models.asker.identity,
         "answerer": models.answerer.identity,

@@ -27,7 +27,12 @@ SAMPLE = 1 << 16  # values of a weight that a base is known by
 
 
 def add_lora(
-    model: VisionLanguageModel, *, rank: int = 16, alpha: float = 32.0, adapters: str | Path | None = None
+    model: VisionLanguageModel,
+    *,
+    rank: int = 16,
+    alpha: float = 32.0,
+    vision: bool = False,
+    adapters: str | Path | None = None,
 ) -> VisionLanguageModel:
     """Puts a float32 adapter beside every attention projection of the language part and freezes everything else.
 
@@ -39,6 +44,8 @@ def add_lora(
         model: changed in place.
         rank: of the adapters, at least 1.
         alpha: the adapters' output is scaled by alpha / rank.
+        vision: put one beside every linear layer outside of the language part and the head as well: those of the vision
+            tower, and of what hands its features on.
         adapters: the folder of trained ones, to go on with; rank, alpha and places are then theirs.
 
     Returns:
@@ -58,6 +65,8 @@ def add_lora(
     peft = require("peft", extra="lora")
     if adapters is None:
         places = TARGETS.replace("language_model", re.escape(model.language_part))
+        if vision:
+            places = "|".join([places, *map(re.escape, model.vision_layers())])
         model.model.add_adapter(peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=places))
         _widen(model)
     else:

@@ -120,8 +120,26 @@ class VisionLanguageModel:
         return "language_model"
 
     def freeze_vision(self) -> None:
-        """The vision tower stays as it is from here on."""
-        self.model.model.visual.requires_grad_(False)
+        """What reads the pictures stays as it is from here on, but for adapters beside it."""
+        for name, weight in self.vision_weights().items():
+            if ".lora_" not in name:
+                weight.requires_grad_(False)
+
+    def vision_weights(self) -> dict[str, torch.nn.Parameter]:
+        """The weights of the vision tower by name."""
+        tower = {id(each) for each in self.model.model.visual.parameters()}
+        return {name: each for name, each in self.model.named_parameters() if id(each) in tower}
+
+    def vision_layers(self) -> list[str]:
+        """The names of the linear layers of the vision tower."""
+        weights = {name.rpartition(".")[0] for name in self.vision_weights()}
+        layers = self.model.named_modules()
+        return [name for name, each in layers if name in weights and isinstance(each, torch.nn.Linear)]
+
+    @property
+    def learns_to_see(self) -> bool:
+        """Whether training changes what is made of a picture."""
+        return any(weight.requires_grad for weight in self.vision_weights().values())
 
     def weights(self, *, trained: bool = False) -> dict[str, torch.nn.Parameter]:
         """The weights by name; with `trained`, those alone that training changes."""

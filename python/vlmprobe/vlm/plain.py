@@ -108,12 +108,10 @@ class PlainModel(VisionLanguageModel):
         """[V, H] the weight that turns hidden states into logits."""
         return self.model.get_output_embeddings().weight
 
-    def freeze_vision(self) -> None:
-        """All but the language part and the head stays as it is from here on."""
+    def vision_weights(self) -> dict[str, torch.nn.Parameter]:
+        """All weights but those of the language part and the head, by name."""
         kept = {id(each) for part in self._language() for each in part.parameters()}
-        for weight in self.model.parameters():
-            if id(weight) not in kept:
-                weight.requires_grad_(False)
+        return {name: each for name, each in self.model.named_parameters() if id(each) not in kept}
 
     def _language(self) -> list[Module]:
         return [self.model.get_decoder(), self.model.get_output_embeddings()]
