@@ -35,6 +35,11 @@ def load(
     if getattr(model, "_hf_peft_config_loaded", False):
         hint = "a folder that holds the adapters alone"
         raise ValueError(f"[VisionLanguageModel.load] path: expected whole weights, or {hint}, got {str(path)!r}")
+    if any(weight.device.type == "meta" for weight in model.parameters()):
+        raise ValueError(
+            "[VisionLanguageModel.load] device: expected room for all weights on the devices, got less; take a smaller "
+            "dtype or a quantization"
+        )
     shares = model.config.model_type in QWEN_VL and not _spread(model)
     return (VisionLanguageModel if shares else PlainModel)(
         (model if opening.placed else model.to(opening.device)).eval(),
