@@ -37,9 +37,7 @@ class Schedule:
         if self.warmup:
             check_count("Schedule", "warmup", self.warmup)
         if self.shape == "cosine" and (self.total is None or self.total <= self.warmup):
-            raise ValueError(
-                f"[Schedule] total: expected more than the warm-up's {self.warmup} steps, got {self.total}"
-            )
+            raise ValueError(f"[Schedule] total: expected more than the warm-up's {self.warmup}, got {self.total}")
 
     def __call__(self, step: int) -> float:
         """The share of the rate in a step, which is counted from 0."""
