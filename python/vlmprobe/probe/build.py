@@ -23,7 +23,7 @@ from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.models.replies import Failure, Reply
 from vlmprobe.policy.asker import Asker
 from vlmprobe.probe.config import WORLD, Probe, Role
-from vlmprobe.probe.local import LocalModels, weights_of
+from vlmprobe.probe.local import LocalModels, seen_from, weights_of
 
 ASKING = Sampling(temperature=1.0, max_tokens=512)
 SAMPLING = {"questioner": ASKING, "answerer": ANSWERING, "verifier": JUDGING}
@@ -68,6 +68,11 @@ def encoder_of(probe: Probe) -> EncodedImages:
     return EncodedImages(format=pixels.format, quality=pixels.quality, longest_side=pixels.longest_side)
 
 
+def prompts_of(probe: Probe, folder: str | Path) -> PromptFiles:
+    """The prompts, those of the probe's own folder of prompts among them."""
+    return PromptFiles.load(seen_from(probe.prompts, folder) if probe.prompts else None)
+
+
 def client_of(role: Role, **more: Any) -> ChatClient:
     """The client of a role behind endpoints; nothing is sent yet.
 
@@ -93,7 +98,7 @@ def sampling_of(name: str, role: Role) -> Sampling:
 
 def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
     """The models, those that are asked by message with each call in the ledger."""
-    prompts, images = PromptFiles.load(probe.prompts or None), encoder_of(probe)
+    prompts, images = prompts_of(probe, folder), encoder_of(probe)
     roles = {"questioner": probe.questioner, "answerer": probe.answerer, "verifier": probe.verifier}
     clients = {name: client_of(role) for name, role in roles.items() if role.endpoint}
     recorded = {name: RecordedModel(client, ledger, role=name) for name, client in clients.items()}
@@ -130,7 +135,7 @@ def verifier_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Verifier:
 
 def judge_of(name: str, probe: Probe, folder: str | Path, model: RecordedModel | None, images: EncodedImages) -> Any:
     """The answerer or the verifier: asking a model by message, where there is one, else a function or the world's."""
-    role, prompts = getattr(probe, name), PromptFiles.load(probe.prompts or None)
+    role, prompts = getattr(probe, name), prompts_of(probe, folder)
     if model is None:
         return python_of(role, folder) if role.python else _of_the_world(name)
     make = ModelAnswerer if name == "answerer" else ModelVerifier
@@ -148,7 +153,7 @@ def questioner_of(probe: Probe, folder: str | Path, here: LocalModels) -> Asker:
 
         quiet()  # the progress is said here
         return Questioner(tiny.load("questioner"))
-    prompts = PromptFiles.load(probe.prompts or None)
+    prompts = prompts_of(probe, folder)
     prompt = Path(folder, role.prompt).read_text(encoding="utf-8") if role.prompt else prompts["questioner"]
     temperature = 1.0 if role.temperature is None else role.temperature
     return Questioner(

@@ -54,7 +54,7 @@ def rates(trainer, steps: int) -> list[float]:
 
 def test_a_run_that_is_taken_up_has_the_rates_and_the_bytes_of_one_that_was_not(tmp_path):
     falling = Schedule(shape="cosine", total=2)
-    options = dataclasses.replace(tiny_runs.TINY, schedule=falling, epochs=2, group_size=2)
+    options = dataclasses.replace(tiny_runs.TINY, schedule=falling, epochs=2, group_size=2, images_per_step=1)
     whole = tiny_runs.make(options=options, adapters=True)
     assert rates(whole, 2) == pytest.approx([3e-4, 1.5e-4])
     first = tiny_runs.make(options=options, adapters=True)
