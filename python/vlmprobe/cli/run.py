@@ -10,8 +10,10 @@ from vlmprobe._util.visible import say
 from vlmprobe.cli.demo import terminated
 from vlmprobe.cli.report import probe_page
 from vlmprobe.ledger import Ledger
+from vlmprobe.models.service import StepNotMade
 from vlmprobe.probe.check import check, forecast, table, working
-from vlmprobe.probe.config import read
+from vlmprobe.probe.config import Probe, read
+from vlmprobe.probe.outcome import scored_in
 from vlmprobe.probe.session import run as ask
 from vlmprobe.probe.session import scored
 from vlmprobe.run.directory import ledger_of
@@ -29,6 +31,10 @@ def run(args: argparse.Namespace) -> int:
 
     Returns:
         0; 1 where something does not work, or nothing at all was scored.
+
+    Raises:
+        KeyboardInterrupt, BudgetSpent, Unserved: as of `vlmprobe.probe.session.run`; the page of what was scored before
+            is written then, too.
     """
     probe = read(args.folder, args.set)
     findings = list(check(probe, args.folder))
@@ -40,8 +46,16 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         for line in table(findings, forecast(probe, findings)):
             say(line, to=sys.stderr)
-    with terminated():
-        found = ask(probe, args.folder, quiet=args.quiet)
+    folder = Path(args.folder)
+    try:
+        with terminated():
+            found = ask(probe, folder, quiet=args.quiet)
+    except (KeyboardInterrupt, StepNotMade):
+        try:
+            _say_page(probe, folder)
+        except (ValueError, OSError) as error:  # what ended the run is said all the same
+            say(f"no page was written: {error}", to=sys.stderr)
+        raise
     qvr, fdr = found.rates()
     say(
         f"{len(found)} questions, {found.valid} valid, {found.wrong} wrong answers; "
@@ -50,8 +64,15 @@ def run(args: argparse.Namespace) -> int:
     if not scored(found):
         say("no answer to a valid question was judged: the ledger has the reasons", to=sys.stderr)
         return 1
-    folder = Path(args.folder)
-    with Ledger(ledger_of(folder), read_only=True) as ledger:
-        _, page = probe_page(ledger, probe, folder, folder)
-    say(page)
+    _say_page(probe, folder)
     return 0
+
+
+def _say_page(probe: Probe, folder: Path) -> None:
+    """Writes the page and prints its path, where the ledger has something that was scored."""
+    if not (folder / "ledger.sqlite").is_file():
+        return
+    with Ledger(ledger_of(folder), read_only=True) as ledger:
+        if scored_in(ledger):
+            _, page = probe_page(ledger, probe, folder, folder)
+            say(page)

@@ -78,10 +78,7 @@ def run(probe: Probe, folder: str | Path, *, quiet: bool = False) -> Tally:
         if ended is None and asking.watch.stop is None:
             directory.ledger.finish(RUN)
     if ended is not None:
-        ways = (
-            f"the same command goes on from there, and `vlmprobe report {folder}` writes the page of what is recorded"
-        )
-        say(f"stopped after step {steps}: {ways}", to=sys.stderr)
+        say(f"stopped after step {steps}: the same command goes on from there", to=sys.stderr)
         raise ended
     if asking.watch.stop is not None:
         said = "stopped by a guard; to go on, take it out of guards.stop or change its limit"
