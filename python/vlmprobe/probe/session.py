@@ -249,7 +249,7 @@ def _head(probe: Probe, models: Models, images: ImageSource) -> RunRecord:
     for name in ("questioner", "answerer", "verifier"):
         config[name] = {key: value for key, value in config[name].items() if key not in CONNECTION}
     if probe.training.schedule == "cosine":  # another budget would be another schedule
-        config["training"]["total_steps"] = probe.total_steps
+        config["total_steps"] = probe.total_steps
     identities = {
         "questioner": models.asker.identity,
         "answerer": models.answerer.identity,

@@ -81,6 +81,8 @@ def test_one_model_asks_answers_and_judges_and_the_page_shows_what_it_got_wrong(
     assert failures[0].question in page and failures[0].answer in page
     for name in ("answerer", "verifier"):
         assert used[name].calls > 0 and used[name].prompt_tokens > used[name].completion_tokens > 0
+    assert cli.main(["run", str(tmp_path), "--quiet", "--set=budget.steps=4"]) == 2
+    assert "total_steps" in capsys.readouterr().err, "another budget is another schedule"
 
 
 @pytest.mark.parametrize("vision", [False, True])
