@@ -12,9 +12,8 @@ editors complete it.
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,6 +22,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from vlmprobe import reward
 from vlmprobe._util.json import read_text
+from vlmprobe.probe.refusals import words_of
 
 FILE = "probe.yaml"
 WORLD = "world"
@@ -113,6 +113,9 @@ class Role(Part):
     attention: str = Field(default="", description="as transformers names it; empty: torch's fused one, sdpa")
     quantization: Literal["", "8bit", "4bit"] = Field(default="", description="of its weights, by bitsandbytes")
     adapters: str = Field(default="", description="a folder with adapters of an earlier run, for the model")
+    batch_size: int = Field(
+        default=8, ge=1, description="replies of an answerer or verifier here that are made at once"
+    )
 
     @property
     def local(self) -> bool:
@@ -325,7 +328,7 @@ def parse(content: Mapping[str, Any], *, where: str = "probe") -> Probe:
     try:
         return Probe.model_validate(_listed(content))
     except ValidationError as error:
-        raise ValueError(f"[probe] {where}: {'; '.join(_said(error))}") from None
+        raise ValueError(f"[probe] {where}: {'; '.join(words_of(error, Probe))}") from None
 
 
 def schema() -> str:
@@ -359,29 +362,3 @@ def _put(content: dict[str, Any], text: str) -> None:
         content[last] = yaml.safe_load(value)
     except yaml.YAMLError:
         raise ValueError(f"[probe] --set {path}: expected a value in YAML, got {value!r:.60}") from None
-
-
-def _said(error: ValidationError) -> Iterator[str]:
-    for each in error.errors():
-        path = [str(part) for part in each["loc"]]
-        where = ".".join(path)
-        if each["type"] == "extra_forbidden":
-            known = _fields(path[:-1])
-            near = difflib.get_close_matches(path[-1], known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            yield f"{where}: expected one of {', '.join(known)}{hint}"
-        elif each["type"] == "missing":
-            yield f"{where}: expected a value, got none"
-        elif each["type"] == "value_error":
-            yield ": ".join(filter(None, (where, str(each["ctx"]["error"]))))
-        else:
-            yield f"{where}: {each['msg'][0].lower()}{each['msg'][1:]}, got {each['input']!r:.60}"
-
-
-def _fields(path: Sequence[str]) -> list[str]:
-    part: type[BaseModel] = Probe
-    for name in path:
-        kinds = [part.model_fields[name].annotation] if name in part.model_fields else []
-        kinds += list(getattr(kinds[0], "__args__", ())) if kinds else []
-        part = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), part)
-    return list(part.model_fields)

@@ -98,7 +98,8 @@ class LocalModels:
         weights, loaded = weights_of(self._probe, name, self._folder), self._of(name)
         assert weights is not None
         own = bool(weights.adapters) or is_adapters(weights.path)
-        return LocalModel(loaded.model, identity=loaded.identity, adapters=own, seed=self._probe.seed)
+        size = getattr(self._probe, name).batch_size
+        return LocalModel(loaded.model, identity=loaded.identity, adapters=own, batch_size=size, seed=self._probe.seed)
 
     def _of(self, name: str) -> _Loaded:
         weights = weights_of(self._probe, name, self._folder)

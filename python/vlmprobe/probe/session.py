@@ -39,7 +39,7 @@ from vlmprobe.run.trainer import Trainer, TrainerOptions
 UNBOUNDED = 10**9
 FREE = ("budget", "guards")
 """What may change from call to call: no question depends on it."""
-CONNECTION = ("endpoint", "key_env", "key_file", "client", "prices", "device")
+CONNECTION = ("endpoint", "key_env", "key_file", "client", "prices", "device", "batch_size")
 """The same of a role: a server may move."""
 
 
