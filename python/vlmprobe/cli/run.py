@@ -11,7 +11,10 @@ from vlmprobe.cli.demo import terminated
 from vlmprobe.cli.report import numbers_text, probe_page
 from vlmprobe.ledger import Ledger
 from vlmprobe.metrics import Rate
+from vlmprobe.models.service import StepNotMade
 from vlmprobe.probe.check import check, forecast, table, working
+from vlmprobe.probe.config import Probe
+from vlmprobe.probe.outcome import scored_in
 from vlmprobe.probe.reading import read
 from vlmprobe.probe.session import run as ask
 from vlmprobe.probe.session import scored
@@ -36,6 +39,10 @@ def run(args: argparse.Namespace) -> int:
 
     Returns:
         0; 1 where something does not work, or nothing at all was scored.
+
+    Raises:
+        KeyboardInterrupt, BudgetSpent, Unserved: as of `vlmprobe.probe.session.run`; the page of what was scored before
+            is written then, too.
     """
     probe = read(args.folder, args.set, args.roles)
     findings = list(check(probe, args.folder))
@@ -47,8 +54,16 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         for line in table(findings, forecast(probe, findings)):
             say(line, to=sys.stderr)
-    with terminated():
-        found = ask(probe, args.folder, quiet=args.quiet, from_step=args.from_step)
+    folder = Path(args.folder)
+    try:
+        with terminated():
+            found = ask(probe, folder, quiet=args.quiet, from_step=args.from_step)
+    except (KeyboardInterrupt, StepNotMade):
+        try:
+            _say_page(probe, folder, args.json)
+        except (ValueError, OSError) as error:  # what ended the run is said all the same
+            say(f"no page was written: {error}", to=sys.stderr)
+        raise
     qvr, fdr = found.rates()
     if not args.json:
         rates = f"QVR {_percent(qvr)}, FDR {_percent(fdr)}"
@@ -56,11 +71,18 @@ def run(args: argparse.Namespace) -> int:
     if not scored(found):
         say("no answer to a valid question was judged: the ledger has the reasons", to=sys.stderr)
         return 1
-    folder = Path(args.folder)
-    with Ledger(ledger_of(folder), read_only=True) as ledger:
-        outcome, page = probe_page(ledger, probe, folder, folder)
-    say(numbers_text(outcome, probe, page) if args.json else page)
+    _say_page(probe, folder, args.json)
     return 0
+
+
+def _say_page(probe: Probe, folder: Path, as_json: bool) -> None:
+    """Writes the page and prints its path, or the numbers, where the ledger has something that was scored."""
+    if not (folder / "ledger.sqlite").is_file():
+        return
+    with Ledger(ledger_of(folder), read_only=True) as ledger:
+        if scored_in(ledger):
+            outcome, page = probe_page(ledger, probe, folder, folder)
+            say(numbers_text(outcome, probe, page) if as_json else page)
 
 
 def _percent(rate: Rate) -> str:

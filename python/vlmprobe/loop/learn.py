@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import cast
 
 import torch
 from torch import Tensor
 
 from vlmprobe import grpo
+from vlmprobe._util.checks import check_count
 from vlmprobe.loop.round import Round
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.policy.precision import SMALL, MasterAdamW, Watched
@@ -48,8 +50,10 @@ def learn(
     loss: grpo.LossOptions = grpo.PAPER,
     max_grad_norm: float = 1.0,
     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
+    rate: float | None = None,
+    epochs: int = 1,
 ) -> Learned:
-    """One update of the questioner on a credited round of its own.
+    """Updates the questioner on a credited round of its own. Of several updates, the numbers are means.
 
     Args:
         round: credited; asked by this questioner.
@@ -57,21 +61,28 @@ def learn(
         optimizer: over `questioner.parameters()`.
         loss: clip, KL weight, reduction.
         max_grad_norm: gradients are scaled down to this norm.
-        scheduler: stepped after the update.
+        scheduler: stepped after the updates, where one of them was made.
+        rate: the learning rate of all parameters; by default the optimiser's.
+        epochs: updates, all with the log-probabilities with which the completions were drawn.
     """
     round.expect("learn", "advantages")
+    check_count("learn", "epochs", epochs)
     before = Watched(questioner.parameters())
-    optimizer.zero_grad(set_to_none=True)
-    found = questioner.backward(cast(Rollouts, round.asked), round.advantages, options=loss)
-    grad_norm = stepped(optimizer, max_grad_norm=max_grad_norm)
-    if scheduler is not None:
+    for group in optimizer.param_groups if rate is not None else ():
+        group["lr"] = rate
+    losses, norms = [], []
+    for _ in range(epochs):
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(questioner.backward(cast(Rollouts, round.asked), round.advantages, options=loss))
+        norms.append(stepped(optimizer, max_grad_norm=max_grad_norm))
+    if scheduler is not None and any(map(math.isfinite, norms)):
         scheduler.step()
     return Learned(
-        loss=float(found.loss.detach()),
-        kl=found.kl,
-        entropy=found.entropy,
-        clip_fraction=found.clip_fraction,
-        grad_norm=grad_norm,
+        loss=fmean(float(each.loss.detach()) for each in losses),
+        kl=fmean(each.kl for each in losses),
+        entropy=fmean(each.entropy for each in losses),
+        clip_fraction=fmean(each.clip_fraction for each in losses),
+        grad_norm=fmean(norms),
         changed=before.changed(),
     )
 

@@ -20,6 +20,7 @@ from vlmprobe.loop.evaluate import SLOTS_A_CALL
 from vlmprobe.loop.journal import Journal, Unkept
 from vlmprobe.loop.learn import adamw, learn, remember
 from vlmprobe.loop.report import StepReport, step_report
+from vlmprobe.loop.schedule import CONSTANT, Schedule
 from vlmprobe.loop.score import CREDITS, Reward, credit, score
 from vlmprobe.loop.tally import Tally
 from vlmprobe.memory import QuestionMemory
@@ -39,7 +40,11 @@ class TrainerOptions:
     images_per_step: int = 8
     """Images per step."""
     learning_rate: float = 1e-6
-    """Of AdamW; constant."""
+    """Of AdamW, the default optimiser; see `schedule`."""
+    schedule: Schedule = CONSTANT
+    """How the learning rate changes with the number of the step."""
+    epochs: int = 1
+    """Updates in a step, all from its completions, with their log-probabilities as they were drawn."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     credit: str = "sequence"
@@ -55,7 +60,7 @@ class TrainerOptions:
     """Of sampling and image order."""
 
     def __post_init__(self) -> None:
-        for name in ("k", "group_size", "images_per_step"):
+        for name in ("k", "group_size", "images_per_step", "epochs"):
             check_count("TrainerOptions", name, getattr(self, name))
         for name in ("learning_rate", "max_grad_norm"):
             check_positive("TrainerOptions", name, getattr(self, name))
@@ -113,6 +118,8 @@ class Trainer:
         self.reward = reward if reward is not None else equation_5()
         self.memory = memory if memory is not None else QuestionMemory(embedder.dim)
         self._check()
+        if options.schedule != CONSTANT and (optimizer is not None or scheduler is not None):
+            raise ValueError("[Trainer] options: schedule: expected the default beside an optimizer or a scheduler")
         if options.loss.beta > 0:
             questioner.hold_reference()  # before any weight changes
         self.optimizer = optimizer or adamw(questioner, options.learning_rate)
@@ -157,13 +164,19 @@ class Trainer:
             credited = credit(scored, options.credit)
             learned = learn(
                 credited, self.questioner, self.optimizer, loss=options.loss, max_grad_norm=options.max_grad_norm,
-                scheduler=self.scheduler,
+                scheduler=self.scheduler, rate=self._rate, epochs=options.epochs,
             )  # fmt: skip
             remember(self.memory, credited)
             page.write(credited, learned.numbers)
         self.tally.see(credited)
         self.next_step += 1
         return step_report(credited, learned.numbers)
+
+    @property
+    def _rate(self) -> float | None:
+        """The learning rate of the next step; None: it stays as the optimiser has it."""
+        options = self.options
+        return None if options.schedule == CONSTANT else options.learning_rate * options.schedule(self.next_step)
 
     def train(self, steps: int, *, on_step: Callable[[StepReport], None] | None = None) -> list[StepReport]:
         """`steps` more steps; `on_step` sees each report as it comes."""

@@ -19,7 +19,7 @@ from vlmprobe import grpo
 from vlmprobe._util.checks import check_count, check_positive
 from vlmprobe.data.order import epoch_order
 from vlmprobe.ledger import StepRecord
-from vlmprobe.loop.learn import update
+from vlmprobe.loop.learn import adamw, stepped
 from vlmprobe.methods.task import Task, ask_pool, begin
 from vlmprobe.models.protocols import Picture
 from vlmprobe.policy.asker import Asker
@@ -43,7 +43,7 @@ class SFTOptions:
     epochs: int = 1
     """Times that each row is seen, in an order of its own each time."""
     batch: int = 16
-    """Rows per update."""
+    """Rows per update, of which the questioner's `micro_groups` are run at a time."""
     k: int = 2
     """Questions that the prompt asks for: those of the rows."""
     learning_rate: float = 1e-5
@@ -128,7 +128,7 @@ def train(
     rows = _usable(questioner, rows)
     if not rows:
         raise ValueError("[sft.train] rows: expected at least one, got none")
-    optimizer = torch.optim.AdamW(questioner.parameters(), lr=options.learning_rate, weight_decay=0.0)
+    optimizer = adamw(questioner, options.learning_rate)
     losses = []
     for epoch in range(first_epoch, first_epoch + options.epochs):
         order = epoch_order(len(rows), seed=options.seed, epoch=epoch)
@@ -149,6 +149,7 @@ def _usable(questioner: Questioner, rows: Sequence[Row]) -> list[Row]:
 def _learn(questioner: Questioner, optimizer: torch.optim.Optimizer, rows: Sequence[Row], options: SFTOptions) -> float:
     said = questioner.say([row.image for row in rows], [row.completion for row in rows], k=options.k)
     count = int(said.mask.sum())
-    loss = questioner.loss(said, torch.ones(len(said)), options=LOSS)
-    update(optimizer, loss.loss, max_grad_norm=options.max_grad_norm)
+    optimizer.zero_grad(set_to_none=True)
+    questioner.backward(said, torch.ones(len(said)), options=LOSS)
+    stepped(optimizer, max_grad_norm=options.max_grad_norm)
     return -float((said.logp * said.mask).sum()) / count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Literal
@@ -27,7 +27,7 @@ _TAG = re.compile(r"(</?response_)([1-9])>")
 
 
 class Questioner:
-    """Asks and learns. The vision tower stays as it is; the language part is trained.
+    """Asks and learns. The language part is trained, or adapters; the vision tower stays as it is, but for adapters.
 
     Args:
         model: the policy.
@@ -265,15 +265,24 @@ class Questioner:
             found.loss.backward()
             return found
         count = grpo.normalizer(rollouts.mask, reduction=options.reduction, max_length=self.max_new_tokens)
-        each, parts = len(rollouts) // groups, []
-        for begin in range(0, groups, self.micro_groups):
-            part = rollouts.part(begin, min(begin + self.micro_groups, groups))
-            credit = advantages[begin * each : begin * each + len(part)].to(rollouts.logp)
+        parts = []
+        for begin, part in self._parts(rollouts):
+            credit = advantages[begin : begin + len(part)].to(rollouts.logp)
             credit = credit if credit.ndim == 1 else credit[:, : part.tokens.shape[1]]
             found = self._loss(part, credit, count, options)
             found.loss.backward()
             parts.append(grpo.Loss(found.loss.detach(), found.monitors))
         return together(parts)
+
+    def _parts(self, rollouts: Rollouts) -> Iterator[tuple[int, Rollouts]]:
+        """The rollouts of `micro_groups` groups at a time, and the place of the first of them."""
+        groups = len(rollouts.prompts.ids)
+        if self.micro_groups is None or self.micro_groups >= groups:
+            yield 0, rollouts
+            return
+        for begin in range(0, groups, self.micro_groups):
+            part = rollouts.part(begin, min(begin + self.micro_groups, groups))
+            yield begin * (len(rollouts) // groups), part
 
     def _loss(
         self, rollouts: Rollouts, advantages: Tensor, normalizer: float, options: grpo.LossOptions
@@ -305,8 +314,12 @@ class Questioner:
             return self._logp(model, rollouts)
 
     def _logp(self, model: VisionLanguageModel, rollouts: Rollouts) -> Tensor:
-        packed = self._packs_loss(rollouts)
-        return way_of(model).logp(model, rollouts, temperature=self.temperature, packed=packed)
+        packed, way = self._packs_loss(rollouts), way_of(model)
+        found = torch.zeros(rollouts.tokens.shape, device=rollouts.tokens.device)
+        for begin, part in self._parts(rollouts):
+            logp = way.logp(model, part, temperature=self.temperature, packed=packed)
+            found[begin : begin + len(part), : logp.shape[1]] = logp
+        return found
 
 
 def _renumbered(texts: Sequence[str], slots: Sequence[int], k: int) -> list[str]:

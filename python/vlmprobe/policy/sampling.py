@@ -220,12 +220,13 @@ def completion_states(model: VisionLanguageModel, rollouts: Rollouts, *, packed:
     Those of masked tokens may be any.
     """
     assert isinstance(rollouts.prompts, Prompts)
+    prompts = rollouts.prompts.seen_by(model)
     if packed:
-        row = TrainingRow(rollouts.prompts, rollouts.tokens, rollouts.mask)
+        row = TrainingRow(prompts, rollouts.tokens, rollouts.mask)
         states = model.run_row(row).index_select(0, row.hidden_at.flatten())
         return states.unflatten(0, row.hidden_at.shape)
-    prompts = rollouts.prompts.repeated(len(rollouts) // len(rollouts.prompts.ids))
-    return model.states(prompts, rollouts.tokens, rollouts.mask)
+    repeated = prompts.repeated(len(rollouts) // len(prompts.ids))
+    return model.states(repeated, rollouts.tokens, rollouts.mask)
 
 
 class HeadWay:

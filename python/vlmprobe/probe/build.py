@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vlmprobe.data.draw import draw
 from vlmprobe.data.opening import open_images
@@ -24,9 +24,7 @@ from vlmprobe.models.replies import Failure, Reply
 from vlmprobe.policy.asker import Asker
 from vlmprobe.probe.config import WORLD, Probe, Role
 from vlmprobe.probe.config import Verifier as VerifierRole
-
-if TYPE_CHECKING:
-    from vlmprobe.vlm.model import VisionLanguageModel
+from vlmprobe.probe.local import LocalModels, seen_from, weights_of
 
 ASKING = Sampling(temperature=1.0, max_tokens=512)
 SAMPLING = {"questioner": ASKING, "answerer": ANSWERING, "verifier": JUDGING}
@@ -69,6 +67,11 @@ def encoder_of(probe: Probe) -> EncodedImages:
     """How pictures are sent."""
     pixels = probe.pixels
     return EncodedImages(format=pixels.format, quality=pixels.quality, longest_side=pixels.longest_side)
+
+
+def prompts_of(probe: Probe, folder: str | Path) -> PromptFiles:
+    """The prompts, those of the probe's own folder of prompts among them."""
+    return PromptFiles.load(seen_from(probe.prompts, folder) if probe.prompts else None)
 
 
 def client_of(role: Role, *, spent: Spent | None = None, **more: Any) -> ChatClient:
@@ -125,11 +128,15 @@ def sampling_of(name: str, role: Role) -> Sampling:
 
 
 def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
-    """The models, those behind endpoints with each call in the ledger."""
-    prompts, images = PromptFiles.load(probe.prompts or None), encoder_of(probe)
+    """The models, those that are asked by message with each call in the ledger."""
+    prompts, images = prompts_of(probe, folder), encoder_of(probe)
     roles = {"questioner": probe.questioner, "answerer": probe.answerer, "verifier": probe.verifier}
     clients = {name: client_of(role, spent=ledger.spent(RUN, name)) for name, role in roles.items() if role.endpoint}
     recorded = {name: RecordedModel(client, ledger, role=name) for name, client in clients.items()}
+    here = LocalModels(probe, folder)
+    for name in ("answerer", "verifier"):
+        if weights_of(probe, name, folder) is not None:
+            recorded[name] = RecordedModel(here.by_message(name), ledger, role=name)
 
     answerer, verifier = (
         judge_of(name, probe, folder, recorded.get(name), images) for name in ("answerer", "verifier")
@@ -141,7 +148,7 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
     if roles["questioner"].python:
         asker = python_of(roles["questioner"], folder)
     elif "questioner" not in recorded:
-        asker = questioner_of(probe, folder)
+        asker = questioner_of(probe, folder, here)
     else:
         shared: dict[str, Any] = {"prompts": prompts, "images": images}
         shared["sampling"] = sampling_of("questioner", roles["questioner"])
@@ -151,18 +158,21 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
 
 
 def verifier_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Verifier:
-    """The verifier alone, with each call of one behind endpoints in the ledger."""
-    role = probe.verifier
-    model = RecordedModel(client_of(role), ledger, role="verifier") if role.endpoint else None
+    """The verifier alone, with each call of one that is asked by message in the ledger."""
+    role, model = probe.verifier, None
+    if role.endpoint:
+        model = RecordedModel(client_of(role), ledger, role="verifier")
+    elif weights_of(probe, "verifier", folder) is not None:
+        model = RecordedModel(LocalModels(probe, folder).by_message("verifier"), ledger, role="verifier")
     found: Verifier = judge_of("verifier", probe, folder, model, encoder_of(probe))
     return found
 
 
 def judge_of(name: str, probe: Probe, folder: str | Path, model: RecordedModel | None, images: EncodedImages) -> Any:
-    """The answerer or the verifier: asking a model by message, where there is one, else in this process."""
-    role, prompts = getattr(probe, name), PromptFiles.load(probe.prompts or None)
+    """The answerer or the verifier: asking a model by message, where there is one, else a function or the world's."""
+    role, prompts = getattr(probe, name), prompts_of(probe, folder)
     if model is None:
-        return python_of(role, folder) if role.python else _local(name, role, prompts, folder)
+        return python_of(role, folder) if role.python else _of_the_world(name, role)
     return judge(role, model, prompts, images)
 
 
@@ -175,32 +185,23 @@ def judge(role: Role, model: Model, prompts: PromptFiles, images: EncodedImages)
     return ModelAnswerer(model, prompts=prompts, sampling=sampling_of("answerer", role), images=images)
 
 
-def questioner_of(probe: Probe, folder: str | Path) -> Asker:
+def questioner_of(probe: Probe, folder: str | Path, here: LocalModels) -> Asker:
     """The questioner in this process."""
     role = probe.questioner
     from vlmprobe.policy.questioner import Questioner
-    from vlmprobe.vlm.load import quiet
 
-    quiet()  # the progress is said here
     if role.of_world:
         from vlmprobe.probe import world
+        from vlmprobe.vlm.load import quiet
 
+        quiet()  # the progress is said here
         return world.questioner(probe)
-    import torch
-
-    from vlmprobe.vlm.lora import add_lora
-
-    model = loaded(role, folder)
-    if role.lora is not None and probe.method == "rl":
-        with torch.random.fork_rng(devices=[]):  # adapters begin the same in each process
-            torch.manual_seed(probe.seed)
-            add_lora(model, rank=role.lora.rank, alpha=role.lora.alpha)
-    prompts = PromptFiles.load(probe.prompts or None)
+    prompts = prompts_of(probe, folder)
     prompt = Path(folder, role.prompt).read_text(encoding="utf-8") if role.prompt else prompts["questioner"]
     temperature = 1.0 if role.temperature is None else role.temperature
     return Questioner(
-        model, prompt=prompt, max_new_tokens=role.max_new_tokens, temperature=temperature,
-        reference=False, micro_groups=probe.training.micro_groups,
+        here.asking(), prompt=prompt, max_new_tokens=role.max_new_tokens, temperature=temperature,
+        reference=False, micro_groups=probe.training.micro_groups, checkpointing=probe.training.gradient_checkpointing,
     )  # fmt: skip
 
 
@@ -239,31 +240,7 @@ class _Answering:
         return [Reply(failure=Failure.EMPTY) if text is None else Reply.of(str(text)) for text in said]
 
 
-def _local(name: str, role: Role, prompts: PromptFiles, folder: str | Path) -> Any:
-    if role.of_world:
-        from vlmprobe.probe import world
+def _of_the_world(name: str, role: Role) -> Any:
+    from vlmprobe.probe import world
 
-        return world.answerer(role) if name == "answerer" else world.verifier()
-    if name == "verifier":
-        raise ValueError("[probe] verifier: expected an endpoint, python or world, got a model in this process")
-    from vlmprobe.vlm.answerer import HFAnswerer
-
-    length = role.max_tokens or ANSWERING.max_tokens
-    return HFAnswerer(loaded(role, folder), template=prompts["answerer"], max_new_tokens=length, batch_size=8)
-
-
-def model_path(role: Role, folder: str | Path) -> str:
-    """A model's folder as it is seen from the probe's, where it is one; else its name on the hub."""
-    seen = Path(folder) / Path(role.model).expanduser()
-    return str(seen) if seen.is_dir() else role.model
-
-
-def loaded(role: Role, folder: str | Path) -> VisionLanguageModel:
-    """The model of a role in this process."""
-    import torch
-
-    from vlmprobe.vlm.load import quiet
-    from vlmprobe.vlm.model import VisionLanguageModel
-
-    quiet()
-    return VisionLanguageModel.load(model_path(role, folder), device=role.device, dtype=getattr(torch, role.dtype))
+    return world.answerer(role) if name == "answerer" else world.verifier()

@@ -16,8 +16,9 @@ from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.model import Message, ModelReply, Request, Sampling, Status
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.service import one_line
-from vlmprobe.probe.build import client_of, encoder_of, images_of, model_path, python_of
+from vlmprobe.probe.build import client_of, encoder_of, images_of, python_of
 from vlmprobe.probe.config import Probe, Role
+from vlmprobe.probe.local import described
 
 PATIENCE_S = 20.0  # of an endpoint's one reply
 AT_ONCE = 16  # calls in flight that the forecast of the time assumes
@@ -52,7 +53,7 @@ def check(probe: Probe, folder: str | Path) -> Iterator[Finding]:
     except (ValueError, OSError) as error:
         yield Finding(part="images", what=probe.images.source, works=False, said=one_line(str(error)))
     for name in ("questioner", "answerer", "verifier"):
-        yield _role(name, getattr(probe, name), folder, shown, encoder_of(probe))
+        yield _role(name, probe, folder, shown)
 
 
 def forecast(probe: Probe, findings: list[Finding]) -> dict[str, dict[str, float]]:
@@ -94,7 +95,8 @@ def _pictures(probe: Probe, images: ImageSource) -> tuple[Finding, Picture | Non
     return Finding(part="images", what=probe.images.source, works=first is not None, said=said), first
 
 
-def _role(name: str, role: Role, folder: str | Path, shown: Picture | None, images: EncodedImages) -> Finding:
+def _role(name: str, probe: Probe, folder: str | Path, shown: Picture | None) -> Finding:
+    role: Role = getattr(probe, name)
     urls = [server.url for server in role.servers]
     where = ", ".join(urls) or ("in this process" if not role.python else "python")
     what = f"{role.model or role.python} at {where}" if role.endpoint else f"{role.model or role.python}, {where}"
@@ -102,9 +104,9 @@ def _role(name: str, role: Role, folder: str | Path, shown: Picture | None, imag
         if role.python:
             python_of(role, folder)
         if not role.endpoint:
-            return Finding(part=name, what=what, works=True, said=_local(name, role, folder))
+            return Finding(part=name, what=what, works=True, said=_local(name, probe, folder))
         began = time.monotonic()
-        reply = _one_reply(role, shown, images)
+        reply = _one_reply(role, shown, encoder_of(probe))
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         return Finding(part=name, what=what, works=False, said=one_line(str(error)))
     seconds, works = time.monotonic() - began, reply.status in WORKING
@@ -122,17 +124,16 @@ def _one_reply(role: Role, shown: Picture | None, images: EncodedImages) -> Mode
     return reply
 
 
-def _local(name: str, role: Role, folder: str | Path) -> str:
+def _local(name: str, probe: Probe, folder: str | Path) -> str:
+    role: Role = getattr(probe, name)
     if role.python:
         return "can be imported"
-    if role.of_world:
-        from vlmprobe.probe import world
+    if not role.of_world:
+        return described(probe, name, folder)
+    from vlmprobe.probe import world
 
-        world.check(name, role, folder)
-        return "in the package"
-    from vlmprobe.vlm.family import family
-
-    return family(model_path(role, folder))
+    world.check(name, role, folder)
+    return "in the package"
 
 
 def table(findings: list[Finding], expected: dict[str, dict[str, float]]) -> list[str]:

@@ -114,6 +114,7 @@ class Lora(Part):
 
     rank: int = Field(default=16, ge=1, description="of the adapters")
     alpha: float = Field(default=32.0, gt=0, description="the adapters' output is scaled by alpha / rank")
+    vision: bool = Field(default=False, description="adapters beside what reads the pictures, too")
 
 
 class Server(Part):
@@ -141,7 +142,7 @@ class Role(Part):
     python: str = Field(
         default="", description="module:function in the place of a model; called as the role's method is"
     )
-    revision: str = Field(default="", description="of the weights")
+    revision: str = Field(default="", description="of the weights: a branch, a tag or a commit of the hub")
     temperature: float | None = Field(
         default=None, ge=0, description="of sampling; empty: 1 asking, 0 answering, .6 judging"
     )
@@ -153,8 +154,14 @@ class Role(Part):
     client: Client = Field(
         default=Client(), description="time limits, attempts, calls in flight, budgets", json_schema_extra=FOLDED
     )
-    device: str = Field(default="cpu", description="of a model in this process: cpu, cuda")
+    device: str = Field(default="cpu", description="of a model in this process: cpu, cuda; auto: where it fits")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="of its weights")
+    attention: str = Field(default="", description="as transformers names it; empty: torch's fused one, sdpa")
+    quantization: Literal["", "8bit", "4bit"] = Field(default="", description="of its weights, by bitsandbytes")
+    adapters: str = Field(default="", description="a folder with adapters of an earlier run, for the model")
+    batch_size: int = Field(
+        default=8, ge=1, description="replies of an answerer or verifier here that are made at once"
+    )
 
     @property
     def local(self) -> bool:
@@ -185,6 +192,10 @@ class Role(Part):
             raise ValueError("python: expected it alone, got a model as well")
         if self.servers and self.of_world:
             raise ValueError("endpoint: expected none beside the embedded world, got one")
+        if not self.local or self.of_world:
+            for name in ("adapters", "quantization", "attention"):
+                if getattr(self, name):
+                    raise ValueError(f"{name}: expected none for a model that is not loaded from a folder or the hub")
         return self
 
 
@@ -196,6 +207,12 @@ class Questioner(Role):
     )
     max_new_tokens: int = Field(default=256, ge=1, description="tokens of its completions")
     lora: Lora | None = Field(default=None, description="train adapters, not the weights, where method is rl")
+
+    @model_validator(mode="after")
+    def _once(self) -> Questioner:
+        if self.lora is not None and self.adapters:
+            raise ValueError("lora: expected none beside adapters, which are trained further as they are, got some")
+        return self
 
 
 class Answerer(Role):
@@ -245,6 +262,15 @@ class Training(Part):
     learning_rate: float = Field(default=1e-6, gt=0, description="of AdamW")
     beta: float = Field(default=0.01, ge=0, description="weight of the KL to the questioner as it was")
     credit: Literal["question", "sequence"] = Field(default="question", description="who gets a question's reward")
+    warmup_steps: int = Field(default=0, ge=0, description="first steps, in which the learning rate grows")
+    schedule: Literal["constant", "cosine"] = Field(default="constant", description="of the learning rate after them")
+    total_steps: int | None = Field(
+        default=None, ge=1, description="steps at whose end a cosine's rate is 0; empty: budget.steps"
+    )
+    epochs: int = Field(default=1, ge=1, description="updates in a step, all from the same completions")
+    gradient_checkpointing: bool = Field(
+        default=False, description="less memory and a third more time: the model's layers run twice"
+    )
     micro_groups: int | None = Field(
         default=None, ge=1, description="pictures whose completions are learned from at once; empty: the step's"
     )
@@ -345,4 +371,28 @@ class Probe(Part):
                     )
             if self.answerer.faults:
                 raise ValueError("answerer.faults: expected none for pictures that are not the world's, got a file")
+        if self.method == "rl":
+            self._learns()
         return self
+
+    def _learns(self) -> None:
+        if self.training.schedule == "cosine":
+            total, warmup = self.total_steps, self.training.warmup_steps
+            if total is None:
+                raise ValueError("training: cosine: expected training.total_steps or budget.steps, got neither")
+            if warmup >= total:
+                raise ValueError(f"training: warmup_steps: expected fewer than the {total} steps in all, got {warmup}")
+        if self.questioner.quantization and not self.trains_adapters:
+            raise ValueError(
+                "questioner: quantization: expected lora or adapters beside it where method is rl, got none"
+            )
+
+    @property
+    def total_steps(self) -> int | None:
+        """Steps at whose end the rate of a cosine schedule is 0."""
+        return self.training.total_steps or self.budget.steps
+
+    @property
+    def trains_adapters(self) -> bool:
+        """Whether what learns, where method is rl, are adapters beside weights that stay as they are."""
+        return self.questioner.lora is not None or bool(self.questioner.adapters)

@@ -166,6 +166,12 @@ def findings(ledger: Ledger, *, prices: Mapping[str, tuple[float, float]] | None
     )
 
 
+def scored_in(ledger: Ledger) -> bool:
+    """Whether an answer to a valid question was judged."""
+    parts = ((part.valid, part.correct) for part in ledger.each_judged(RUN))
+    return any(valid is True and right is not None for pair in parts for valid, right in zip(*pair, strict=True))
+
+
 class _Judged:
     """Judged answers by question and picture, and by the question's first words."""
 

@@ -21,6 +21,7 @@ from vlmprobe.data.source import ImageSource, keys_of
 from vlmprobe.ledger import RunRecord
 from vlmprobe.loop.record import recorded_round
 from vlmprobe.loop.round import Round
+from vlmprobe.loop.schedule import Schedule
 from vlmprobe.loop.tally import Tally
 from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
 from vlmprobe.models.judges import check_other_model
@@ -40,7 +41,7 @@ from vlmprobe.run.trainer import Trainer, TrainerOptions
 UNBOUNDED = 10**9
 FREE = ("budget", "guards")
 """What may change from call to call: no question depends on it."""
-CONNECTION = ("endpoint", "key_env", "key_file", "client", "prices", "device")
+CONNECTION = ("endpoint", "key_env", "key_file", "client", "prices", "device", "batch_size")
 """The same of a role: a server may move."""
 
 
@@ -82,10 +83,7 @@ def run(probe: Probe, folder: str | Path, *, quiet: bool = False, from_step: int
         if ended is None and asking.watch.stop is None:
             directory.ledger.finish(RUN)
     if ended is not None:
-        ways = (
-            f"the same command goes on from there, and `vlmprobe report {folder}` writes the page of what is recorded"
-        )
-        say(f"stopped after step {steps}: {ways}", to=sys.stderr)
+        say(f"stopped after step {steps}: the same command goes on from there", to=sys.stderr)
         raise ended
     if asking.watch.stop is not None:
         said = "stopped by a guard; to go on, take it out of guards.stop or change its limit"
@@ -221,6 +219,7 @@ def _trainer(asking: _Asking) -> Trainer:
     options = TrainerOptions(
         k=probe.k, group_size=probe.group_size, images_per_step=probe.images_per_step, seed=probe.seed,
         learning_rate=training.learning_rate, credit=training.credit, loss=replace(grpo.PAPER, beta=training.beta),
+        schedule=schedule_of(probe), epochs=training.epochs,
         overlap=_anywhere(models, "answerer", "verifier"),
     )  # fmt: skip
     return Trainer(
@@ -237,6 +236,13 @@ def annotator_of(probe: Probe, models: Models) -> Annotator | None:
     from vlmprobe.world.truth import annotator
 
     return annotator(models.answerer)
+
+
+def schedule_of(probe: Probe) -> Schedule:
+    """How the learning rate of a probe changes."""
+    training = probe.training
+    total = probe.total_steps if training.schedule == "cosine" else None
+    return Schedule(shape=training.schedule, warmup=training.warmup_steps, total=total)
 
 
 def _anywhere(models: Models, *roles: str) -> bool:
@@ -259,6 +265,8 @@ def _head(probe: Probe, models: Models, images: ImageSource) -> RunRecord:
     config = {name: value for name, value in probe.model_dump().items() if name not in FREE}
     for name in ("questioner", "answerer", "verifier"):
         config[name] = {key: value for key, value in config[name].items() if key not in CONNECTION}
+    if probe.training.schedule == "cosine":  # another budget would be another schedule
+        config["total_steps"] = probe.total_steps
     identities = {
         "questioner": models.asker.identity,
         "answerer": models.answerer.identity,

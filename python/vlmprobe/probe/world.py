@@ -29,12 +29,15 @@ def questioner(probe: Probe) -> Questioner:
     Raises:
         ValueError: no such model, or more questions than its tokenizer has tags for.
     """
-    role, micro_groups = probe.questioner, probe.training.micro_groups
+    role, training = probe.questioner, probe.training
     if probe.k > tiny.MAX_SLOTS:
         raise ValueError(f"[probe] k: expected at most {tiny.MAX_SLOTS} for the world's questioner, got {probe.k}")
     temperature = 1.0 if role.temperature is None else role.temperature
     model = tiny.load(_name(role, "questioner"))
-    return Questioner(model, temperature=temperature, reference=False, micro_groups=micro_groups)
+    return Questioner(
+        model, temperature=temperature, reference=False,
+        micro_groups=training.micro_groups, checkpointing=training.gradient_checkpointing,
+    )  # fmt: skip
 
 
 def answerer(role: Role) -> Answerer:

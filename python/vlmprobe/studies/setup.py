@@ -30,9 +30,10 @@ from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Embedder, Verifier
 from vlmprobe.policy.preface import Preface
 from vlmprobe.policy.questioner import Questioner
-from vlmprobe.probe.build import client_of, judge, loaded
+from vlmprobe.probe.build import client_of, judge
 from vlmprobe.probe.config import Answerer as AnswererRole
 from vlmprobe.probe.config import Verifier as VerifierRole
+from vlmprobe.probe.local import named_by
 from vlmprobe.run.journal import Annotator
 from vlmprobe.run.pictures import numbered
 from vlmprobe.studies.config import Config, deciding
@@ -167,9 +168,9 @@ class FileSetup:
 
     def questioner(self, label: str) -> Questioner:
         role = self.config.questioners[label]
-        model = loaded(role, Path())
+        model = named_by(role).load()
         if role.lora is not None and not model.adapted:  # a folder of adapters is gone on with
-            add_lora(model, rank=role.lora.rank, alpha=role.lora.alpha)
+            add_lora(model, rank=role.lora.rank, alpha=role.lora.alpha, vision=role.lora.vision)
         prompt = Path(role.prompt).read_text(encoding="utf-8") if role.prompt else self._prompts["questioner"]
         return Questioner(model, prompt=prompt, max_new_tokens=role.max_new_tokens)
 

@@ -9,11 +9,11 @@ from vlmprobe.vlm.lora import CONFIG
 from vlmprobe.vlm.model import QWEN_VL
 
 
-def family(path: str | Path) -> str:
+def family(path: str | Path, *, revision: str = "") -> str:
     """What a model is, in words.
 
     Args:
-        path: as `VisionLanguageModel.load` takes it.
+        path, revision: as `VisionLanguageModel.load` takes them.
 
     Raises:
         ValueError: no model, or none that takes pictures and writes text.
@@ -28,7 +28,7 @@ def family(path: str | Path) -> str:
 
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise ValueError(f"[family] path: expected a folder with config.json or {CONFIG}, got {str(path)!r}")
-    known = AutoConfig.from_pretrained(folder if folder.is_dir() else where).model_type
+    known = AutoConfig.from_pretrained(folder if folder.is_dir() else where, revision=revision or None).model_type
     if known not in FAMILIES:
         raise ValueError(f"[family] {path}: expected a model of pictures and text, got a {known!r}")
     return f"a {known}, " + ("which shares prompts" if known in QWEN_VL else "by its own forward and generate")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -49,6 +49,17 @@ class Prompts:
     """[N] int64, where the text goes on."""
     features: object
     """Image features of the N pictures, as the model's own `get_image_features` gives them."""
+    patches: Sequence[Tensor] = ()
+    """[N] the pictures as the processor cuts them, each with its `grid`; empty where they are not looked at again."""
+    grid: Tensor | None = None
+    """[N, 3] int64 patches of each picture in time, height and width."""
+
+    def seen_by(self, model) -> Prompts:
+        """With what a model makes of the pictures under its present weights, with gradient; as they are, where the
+        pictures were not kept because no training changes that."""
+        if self.grid is None:
+            return self
+        return replace(self, features=_features(model, self.patches, self.grid))
 
     def repeated(self, times: int) -> Prompts:
         """Each prompt `times` times in a row, [N * times, ...]; the features are shared, not recomputed."""
@@ -59,6 +70,8 @@ class Prompts:
             self.positions.repeat_interleave(times, 1),
             self.next_position.repeat_interleave(times, 0),
             features,
+            [each for each in self.patches for _ in range(times)],
+            None if self.grid is None else self.grid.repeat_interleave(times, 0),
         )
 
     def part(self, begin: int, end: int) -> Prompts:
@@ -70,6 +83,8 @@ class Prompts:
             self.positions[:, rows],
             self.next_position[rows],
             replace_features(self.features, lambda each: each[rows]),
+            self.patches[rows],
+            None if self.grid is None else self.grid[rows],
         )
 
 
@@ -140,9 +155,13 @@ def _made(model, images: Sequence[Picture], chats: Sequence[str], template: str)
     ).to(model.device)
     _check(model, images, inputs, template)
     positions = model.rope_positions(inputs)
-    features = _features(model, inputs["pixel_values"], inputs["image_grid_thw"])
+    grid = inputs["image_grid_thw"]
+    patches = inputs["pixel_values"].split(grid.prod(-1).tolist())
+    with torch.no_grad():
+        features = _features(model, patches, grid)
     following = positions.amax(dim=(0, 2)) + 1
-    return Prompts(inputs["input_ids"], inputs["attention_mask"], positions, following, features)
+    kept = {"patches": patches, "grid": grid} if model.learns_to_see else {}
+    return Prompts(inputs["input_ids"], inputs["attention_mask"], positions, following, features, **kept)
 
 
 def _check(model, images: Sequence[Picture], inputs: Mapping[str, Tensor], template: str) -> None:
@@ -166,11 +185,9 @@ def _digest(patches: Tensor, size: Sequence[int]) -> bytes:
     ).digest()
 
 
-@torch.no_grad()
-def _features(model, pixels: Tensor, grid: Tensor):
+def _features(model, patches: Sequence[Tensor], grid: Tensor):
     """Features of all pictures; each distinct picture goes through the vision tower once. Pictures are the same where
     their patches are, whatever they call themselves."""
-    patches = pixels.split(grid.prod(-1).tolist())
     first: dict[bytes, int] = {}
     which = [first.setdefault(_digest(patches[i], size), i) for i, size in enumerate(grid.tolist())]
     chosen = sorted(set(which))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vlmprobe._util.checks import check_count, check_positive
 from vlmprobe._util.files import sha256
 from vlmprobe._util.optional import require
 from vlmprobe.vlm.model import VisionLanguageModel
+from vlmprobe.vlm.opening import Opening
 
 TARGETS = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj)"
 """The attention projections of the language part; the vision tower has no such names."""
@@ -25,7 +27,12 @@ SAMPLE = 1 << 16  # values of a weight that a base is known by
 
 
 def add_lora(
-    model: VisionLanguageModel, *, rank: int = 16, alpha: float = 32.0, adapters: str | Path | None = None
+    model: VisionLanguageModel,
+    *,
+    rank: int = 16,
+    alpha: float = 32.0,
+    vision: bool = False,
+    adapters: str | Path | None = None,
 ) -> VisionLanguageModel:
     """Puts a float32 adapter beside every attention projection of the language part and freezes everything else.
 
@@ -37,6 +44,8 @@ def add_lora(
         model: changed in place.
         rank: of the adapters, at least 1.
         alpha: the adapters' output is scaled by alpha / rank.
+        vision: put one beside every linear layer outside of the language part and the head as well: those of the vision
+            tower, and of what hands its features on.
         adapters: the folder of trained ones, to go on with; rank, alpha and places are then theirs.
 
     Returns:
@@ -56,6 +65,8 @@ def add_lora(
     peft = require("peft", extra="lora")
     if adapters is None:
         places = TARGETS.replace("language_model", re.escape(model.language_part))
+        if vision:
+            places = "|".join([places, *map(re.escape, model.vision_layers())])
         model.model.add_adapter(peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=places))
         _widen(model)
     else:
@@ -74,7 +85,7 @@ def _widen(model: VisionLanguageModel, values: dict[str, torch.Tensor] | None = 
 
 
 def load_adapted(
-    folder: Path, base: VisionLanguageModel | str | Path | None, *, device: str, dtype: torch.dtype | None
+    folder: Path, base: VisionLanguageModel | str | Path | None, *, opening: Opening
 ) -> VisionLanguageModel:
     """See `VisionLanguageModel.load`."""
     known = _known_base(folder)
@@ -84,7 +95,7 @@ def load_adapted(
             got = "adapters" if name else "none"
             raise ValueError(f"[VisionLanguageModel.load] {folder}: base: expected whole weights, got {got}; {_HOW}")
         try:
-            base = VisionLanguageModel.load(name, device=device, dtype=dtype or _dtype(known))
+            base = VisionLanguageModel.load(name, **vars(replace(opening, dtype=opening.dtype or _dtype(known))))
         except (OSError, ValueError) as error:
             raise ValueError(f"[VisionLanguageModel.load] {folder}: base {str(name)!r}: {error}; {_HOW}") from error
     model = add_lora(base, adapters=folder)

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL.Image import Image as Pixels
 from torch import Tensor
 
 from vlmprobe.models.protocols import Picture
 from vlmprobe.vlm import shared_prefix
 from vlmprobe.vlm.inputs import Prompts, UnusablePrompts, encoded, refuses
+from vlmprobe.vlm.opening import Opening
 from vlmprobe.vlm.special_tokens import SpecialTokens
 from vlmprobe.vlm.token_ends import TokenEnds
 
@@ -66,22 +68,32 @@ class VisionLanguageModel:
         device: str = "cpu",
         dtype: torch.dtype | None = None,
         base: VisionLanguageModel | str | Path | None = None,
+        revision: str = "",
+        attention: str = "",
+        quantization: str = "",
     ) -> VisionLanguageModel:
         """Loads a checkpoint folder, a hub name, a name of `vlm.shipped`, or a folder of adapters with their base.
 
         Args:
             path: folder or name. A folder of adapters, such as `questioner/` of a checkpoint, is opened with the base
                 that it names; what is trained further are the adapters.
-            device, dtype: of the weights; float32 unless the adapters' base was trained in another type.
+            device, dtype: of the weights; float32 unless the adapters' base was trained in another type. The device
+                `auto` is chosen by accelerate; weights that it spreads over several devices are run by the model's own
+                forward and generate.
             base: of adapters, where it is elsewhere than they say: a model, which gets them, a folder or a name.
+            revision: of a name on the hub, or of the base of adapters.
+            attention: as transformers names it; by default torch's fused attention where the class has it.
+            quantization: `8bit` or `4bit` by bitsandbytes; by default none. Such weights are not trained: adapters are.
 
         Raises:
             ValueError: the folder holds no checkpoint, the image would not reach the model, or the base of adapters is
                 not there or not the one that they were trained beside.
+            ModuleNotFoundError: without the extra `large`, where accelerate or bitsandbytes is needed.
         """
         from vlmprobe.vlm.load import load
 
-        return load(path, device=device, dtype=dtype, base=base)
+        opening = Opening(device=device, dtype=dtype, revision=revision, attention=attention, quantization=quantization)
+        return load(path, opening=opening, base=base)
 
     @property
     def adapted(self) -> bool:
@@ -108,8 +120,26 @@ class VisionLanguageModel:
         return "language_model"
 
     def freeze_vision(self) -> None:
-        """The vision tower stays as it is from here on."""
-        self.model.model.visual.requires_grad_(False)
+        """What reads the pictures stays as it is from here on, but for adapters beside it."""
+        for name, weight in self.vision_weights().items():
+            if ".lora_" not in name:
+                weight.requires_grad_(False)
+
+    def vision_weights(self) -> dict[str, torch.nn.Parameter]:
+        """The weights of the vision tower by name."""
+        tower = {id(each) for each in self.model.model.visual.parameters()}
+        return {name: each for name, each in self.model.named_parameters() if id(each) in tower}
+
+    def vision_layers(self) -> list[str]:
+        """The names of the linear layers of the vision tower."""
+        weights = {name.rpartition(".")[0] for name in self.vision_weights()}
+        layers = self.model.named_modules()
+        return [name for name, each in layers if name in weights and isinstance(each, torch.nn.Linear)]
+
+    @property
+    def learns_to_see(self) -> bool:
+        """Whether training changes what is made of a picture."""
+        return any(weight.requires_grad for weight in self.vision_weights().values())
 
     def weights(self, *, trained: bool = False) -> dict[str, torch.nn.Parameter]:
         """The weights by name; with `trained`, those alone that training changes."""
@@ -301,6 +331,19 @@ class VisionLanguageModel:
             use_cache=True,
         )
         return out.last_hidden_state[:, -1]
+
+    def read(self, chats: Sequence[str], pictures: Sequence[Pixels]) -> dict[str, Tensor]:
+        """What the processor makes of chats of equal length, or of one, and of their pictures in the order in which
+        they are shown; each tensor on the model's device. The chat template writes the begin of a text itself where
+        there is to be one."""
+        bos = self.processor.tokenizer.bos_token
+        again = {"add_special_tokens": False} if bos and chats[0].startswith(bos) else {}
+        found = self.processor(text=list(chats), images=list(pictures) or None, return_tensors="pt", **again)
+        return {
+            name: each.to(self.device, self.model.dtype if each.is_floating_point() else None)
+            for name, each in found.items()
+            if isinstance(each, Tensor)
+        }
 
     def _chat(self, text: str) -> str:
         content = [{"type": "image"}, {"type": "text", "text": text}]

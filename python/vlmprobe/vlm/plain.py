@@ -108,12 +108,10 @@ class PlainModel(VisionLanguageModel):
         """[V, H] the weight that turns hidden states into logits."""
         return self.model.get_output_embeddings().weight
 
-    def freeze_vision(self) -> None:
-        """All but the language part and the head stays as it is from here on."""
+    def vision_weights(self) -> dict[str, torch.nn.Parameter]:
+        """All weights but those of the language part and the head, by name."""
         kept = {id(each) for part in self._language() for each in part.parameters()}
-        for weight in self.model.parameters():
-            if id(weight) not in kept:
-                weight.requires_grad_(False)
+        return {name: each for name, each in self.model.named_parameters() if id(each) not in kept}
 
     def _language(self) -> list[Module]:
         return [self.model.get_decoder(), self.model.get_output_embeddings()]
@@ -134,25 +132,14 @@ class PlainModel(VisionLanguageModel):
         made: list[dict[str, Tensor]] = []
         for i, (image, chat) in enumerate(zip(images, chats, strict=True)):
             try:
-                made.append(self._read(image, chat))
+                made.append(self.read([chat], [rgb(image.pixels)]))
                 if why := self._fault(image, made[-1]):
                     wrong[i] = why
             except Exception as error:  # a processor or a decoder raises what it likes
                 wrong[i] = words_of(error)
         if wrong:
             raise UnusablePrompts(images, wrong)
-        return _padded(made, self.pad_id)
-
-    def _read(self, image: Picture, chat: str) -> dict[str, Tensor]:
-        """One prompt, each tensor as the processor gives it."""
-        bos = self.processor.tokenizer.bos_token
-        again = {"add_special_tokens": False} if bos and chat.startswith(bos) else {}
-        found = self.processor(text=[chat], images=[rgb(image.pixels)], return_tensors="pt", **again)
-        of_type = {name: each for name, each in found.items() if isinstance(each, Tensor)}
-        return {
-            name: each.to(self.device, self.model.dtype if each.is_floating_point() else None)
-            for name, each in of_type.items()
-        }
+        return padded(made, self.pad_id)
 
     def _fault(self, image: Picture, found: Mapping[str, Tensor]) -> str:
         """What is wrong with a prompt: it must have the special tokens of the template and of its picture, and fit."""
@@ -169,7 +156,7 @@ class PlainModel(VisionLanguageModel):
         """Tokens, and special ones among them, of a prompt about no text in particular and a picture of this size."""
         size = image.pixels.size
         if size not in self._sizes:
-            ids = self._read(image, self._chat("x"))["input_ids"][0].tolist()
+            ids = self.read([self._chat("x")], [rgb(image.pixels)])["input_ids"][0].tolist()
             self._sizes[size] = len(ids), self._marks(ids)
         return self._sizes[size]
 
@@ -215,7 +202,7 @@ class PlainModel(VisionLanguageModel):
         self._generated(prompts, max_new_tokens, [choose])
 
     def _generated(self, prompts: PlainPrompts, max_new_tokens: int, processors: list[Any]) -> Tensor:
-        with self._own_settings():
+        with bare_generation(self.model):
             found = self.model.generate(
                 **prompts.inputs(),
                 max_new_tokens=max_new_tokens,
@@ -226,20 +213,21 @@ class PlainModel(VisionLanguageModel):
             )
         return found[:, prompts.ids.shape[1] :]
 
-    @contextmanager
-    def _own_settings(self) -> Iterator[None]:
-        """Inside, none of the checkpoint's settings of generation (penalties, beams, forced tokens) holds."""
-        from transformers import GenerationConfig
 
-        settings = self.model.generation_config
-        self.model.generation_config = GenerationConfig()
-        try:
-            yield
-        finally:
-            self.model.generation_config = settings
+@contextmanager
+def bare_generation(model: Any) -> Iterator[None]:
+    """Inside, none of the checkpoint's settings of generation (penalties, beams, forced tokens) holds."""
+    from transformers import GenerationConfig
+
+    settings = model.generation_config
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = settings
 
 
-def _padded(made: Sequence[dict[str, Tensor]], pad_id: int) -> PlainPrompts:
+def padded(made: Sequence[dict[str, Tensor]], pad_id: int) -> PlainPrompts:
     """Prompts of one row each, padded on the left."""
     width = max(each["input_ids"].shape[1] for each in made)
 

@@ -38,15 +38,16 @@ _SAME_FOR_PICTURES = {"SmolVLMProcessor": "Idefics3Processor"}
 """A processor that asks for more than pictures need, and one that treats pictures in the same way."""
 
 
-def without_videos(model_type: str, path: str | Path):
-    """The processor of a class of models, opened without its video processor; None where the class has none."""
+def without_videos(model_type: str, path: str | Path, **given: str):
+    """The processor of a class of models, opened without its video processor; None where the class has none. The rest
+    goes to `from_pretrained`."""
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
     name = PROCESSOR_MAPPING_NAMES.get(model_type)
     if name is None:
         return None
     whole = getattr(transformers, _SAME_FOR_PICTURES.get(name, name))
-    return pictures_only(whole).from_pretrained(path)
+    return pictures_only(whole).from_pretrained(path, **given)
 
 
 def pictures_only(whole: Any) -> Any:

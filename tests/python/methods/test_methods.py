@@ -249,6 +249,22 @@ def test_two_trainings_of_one_seed_are_equal():
     assert ends[0][0] == ends[1][0] and all(torch.equal(ends[0][1][name], ends[1][1][name]) for name in ends[0][1])
 
 
+def test_rows_are_run_a_few_at_a_time_and_learned_as_at_once(monkeypatch):
+    widest, losses = [], []
+    for micro_groups in (None, 2):
+        questioner = Questioner(tiny.load("questioner"), reference=False, micro_groups=micro_groups)
+        way, seen = questioner._way, []
+        monkeypatch.setattr(type(way), "loss", counting(type(way).loss, seen))
+        losses.append(sft.train(questioner, lessons(5), sft.SFTOptions(batch=5, epochs=2, learning_rate=1e-4)))
+        widest.append(max(seen))
+        monkeypatch.undo()
+    assert widest == [5, 2] and losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def counting(loss, seen):
+    return lambda way, model, rollouts, **named: seen.append(len(rollouts)) or loss(way, model, rollouts, **named)
+
+
 def test_expert_iteration_learns_verified_failures_in_rounds_of_its_budget(tmp_path):
     questioner, answerer = Questioner(tiny.load("questioner")), faulty()
     before = {name: weight.clone() for name, weight in questioner.model.model.named_parameters()}

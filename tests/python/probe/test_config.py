@@ -7,8 +7,10 @@ import json
 import pytest
 import yaml
 
+from vlmprobe.loop.schedule import CONSTANT, Schedule
 from vlmprobe.probe.config import Probe
 from vlmprobe.probe.reading import parse, read, schema
+from vlmprobe.probe.session import schedule_of
 from vlmprobe.probe.template import text_of
 
 LEAST = {
@@ -74,12 +76,42 @@ def test_the_schema_has_every_key():
         ({"training": {"reward": "semantc"}}, "nearest: semantic"),
         ({"verifier": {"model": "", "endpoint": ["http://x/v1"]}}, "verifier: model: expected a name, got none"),
         ({"answerer": {"model": "a", "endpoint": "ftp://x/v1"}}, "answerer: [models::ChatClient] url: expected http"),
+        (
+            {"method": "rl", "training": {"schedule": "cosine"}},
+            "training: cosine: expected training.total_steps or budget.steps, got neither",
+        ),
+        (
+            {"method": "rl", "training": {"schedule": "cosine", "warmup_steps": 4}, "budget": {"steps": 4}},
+            "training: warmup_steps: expected fewer than the 4 steps in all, got 4",
+        ),
+        (
+            {"method": "rl", "questioner": {"model": "q", "quantization": "4bit"}},
+            "questioner: quantization: expected lora or adapters beside it where method is rl, got none",
+        ),
+        ({"questioner": {"model": "q", "quantization": "3bit"}}, "questioner.quantization: input should be '', '8bit'"),
+        (
+            {"questioner": {"model": "q", "lora": {}, "adapters": "a"}},
+            "questioner: lora: expected none beside adapters",
+        ),
+        (
+            {"answerer": {"model": "q", "endpoint": ["http://x/v1"], "adapters": "a"}},
+            "answerer: adapters: expected none",
+        ),
         ({"answerer": {"python": "a:b", "model": "c"}}, "answerer: python: expected it alone, got a model as well"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_that_names_the_key(change, text):
     found = said({**LEAST, **change})
     assert found.startswith("[probe] probe: ") and text in found and "\n" not in found
+
+
+def test_a_cosine_ends_where_it_is_told_to_or_with_the_budget():
+    cosine = {**LEAST, "method": "rl", "training": {"schedule": "cosine", "warmup_steps": 1}, "budget": {"steps": 9}}
+    assert schedule_of(parse(cosine)) == Schedule(shape="cosine", warmup=1, total=9)
+    own = {**cosine["training"], "total_steps": 20}
+    assert schedule_of(parse({**cosine, "training": own})) == Schedule(shape="cosine", warmup=1, total=20)
+    assert schedule_of(parse({**cosine, "training": {"warmup_steps": 3}})) == Schedule(warmup=3)
+    assert schedule_of(parse(LEAST)) == CONSTANT
 
 
 def test_values_can_be_given_for_one_call(tmp_path):

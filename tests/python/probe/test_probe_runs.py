@@ -149,6 +149,19 @@ def test_a_run_in_which_nothing_is_scored_does_not_end_well(tmp_path, photos, se
     assert "no answer to a valid question was judged" in capsys.readouterr().err
 
 
+@needs_chat_client
+def test_a_run_that_an_outage_ends_writes_the_page_of_what_was_scored(tmp_path, photos, server, capsys):
+    folder = begun(tmp_path, photos, server.url)
+    assert vlmprobe("run", folder, "--set", "budget.steps=1", "--quiet") == 0
+    (folder / "report.html").unlink()
+    capsys.readouterr()
+    server.plan = lambda model, text: said("no idea") if model == "asker" else plan(model, text)
+    assert vlmprobe("run", folder, "--set", "budget.steps=9", "--quiet") == 4
+    out, err = capsys.readouterr()
+    assert out == f"{folder / 'report.html'}\n" and (folder / "report.html").is_file()
+    assert "stopped after step 4: the same command goes on" in err and "its replies hold no question" in err
+
+
 def test_a_function_of_ones_own_answers(tmp_path, photos, capsys):
     (tmp_path / "probe").mkdir()
     (tmp_path / "probe" / "mine_of_test.py").write_text(

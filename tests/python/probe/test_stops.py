@@ -37,7 +37,7 @@ def command(folder: str, words: list[str]) -> None:
     import torch
 
     torch.set_num_threads(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(f"{folder}.out", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
     os.dup2(os.open(f"{folder}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     sys.exit(cli.main(["run", folder, *words]))
 
@@ -109,7 +109,9 @@ def test_a_signal_ends_the_run_after_its_step_and_the_same_command_goes_on(start
     assert ended(process, folder) == 130
     words, made = log(folder), steps(folder)
     assert 1 <= made < 10 and "stopping at the end of this step; once more stops at once" in words
-    assert f"stopped after step {made}: the same command goes on from there, and `vlmprobe report {folder}`" in words
+    assert f"stopped after step {made}: the same command goes on from there" in words
+    assert Path(f"{folder}.out").read_text().splitlines()[-1] == str(folder / "report.html")
+    assert f"{made} steps" in (folder / "report.html").read_text()
     assert "Traceback" not in words and words.splitlines()[-1] == "vlmprobe run: interrupted"
     assert ended(start(folder), folder) == 0
     assert dump(folder) == dump(whole[0])
@@ -218,6 +220,7 @@ def test_a_second_signal_stops_a_step_that_takes_long_at_once(start, server, tmp
     finally:
         go.set()
     assert "stopped after step 0: the same command goes on" in log(folder) and "Traceback" not in log(folder)
+    assert not (folder / "report.html").exists(), "nothing was scored"
     server.plan = plan
     assert ended(start(folder, ["--set=budget.steps=2"]), folder) == 0, log(folder)
     assert json.loads(dump(folder)[0])["table"] and steps(folder) == 2

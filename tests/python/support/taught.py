@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,14 +24,14 @@ LENGTH = 96
 """Tokens that they take at most."""
 
 
-def qwen_of_bytes() -> VisionLanguageModel:
-    """Qwen2.5-VL with a byte-level tokenizer, as the real ones have."""
+def qwen_of_bytes(texts: Sequence[str] = SAID) -> VisionLanguageModel:
+    """Qwen2.5-VL with a byte-level tokenizer, as the real ones have, of the words in the texts."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     from vlmprobe.vlm.processor import ImageTextProcessor
 
     marks = [tiny.VISION_START, tiny.IMAGE, tiny.VISION_END, tiny.VIDEO]
-    tokenizer = byte_tokenizer(f"{tiny.VISION_START}{tiny.IMAGE}{tiny.VISION_END}", marks, {}, SAID)
+    tokenizer = byte_tokenizer(f"{tiny.VISION_START}{tiny.IMAGE}{tiny.VISION_END}", marks, {}, texts)
     ids = dict(zip(marks, tokenizer.convert_tokens_to_ids(marks), strict=True))
     config = Qwen2_5_VLConfig(
         text_config={

@@ -63,7 +63,7 @@ ROLE = {"model": "m", "endpoint": ["http://127.0.0.1:1/v1"]}
 CONFIG = {
     "images": "a", "evaluation_images": "b", "sft_rows": "c", "verifier": ROLE, "evaluator": ROLE,
     "questioners": {label: {"model": "q"} for label in ("small", "large")},
-    "answerers": {label: ROLE for label in ("small", "medium", "large")},
+    "answerers": dict.fromkeys(("small", "medium", "large"), ROLE),
 }  # fmt: skip
 
 

@@ -28,10 +28,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "questioner"
 
 
-def trained(folder: Path, *, base: str | Path = "vlmprobe:world/questioner", dtype=torch.float32) -> Questioner:
+def trained(
+    folder: Path, *, base: str | Path = "vlmprobe:world/questioner", dtype=torch.float32, vision: bool = False
+) -> Questioner:
     """A questioner whose adapters are not what they were at first, and its folder `questioner/` of a checkpoint."""
     torch.manual_seed(3)
-    questioner = Questioner(add_lora(VisionLanguageModel.load(base, dtype=dtype), rank=2), max_new_tokens=12)
+    model = add_lora(VisionLanguageModel.load(base, dtype=dtype), rank=2, vision=vision)
+    questioner = Questioner(model, max_new_tokens=12)
     for weight in questioner.parameters():
         weight.data.normal_(0, 0.1)
     _write_weights(folder.parent, questioner)
@@ -76,6 +79,22 @@ def test_a_checkpoint_names_no_path_of_this_machine_where_the_base_is_the_packag
     for file in ("base.json", "adapter_config.json"):
         assert "vlmprobe:world/questioner" in (folder / file).read_text()
         assert str(tiny.WEIGHTS) not in (folder / file).read_text()
+
+
+@pytest.mark.parametrize("vision", [False, True])
+def test_plain_peft_opens_them_beside_the_base_and_says_the_same(folder, vision):
+    from peft import PeftModel
+    from transformers import AutoModelForImageTextToText
+
+    first = trained(folder, vision=vision)
+    base = AutoModelForImageTextToText.from_pretrained(tiny.WEIGHTS / "questioner", dtype=torch.float32)
+    theirs = PeftModel.from_pretrained(base, folder).eval()
+    read = first.model.read([first.model._chat("ask 2 questions")], [IMAGES[0].pixels])
+    with torch.no_grad():
+        expected, without = first.model.model(**read).logits, tiny.load("questioner").model(**read).logits
+        found = theirs(**read).logits
+    assert torch.allclose(found, expected, atol=1e-5) and not torch.allclose(found, without, atol=1e-2)
+    assert vision == any("visual" in name for name, _ in theirs.named_parameters() if ".lora_" in name)
 
 
 def test_the_type_of_the_weights_is_kept_unless_another_is_asked_for(folder):
