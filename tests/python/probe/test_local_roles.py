@@ -22,8 +22,9 @@ from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.probe import local
 from vlmprobe.probe.check import check
-from vlmprobe.probe.config import Probe, parse
+from vlmprobe.probe.config import Probe
 from vlmprobe.probe.local import LocalModels, sharing
+from vlmprobe.probe.reading import parse
 from vlmprobe.vlm.lora import add_lora
 
 CONTENT = {
