@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     ledger_of(path)
     probe = read(path, _sets(args))
     with RunDirectory(path, quiet=True, resume=True) as folder:
-        verifier, images = build.verifier_of(probe, path, folder.ledger), build.images_of(probe, path)
+        verifier = build.verifier_of(probe, path, folder.ledger, name=f"verifier, {args.name}")
+        images = build.images_of(probe, path)
         _check_other(folder.ledger, verifier, probe)
         steps = rejudge(folder.ledger, build.RUN, verifier, images, name=args.name)
         if args.json:

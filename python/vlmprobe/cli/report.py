@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", nargs="?", help="the folder of a probe, or of a finished demo")
     parser.add_argument("--run", metavar="DIR", help="the same")
     parser.add_argument("--out", metavar="DIR", help="where the page goes, and a demo's summary (the folder)")
+    parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="a probe's value, such as a price")
     parser.add_argument("--json", action="store_true", help="print a probe's numbers, and nothing else, on stdout")
 
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     with Ledger(ledger_of(folder), read_only=True) as ledger:
         if (Path(folder) / FILE).is_file():
             _check_place(out)
-            probe = read(folder)
+            probe = read(folder, args.set)
             found, page = probe_page(ledger, probe, folder, out)
             if args.json:
                 say(numbers_text(found, probe, page))

@@ -157,13 +157,14 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
     return Models(asker=asker, answerer=answerer, verifier=verifier, clients=clients)
 
 
-def verifier_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Verifier:
-    """The verifier alone, with each call of one that is asked by message in the ledger."""
+def verifier_of(probe: Probe, folder: str | Path, ledger: Ledger, *, name: str) -> Verifier:
+    """The verifier alone, with each call of one that is asked by message in the ledger, under a name of its own: what it
+    takes is none of the run's."""
     role, model = probe.verifier, None
     if role.endpoint:
-        model = RecordedModel(client_of(role), ledger, role="verifier")
+        model = RecordedModel(client_of(role, spent=ledger.spent(RUN, name)), ledger, role=name)
     elif weights_of(probe, "verifier", folder) is not None:
-        model = RecordedModel(LocalModels(probe, folder).by_message("verifier"), ledger, role="verifier")
+        model = RecordedModel(LocalModels(probe, folder).by_message("verifier"), ledger, role=name)
     found: Verifier = judge_of("verifier", probe, folder, model, encoder_of(probe))
     return found
 

@@ -89,6 +89,7 @@ def _pictures(probe: Probe, images: ImageSource) -> tuple[Finding, Picture | Non
         if same:
             said += f"; {len(same)} left out that look like another one, such as {same[0].key} like {same[0].of}"
         if unreadable:
+            unreadable = {at: reason.split("] ", 1)[-1] for at, reason in unreadable.items()}  # who says it is plain
             said += f"; {len(unreadable)} of them cannot be read: {counted(unreadable)}"
     readable = (at for at in range(len(images)) if at not in unreadable)
     first = next((image for at in readable for image in StepImages(images, [at])), None)

@@ -65,7 +65,7 @@ def test_from_photographs_to_failures(tmp_path, photos, server, capsys):
     folder = begun(tmp_path, photos, server.url)
     assert vlmprobe("check", folder, "--set", "answerer.prices.prompt=1000000") == 0
     table = capsys.readouterr().out
-    assert "3 pictures of a folder; 1 of them cannot be read: [FolderImages] cut.jpg" in table
+    assert "3 pictures of a folder; 1 of them cannot be read: cut.jpg" in table
     assert "cost 4500.00" in table
     assert vlmprobe("run", folder, "--set", "budget.calls=60", "--quiet") == 0
     out = capsys.readouterr()
@@ -74,8 +74,9 @@ def test_from_photographs_to_failures(tmp_path, photos, server, capsys):
     text = page.read_text(encoding="utf-8")
     assert "failures were found. Most of them" in text and "One could not be read:" in text and "cut.jpg" in text
     assert "data:image/jpeg;base64," in text and "What color is the" in text and "<script" not in text
-    assert vlmprobe("report", folder, "--json") == 0
+    assert vlmprobe("report", folder, "--json", "--set", "answerer.prices.prompt=1000000") == 0
     numbers = json.loads(capsys.readouterr().out)
+    assert numbers["roles"]["answerer"]["cost"] == numbers["roles"]["answerer"]["prompt_tokens"]
     assert numbers["answerer_calls"] == 60 and numbers["n_valid"] > 60 and numbers["pictures"] == 2
     assert numbers["failures"] == sum(1 for _ in failing(folder)) > 5 and numbers["finished"]
     assert numbers["roles"]["answerer"]["prompt_tokens"] > 0 and 0 < numbers["fdr"] < 1
