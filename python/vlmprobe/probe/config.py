@@ -194,8 +194,8 @@ class Role(Part):
             raise ValueError("endpoint: expected none beside the embedded world, got one")
         if not self.local or self.of_world:
             for name in ("adapters", "quantization", "attention"):
-                if getattr(self, name):
-                    raise ValueError(f"{name}: expected none for a model that is not loaded from a folder or the hub")
+                if value := getattr(self, name):
+                    raise ValueError(f"{name}: expected none for a model that is not loaded here, got {value!r:.60}")
         return self
 
 
@@ -244,7 +244,9 @@ class Budget(Part):
 
     calls: int | None = Field(default=500, ge=1, description="calls of the answerer")
     steps: int | None = Field(default=None, ge=1, description="steps of images_per_step pictures")
-    tokens: int | None = Field(default=None, ge=1, description="tokens of all endpoints, prompts and replies")
+    tokens: int | None = Field(
+        default=None, ge=1, description="tokens of endpoints, and of an answerer or verifier here; prompts and replies"
+    )
     cost: float | None = Field(default=None, gt=0, description="in the unit of the prices")
     hours: float | None = Field(default=None, gt=0, description="of this call of the command")
 
@@ -343,7 +345,7 @@ class Probe(Part):
     verifier: Annotated[Verifier, BeforeValidator(named)] = Field(description="who judges questions and answers")
     method: Literal["zero-shot", "conme", "rl"] = Field(default="zero-shot", description="how questions are come by")
     budget: Budget = Field(default=Budget(), description="when to stop")
-    pixels: Pixels = Field(default=Pixels(), description="how pictures are sent to servers")
+    pixels: Pixels = Field(default=Pixels(), description="how servers, and an answerer or verifier here, get pictures")
     k: int = Field(default=2, ge=1, le=9, description="questions in a completion")
     group_size: int = Field(default=4, ge=1, description="completions about a picture")
     images_per_step: int = Field(default=8, ge=1, description="pictures in a step")
