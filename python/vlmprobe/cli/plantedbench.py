@@ -99,6 +99,6 @@ def notes(settings: Settings) -> list[str]:
     what = ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
     return [
         f"A mass is the share of {settings.pool * EACH:,} valid questions that reach a fault, {EACH} about each "
-        "picture of the pool, drawn as the world draws them: a family uniformly, then objects, attributes and phrasing.",
+        "picture of the pool, drawn as the world draws them: a family uniformly, then objects, attributes, phrasing.",
         f"Settings: {what}.",
     ]
