@@ -13,7 +13,7 @@ verdicts alone.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,14 +63,21 @@ class Bandit:
     Args:
         hints: at least one, to begin with.
         options: see `BanditOptions`.
+        fits: whether the questioner can be told a hint that failures bring; by default any.
 
     Example:
         >>> asker = ChatAsker(client, hints=Bandit(read_hints()))  # doctest: +SKIP
         >>> probe(asker, answerer, verifier, images_of, calls=6000, k=2, seed=0)  # doctest: +SKIP
     """
 
-    def __init__(self, hints: Sequence[Hint], options: BanditOptions = BanditOptions()):
-        self._options, self._hints = options, list[Hint]()
+    def __init__(
+        self,
+        hints: Sequence[Hint],
+        options: BanditOptions = BanditOptions(),
+        *,
+        fits: Callable[[Hint], bool] = lambda hint: True,
+    ):
+        self._options, self._fits, self._hints = options, fits, list[Hint]()
         self._at: dict[str, int] = {}
         self._with: dict[str, list[int]] = {}  # word -> hints of which it is the first
         self._n, self._failures, self._pulls = (np.zeros(max(options.most, len(hints))) for _ in range(3))
@@ -147,12 +154,11 @@ class Bandit:
 
     def _grow(self, failed: Iterable[frozenset[str]], asked_for: Iterable[str]) -> None:
         """Takes up what failures bring: their words, and each hint that failed with the one that failed before it."""
-        for words in failed:
-            for hint in word_hints(words):
-                self._add(hint)
         hints = [self._hints[self._at[text]] for text in dict.fromkeys(asked_for) if text in self._at]
-        for one, other in itertools.pairwise(hint for hint in hints if not hint.composed):
-            self._add(one.and_(other))
+        both = [one.and_(other) for one, other in itertools.pairwise(hint for hint in hints if not hint.composed)]
+        for hint in (*itertools.chain.from_iterable(map(word_hints, failed)), *both):
+            if self._fits(hint):
+                self._add(hint)
 
     def _add(self, hint: Hint) -> None:
         """Takes up a hint with what is known of its words; nothing where it is known, or there are too many."""

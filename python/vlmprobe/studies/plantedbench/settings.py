@@ -19,7 +19,7 @@ from vlmprobe.policy.asker import Asker
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer
-from vlmprobe.world.hints import hint_prompt, hint_words
+from vlmprobe.world.hints import MOST_TERMS, hint_pairs, hint_words, hinted_prompt
 from vlmprobe.world.verifiers import ErrorRates, NoisyVerifier, OracleVerifier
 
 AnswererName = Literal["executing", "small", "medium", "large"]
@@ -88,21 +88,31 @@ def broad() -> Questioner:
     return Questioner(tiny.load("questioner"))
 
 
-def word_pairs() -> list[Hint]:
-    """The world's own hints."""
-    return [Hint.of(pair) for pair in hint_words()]
+def world_hints() -> list[Hint]:
+    """The words and the pairs of words that the world's questioners were taught to ask about."""
+    return [*(Hint.of([word]) for word in hint_words()), *map(Hint.of, hint_pairs())]
+
+
+def world_prompt(k: int, hint: str) -> str:
+    """What a questioner of the world is told, to ask about the words of a hint."""
+    return hinted_prompt(k, about=hint.split())
+
+
+def can_be_told(hint: Hint) -> bool:
+    """Whether a questioner of the world was taught so many words, and these."""
+    return 0 < len(hint.words) <= MOST_TERMS and hint.words <= set(hint_words())
 
 
 def hinted(settings: Settings, hints: Hints) -> Asker:
     """The narrow questioner, told what to ask about."""
-    return settings.questioner().with_preface(Hinted(hints, hint_prompt))
+    return settings.questioner().with_preface(Hinted(hints, world_prompt))
 
 
 ASKERS: dict[str, Callable[[Settings], Asker]] = {
     "zero-shot": lambda settings: settings.questioner(),
     "zero-shot-broad": lambda settings: broad(),
-    "hints-uniform": lambda settings: hinted(settings, UniformHints(word_pairs())),
-    "bandit": lambda settings: hinted(settings, Bandit(word_pairs())),
+    "hints-uniform": lambda settings: hinted(settings, UniformHints(world_hints())),
+    "bandit": lambda settings: hinted(settings, Bandit(world_hints(), fits=can_be_told)),
     "random-valid": lambda settings: RandomValid(),
     "templates": lambda settings: Sweep(),
 }
