@@ -11,7 +11,7 @@ import multiprocessing
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,31 +124,39 @@ def _hints(asker: object) -> dict[str, Any]:
 def run_all(
     runs: Sequence[Run], folder: Path, *, jobs: int, say: Callable[[str], None] = lambda line: None
 ) -> list[dict[str, Any]]:
-    """What came of all runs, in their order; those that have not ended are run, `jobs` at once, a thread each.
+    """What came of all runs, in their order; those that have not ended are run, `jobs` at once: each with
+    a thread, or with those of this process where there is one at once.
 
     Raises:
         ValueError: a run ended with other settings.
         Whatever a run raised; the others that have ended are kept.
     """
     check_count("plantedbench", "jobs", jobs)
-    found = {run.name: result_of(run, folder) for run in runs}
-    left = [run for run in runs if found[run.name] is None]
+    known = {run.name: result_of(run, folder) for run in runs}
+    found = {name: result for name, result in known.items() if result is not None}
+    left = [run for run in runs if run.name not in found]
     say(f"{len(left)} of {len(runs)} runs to make, {jobs} at once")
-    if left:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(jobs, len(left)), mp_context=context, initializer=_begin) as executor:
-            futures = {executor.submit(run_one, run, folder): run for run in left}
-            try:
-                for count, future in enumerate(as_completed(futures), 1):
-                    name = futures[future].name
-                    found[name] = future.result()
-                    say(f"{count}/{len(left)}  {name}: {future.result()['seconds']:.0f} s")
-            except BaseException:
-                executor.shutdown(wait=False, cancel_futures=True)
-                for process in multiprocessing.active_children():
-                    process.terminate()
-                raise
-    return [result for run in runs if (result := found[run.name]) is not None]
+    for count, (name, result) in enumerate(_made(left, folder, jobs), 1):
+        found[name] = result
+        say(f"{count}/{len(left)}  {name}: {result['seconds']:.0f} s")
+    return [found[run.name] for run in runs]
+
+
+def _made(runs: Sequence[Run], folder: Path, jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and result of each run, as they end; in this process where there is one at once."""
+    if jobs == 1:
+        yield from ((run.name, run_one(run, folder)) for run in runs)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin) as executor:
+        futures = {executor.submit(run_one, run, folder): run for run in runs}
+        try:
+            yield from ((futures[future].name, future.result()) for future in as_completed(futures))
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
 
 
 def _begin() -> None:

@@ -1,7 +1,7 @@
 """What was found of the planted faults, and at what cost, from the questions of a run in their order.
 
-A fault is reached by a valid question that satisfies its condition, triggered where the answer was corrupted, and
-detected where the verifier then said wrong. Counts are of distinct pairs of picture and question.
+A fault is reached by a valid question that satisfies its condition and was answered, triggered where the answer was
+corrupted, and detected where the verifier then said wrong. Counts are of distinct pairs of picture and question.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _count(judged: JudgedQuestions, counts: Mapping[str, FaultCount], images: Se
     columns = zip(images, judged.text, judged.valid, judged.correct, judged.asked, judged.annotations, strict=True)
     for image, text, valid, correct, was_asked, known in columns:
         calls += was_asked
-        if valid is not True:
+        if valid is not True or not was_asked:  # also valid questions that the budget did not do for
             continue
         pair = (image, text)
         for fault in known.get("reached") or ():

@@ -10,6 +10,7 @@ from vlmprobe._util.checks import check_count
 from vlmprobe.methods.bandit import Bandit
 from vlmprobe.methods.hinted import Hinted
 from vlmprobe.methods.hints import Hint, Hints, UniformHints
+from vlmprobe.methods.local_search import FollowUp
 from vlmprobe.methods.random_valid import RandomValid
 from vlmprobe.methods.task import Method
 from vlmprobe.methods.templates import Sweep
@@ -113,6 +114,9 @@ ASKERS: dict[str, Callable[[Settings], Asker]] = {
     "zero-shot-broad": lambda settings: broad(),
     "hints-uniform": lambda settings: hinted(settings, UniformHints(world_hints())),
     "bandit": lambda settings: hinted(settings, Bandit(world_hints(), fits=can_be_told)),
+    "bandit-follow-up": lambda settings: FollowUp(hinted(settings, Bandit(world_hints(), fits=can_be_told))),
+    "uniform-follow-up": lambda settings: FollowUp(hinted(settings, UniformHints(world_hints()))),
+    "zero-shot-follow-up": lambda settings: FollowUp(settings.questioner()),
     "random-valid": lambda settings: RandomValid(),
     "templates": lambda settings: Sweep(),
 }
