@@ -27,6 +27,10 @@ COMMANDS = {
         "vlmprobe.cli.reproduce",
         "the paper's tables and figures, in the embedded world or with your models",
     ),
+    "plantedbench": (
+        "vlmprobe.cli.plantedbench",
+        "count the planted faults that ways of asking find at equal answerer calls",
+    ),
     "rejudge": ("vlmprobe.cli.rejudge", "have another verifier judge a run, without asking the answerer again"),
     "reweight": ("vlmprobe.cli.reweight", "compute another reward over a run"),
     "report": ("vlmprobe.cli.report", "write the page of a probe or a demo again; --json prints the numbers"),

@@ -6,7 +6,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from vlmprobe.data.image import UnreadableImage
 from vlmprobe.data.order import LeftOut, StepImages
@@ -18,6 +18,29 @@ from vlmprobe.text import parse_responses
 SHOWN = 3  # pictures that an error names
 ImagesOf = Callable[[int], Sequence[Picture]]
 """Step -> its images, such as `vlmprobe.data.shuffled` and `in_order` give."""
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """Looks at what became of its questions, and asks otherwise after it."""
+
+    def see(self, round: Round) -> None:
+        """Takes a step. Whoever runs the steps shows each examined one once, in their order, before the next is asked;
+        where a run is resumed, those that are recorded come first. What is known about a question besides its verdict
+        (`Round.annotations`) is not shown."""
+
+
+def learner_of(asker: object) -> Learns | None:
+    """Who of an asker looks at what became of its questions: `asker.learner` where it has that, else itself."""
+    found = getattr(asker, "learner", asker)
+    return found if isinstance(found, Learns) else None
+
+
+def show_learner(asker: object, round: Round) -> None:
+    """Shows an examined round to whoever of the asker learns from it."""
+    learner = learner_of(asker)
+    if learner is not None:
+        learner.see(replace(round, annotations=()))
 
 
 def ask(

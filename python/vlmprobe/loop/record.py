@@ -33,6 +33,8 @@ from vlmprobe.policy.asker import Completions
 from vlmprobe.reward import Rewards
 from vlmprobe.text import Questions, SlotStatus
 
+HINT = "hint"
+"""Annotation of a question that was to be about something: what that was."""
 ASKING_CALLS, LEFT_OUT, SHORT, DEGENERATE = "asking_calls", "left_out", "short", "degenerate"
 """What a step's `numbers` hold besides those of its update, each where it is not 0."""
 
@@ -106,6 +108,7 @@ def recorded_round(record: StepRecord, pictures: Mapping[int, Picture] | None = 
             group,
             int(record.numbers.get(ASKING_CALLS) or 0),
             tokens=[sequence.tokens for sequence in record.sequences],
+            hints=_hints(record, place_of),
         ),
         questions=Questions.of(
             sequence=[row_of[question.sequence] for question in questions],
@@ -192,6 +195,13 @@ def question_records(
             )
         )
     return found
+
+
+def _hints(record: StepRecord, place_of: Mapping[int, int]) -> list[str]:
+    """[I] by the questions' annotations; empty where none has a hint."""
+    group = {sequence.sequence: sequence.group for sequence in record.sequences}
+    said = {place_of[group[question.sequence]]: question.annotations.get(HINT) for question in record.questions}
+    return [str(said.get(place) or "") for place in range(len(place_of))] if any(said.values()) else []
 
 
 def _rewards(record: StepRecord) -> Rewards:

@@ -109,6 +109,12 @@ class Round:
         return [self.images[int(self.asked.group[sequence])] for sequence in self.questions.sequence.tolist()]
 
     @cached_property
+    def hints(self) -> list[str]:
+        """[Q] what was to be asked about, for each question; empty texts where nothing was said of it."""
+        hints, group = self.asked.hints, self.asked.group
+        return [hints[int(group[i])] if hints else "" for i in self.questions.sequence.tolist()]
+
+    @cached_property
     def valid(self) -> Tensor:
         """[Q] int8: 1, 0, or -1 for unknown; 0 for a slot without a question."""
         posed = self.questions.ok.tolist()

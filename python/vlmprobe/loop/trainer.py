@@ -15,7 +15,7 @@ from vlmprobe import grpo
 from vlmprobe._util.checks import check_count, check_positive
 from vlmprobe.data.order import StepImages, shuffled
 from vlmprobe.data.source import ImageSource
-from vlmprobe.loop.ask import calls_at_most
+from vlmprobe.loop.ask import calls_at_most, show_learner
 from vlmprobe.loop.evaluate import SLOTS_A_CALL
 from vlmprobe.loop.journal import Journal, Unkept
 from vlmprobe.loop.learn import adamw, learn, remember
@@ -168,6 +168,7 @@ class Trainer:
             )  # fmt: skip
             remember(self.memory, credited)
             page.write(credited, learned.numbers)
+        show_learner(self.questioner, credited)
         self.tally.see(credited)
         self.next_step += 1
         return step_report(credited, learned.numbers)

@@ -1,4 +1,4 @@
-"""Zero-shot with any model that is asked by message: the prompt `questioner`, nothing trained."""
+"""Any model that is asked by message: the prompt `questioner`, or `questioner_hint` with hints; nothing is trained."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vlmprobe._util.checks import check_count
+from vlmprobe.methods.hints import Hints
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.model import Message, Model, ModelReply, Request, Sampling, Status, replies_of
 from vlmprobe.models.prompt_files import PromptFiles
@@ -22,9 +23,11 @@ class ChatAsker:
 
     Args:
         model: who asks.
-        prompts: `questioner` is used; by default the package's.
+        prompts: one of them is used; by default the package's.
         sampling: its seed, if it has one, is the first of a row of seeds, one for each completion.
         images: pictures already encoded, to share with a judge.
+        hints: who says what to ask about in each image, such as a `vlmprobe.methods.bandit.Bandit`; None: nobody. With
+            hints the prompt is `questioner_hint`.
 
     Example:
         >>> probe(ChatAsker(client), answerer, verifier, images_of, calls=1000, k=2, seed=0)  # doctest: +SKIP
@@ -37,16 +40,23 @@ class ChatAsker:
         prompts: PromptFiles | None = None,
         sampling: Sampling = ASKING,
         images: EncodedImages | None = None,
+        hints: Hints | None = None,
     ):
-        self.model, self._sampling = model, sampling
+        self.model, self._sampling, self._hints = model, sampling, hints
         self._prompts, self._images = prompts or PromptFiles.load(), images or EncodedImages()
 
     @property
     def identity(self) -> str:
         """The model's, with prompt and temperature."""
-        return (
-            f"{self.model.identity} [questioner {self._prompts.sha256('questioner')[:12]}; {sampled(self._sampling)}]"
-        )
+        name = "questioner" if self._hints is None else "questioner_hint"
+        hints = "" if self._hints is None else f"; {self._hints.identity}"
+        asked = f"{name} {self._prompts.sha256(name)[:12]}; {sampled(self._sampling)}"
+        return f"{self.model.identity} [{asked}{hints}]"
+
+    @property
+    def learner(self) -> object:
+        """Who looks at what became of the questions, if anybody does (`vlmprobe.loop.ask.learner_of`)."""
+        return self._hints
 
     def with_model(self, model: Model) -> ChatAsker:
         """The same, asking through another model."""
@@ -62,9 +72,15 @@ class ChatAsker:
             Unserved: no completion at all came back, so that there is nothing to ask.
         """
         check_count("ChatAsker.ask", "k", k)
-        text = self._prompts.render("questioner", k=k)
-        turns = [Message(role="user", text=text, images=[self._images(image)]) for image in images]
-        return Completions.of(completions(self.model, turns, group_size, self._sampling, seed=seed, step=step))
+        hints = [] if self._hints is None else self._hints.choose(len(images), seed=seed, step=step)
+        texts = [self._prompts.render("questioner_hint", k=k, hint=hint) for hint in hints]
+        texts = texts or [self._prompts.render("questioner", k=k)] * len(images)
+        turns = [
+            Message(role="user", text=text, images=[self._images(image)])
+            for text, image in zip(texts, images, strict=True)
+        ]
+        said = completions(self.model, turns, group_size, self._sampling, seed=seed, step=step)
+        return Completions.of(said, hints=hints)
 
 
 def completions(

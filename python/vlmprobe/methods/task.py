@@ -156,6 +156,7 @@ def evaluate(asker: Asker, task: Task, images: ImageSource, *, n: int, name: str
         ledger=task.ledger,
         annotate=task.annotate,
         asking_counts=False,
+        learns=False,
         resumed=task.resumed,
     )
     task.ledger.finish(run)

@@ -19,6 +19,7 @@ PLACEHOLDERS: Mapping[str, frozenset[str]] = {
     name: frozenset(places.split())
     for name, places in {
         "questioner": "k",
+        "questioner_hint": "k hint",
         "answerer": "question",
         "validity": "question",
         "correctness": "question answer",

@@ -36,6 +36,10 @@ class Asked(Protocol):
     def calls(self) -> int:
         """Answerer calls that asking took."""
 
+    @property
+    def hints(self) -> Sequence[str]:
+        """[I] what was to be asked about in each image; empty where nothing was said of it."""
+
     def __len__(self) -> int:
         """B."""
 
@@ -74,12 +78,14 @@ class Completions:
     calls: int = 0
     tokens: Sequence[int] = ()
     """[B] how many each took; empty where that is not known."""
+    hints: Sequence[str] = ()
+    """[I] what was to be asked about in each image; empty where nothing was said of it."""
 
     @classmethod
-    def of(cls, said: Sequence[Sequence[str]], *, calls: int = 0) -> Completions:
+    def of(cls, said: Sequence[Sequence[str]], *, calls: int = 0, hints: Sequence[str] = ()) -> Completions:
         """The completions about each image."""
-        group = [image for image, texts in enumerate(said) for _ in texts]
-        return cls([text for texts in said for text in texts], torch.tensor(group, dtype=torch.int64), calls)
+        group = torch.tensor([image for image, texts in enumerate(said) for _ in texts], dtype=torch.int64)
+        return cls([text for texts in said for text in texts], group, calls, hints=hints)
 
     @property
     def token_ends(self) -> None:

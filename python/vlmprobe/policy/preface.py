@@ -24,6 +24,8 @@ class Beginnings:
     """[I] questions in it, after which those of the completion are numbered; the completion's text has them from 1."""
     calls: int = 0
     """Answerer calls that this took."""
+    hints: Sequence[str] = ()
+    """[I] what is to be asked about in each; empty where nothing is said of it."""
 
 
 class Preface(Protocol):

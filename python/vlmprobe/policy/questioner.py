@@ -139,6 +139,11 @@ class Questioner:
     def identity(self) -> str:
         return self.model.identity + (f" [{self.preface.identity}]" if self.preface is not None else "")
 
+    @property
+    def learner(self) -> object:
+        """Who looks at what became of the questions, if anybody does (`vlmprobe.loop.ask.learner_of`)."""
+        return getattr(self.preface, "learner", self.preface)
+
     def parameters(self) -> list[torch.nn.Parameter]:
         """What is trained."""
         return list(self.model.weights(trained=True).values())
@@ -195,7 +200,7 @@ class Questioner:
         texts, ends = self.model.completions(tokens, mask)
         group = torch.arange(len(images)).repeat_interleave(group_size)
         texts = _renumbered(texts, [begins.slots[i] for i in group.tolist()], k)
-        return Rollouts(tokens, logp, mask, group, texts, ends, prompts, begins.calls)
+        return Rollouts(tokens, logp, mask, group, texts, ends, prompts, begins.calls, begins.hints)
 
     def _beginnings(self, images: Sequence[Picture], k: int, seed: int, step: int) -> Beginnings:
         if self.preface is not None:

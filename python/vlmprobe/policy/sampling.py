@@ -11,7 +11,7 @@ Two ways give the same numbers to rounding: *packed*, where the G completions of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -48,6 +48,8 @@ class Rollouts:
 
     calls: int = 0
     """Answerer calls that asking took."""
+    hints: Sequence[str] = ()
+    """[I] what was to be asked about in each image; empty where nothing was said of it."""
 
     @property
     def lengths(self) -> Tensor:
@@ -67,6 +69,7 @@ class Rollouts:
             self.texts[rows],
             self.token_ends[rows],
             self.prompts.part(begin, end),
+            hints=self.hints[begin:end],
         )
 
     def __len__(self) -> int:

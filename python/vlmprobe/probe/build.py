@@ -158,8 +158,8 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
 
 
 def verifier_of(probe: Probe, folder: str | Path, ledger: Ledger, *, name: str) -> Verifier:
-    """The verifier alone, with each call of one that is asked by message in the ledger, under a name of its own: what it
-    takes is none of the run's."""
+    """The verifier alone, each call of one that is asked by message in the ledger under a name of its own, so that
+    the run is not charged for it."""
     role, model = probe.verifier, None
     if role.endpoint:
         model = RecordedModel(client_of(role, spent=ledger.spent(RUN, name)), ledger, role=name)

@@ -16,7 +16,7 @@ from vlmprobe.data.order import LeftOut
 from vlmprobe.ledger import Ledger, StepRecord, made_or_not
 from vlmprobe.loop.ask import ImagesOf, ask, calls_at_most, show
 from vlmprobe.loop.journal import LivePage, Page
-from vlmprobe.loop.record import LEFT_OUT, SHORT, examined_as_recorded, step_record
+from vlmprobe.loop.record import HINT, LEFT_OUT, SHORT, examined_as_recorded, step_record
 from vlmprobe.loop.round import Place, Round
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.models.replies import Reply
@@ -167,10 +167,12 @@ class RunPage(LivePage):
 
     def _annotated(self, round: Round) -> Round:
         annotate = self._journal.annotate
-        if annotate is None:
+        if annotate is None and not round.asked.hints:
             return round
         rows = zip(round.pictures, round.questions.text, round.answers, strict=True)
-        return replace(round, annotations=[annotate(*row) if row[1] else {} for row in rows])
+        known = [annotate(*row) if annotate is not None and row[1] else {} for row in rows]
+        hinted = [{HINT: hint} if hint else {} for hint in round.hints]
+        return replace(round, annotations=[{**more, **hint} for more, hint in zip(known, hinted, strict=True)])
 
 
 class RecordedPage(RunPage):

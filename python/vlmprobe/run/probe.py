@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from vlmprobe.ledger import Ledger, recorded
-from vlmprobe.loop.ask import ImagesOf
+from vlmprobe.loop.ask import ImagesOf, learner_of, show_learner
 from vlmprobe.loop.evaluate import Evaluation, evaluate
 from vlmprobe.loop.round import Round
 from vlmprobe.models.protocols import Answerer, Verifier
@@ -32,6 +32,7 @@ def probe(
     on_round: Callable[[Round], None] | None = None,
     overlap: bool = False,
     worth: Callable[[int], bool] = lambda step: True,
+    learns: bool = True,
     **budget: Any,
 ) -> Evaluation:
     """Has a frozen questioner ask until its calls are spent, and writes down what was said.
@@ -45,9 +46,11 @@ def probe(
         annotate: adds what is known about a question besides.
         resumed: steps that the ledger has already are gone through again with the replies that it has.
         on_round: sees each examined round.
-        overlap: pictures of a step are judged side by side, and the next step is asked meanwhile. For models that may
-            be called from several threads, as those behind endpoints may.
+        overlap: pictures of a step are judged side by side, and the next step is asked meanwhile, unless the asker
+            waits for what became of this one (`vlmprobe.loop.ask.Learns`). For models that may be called from several
+            threads, as those behind endpoints may.
         worth: with `overlap`, whether a step is likely to come; what is not is not asked ahead.
+        learns: whether an asker that looks at what became of its questions is shown that (`vlmprobe.loop.ask.Learns`).
         budget: `calls`, `k`, `group_size`, `seed`, `max_slots`, `asking_counts`, `first_step`, `enough` of `evaluate`.
 
     Returns:
@@ -60,7 +63,17 @@ def probe(
     answers, judge = recorded(answerer, ledger, role="answerer"), recorded(verifier, ledger, role="verifier")
     side_by_side = partial(Overlap, answerer=answers, verifier=judge) if overlap else None
     journal = RunJournal(run, phase, ledger=ledger, resumed=resumed, annotate=annotate, overlap=side_by_side)
-    ahead = overlap and not isinstance(asker, AsksAnswerer)  # what asks the answerer shares its calls
+    waits = (
+        isinstance(asker, AsksAnswerer) or learner_of(asker) is not None
+    )  # for the calls, or the verdicts, of a step
+    ahead = overlap and not waits
+
+    def seen(round: Round) -> None:
+        if learns:
+            show_learner(asker, round)
+        if on_round is not None:
+            on_round(round)
+
     with Ahead(asker, images_of, run=run, phase=phase, ledger=ledger, worth=worth) if ahead else nullcontext() as early:
         asks, shows = (asker, images_of) if early is None else (early, early.images_of)
-        return evaluate(asks, answers, judge, shows, journal=journal, on_round=on_round, **budget)
+        return evaluate(asks, answers, judge, shows, journal=journal, on_round=seen, **budget)

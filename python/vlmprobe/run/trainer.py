@@ -11,6 +11,7 @@ import torch
 from vlmprobe.data.order import StepImages, in_order
 from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger, RunRecord, recorded
+from vlmprobe.loop.ask import show_learner
 from vlmprobe.loop.evaluate import Evaluation
 from vlmprobe.loop.record import recorded_round
 from vlmprobe.loop.score import Reward
@@ -135,7 +136,7 @@ class Trainer(Loop):
         found = probe(
             self.questioner, self.answerer, self.verifier, in_order(of_run(images, self.ledger, run), 32),
             calls=n, k=self.options.k, seed=self.options.seed + EVALUATION_SEED, run=run, phase=phase,
-            ledger=self.ledger, annotate=self.journal.annotate, resumed=self.resumed,
+            ledger=self.ledger, annotate=self.journal.annotate, resumed=self.resumed, learns=False,
         )  # fmt: skip
         if self.ledger is not None:
             self.ledger.finish(run)
@@ -222,5 +223,6 @@ class Trainer(Loop):
                 )
             round = recorded_round(known)
             tally.see(round)
+            show_learner(self.questioner, round)
             self.journal.recall(round)
         return tally

@@ -1,0 +1,48 @@
+"""The figure of PlantedBench: faults detected over the calls, and how many more than the base method each detects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from vlmprobe.report.draw.svg import LINES, axes, canvas, colour, saved, width_of
+from vlmprobe.studies.plantedbench.compare import MethodResult
+
+MEASURE = "detected_10"
+_HIGH, _CURVES, _BARS = 2.9, 3.6, 2.1  # inches
+
+
+def planted(name: str, methods: Sequence[MethodResult]) -> str:
+    """Curves on the left, differences with their intervals on the right, a colour for each method."""
+    names = width_of([method.method for method in methods])
+    with canvas(name, 0.6 + _CURVES + names + 0.5 + _BARS + 0.2, _HIGH + 0.8) as figure:
+        left = axes(figure, 0.6, 0.6, _CURVES, _HIGH)
+        for index, method in enumerate(methods):
+            left.plot(*zip(*method.curve, strict=True), drawstyle="steps-post", linewidth=1.6, **_colour(index))
+        left.set_ylim(0, max(1.0, *(method.reachable for method in methods)))
+        left.set_xlabel("answerer calls")
+        left.set_title("faults detected, 10 pairs or more", fontsize=9, color=colour("ink"))
+        left.grid(axis="y", color=colour("rule"))
+        right = axes(figure, 0.6 + _CURVES + names + 0.5, 0.6, _BARS, _HIGH)
+        right.set_yticks(range(len(methods)), [method.method for method in methods])
+        right.set_ylim(len(methods) - 0.5, -0.5)
+        for index, method in enumerate(methods):
+            _difference(right, index, method)
+        right.axvline(0, color=colour("muted"), linewidth=0.8)
+        right.set_title("more than the base method", fontsize=9, color=colour("ink"))
+        right.grid(axis="x", color=colour("rule"))
+        return saved(figure)
+
+
+def _colour(index: int) -> dict[str, Any]:
+    again, place = divmod(index, len(LINES))
+    return {"color": colour(LINES[place]), "linestyle": "--" if again else "-"}
+
+
+def _difference(plot: Any, y: int, method: MethodResult) -> None:
+    found = method.differences.get(MEASURE)
+    value = 0.0 if found is None else found.value
+    if found is not None and math.isfinite(found.low) and math.isfinite(found.high):
+        plot.plot([found.low, found.high], [y, y], linewidth=1.4, solid_capstyle="butt", **_colour(y))
+    plot.plot([value], [y], marker="o" if found is not None else "|", markersize=5, **_colour(y))

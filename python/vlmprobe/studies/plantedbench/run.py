@@ -1,0 +1,170 @@
+"""Runs of the benchmark: a method, a fault set and a seed each, several at once.
+
+<run>/<set>/<method>-<seed>.json   what came of a run that has ended; it is not run again
+<run>/<set>/<method>-<seed>/       the ledger of one that has not: it goes on from there
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vlmprobe._util.checks import check_count
+from vlmprobe._util.files import write_text
+from vlmprobe._util.json import plain, read_object
+from vlmprobe.loop.ask import learner_of
+from vlmprobe.methods.bandit import Bandit
+from vlmprobe.methods.task import Task, pool
+from vlmprobe.models.embedder import HashedNgramEmbedder
+from vlmprobe.run.directory import RunDirectory
+from vlmprobe.studies.plantedbench.faults import FaultList, masses_over
+from vlmprobe.studies.plantedbench.score import score
+from vlmprobe.studies.plantedbench.settings import Settings, method_of
+from vlmprobe.world.answerers import FaultyAnswerer
+from vlmprobe.world.source import POOL_SEED, WorldImages
+from vlmprobe.world.truth import annotator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run."""
+
+    method: str
+    faults: FaultList
+    seed: int
+    settings: Settings
+
+    @property
+    def name(self) -> str:
+        """Its file without the ending, seen from the benchmark's folder."""
+        return f"{self.faults.name}/{self.method}-{self.seed}"
+
+    def identity(self) -> dict[str, Any]:
+        """What decides its numbers, as plain values."""
+        known: dict[str, Any] = plain(asdict(self))
+        return known
+
+
+def result_of(run: Run, folder: Path) -> dict[str, Any] | None:
+    """What came of a run that has ended; None of one that has not.
+
+    Raises:
+        ValueError: a run of this name ended with other settings.
+    """
+    file = folder / f"{run.name}.json"
+    if not file.is_file():
+        return None
+    found = read_object("plantedbench", file)
+    known, asked = found.get("settings") or {}, run.identity()
+    if known != asked:
+        was, now = known.get("settings") or {}, asked["settings"]
+        name = next((name for name in now if was.get(name) != now[name]), "faults")
+        got = f"{now.get(name)!r:.60}, got {was.get(name)!r:.60}"
+        raise ValueError(f"[plantedbench] {file}: expected a run with {name} {got}; name another folder (--run)")
+    return found
+
+
+def run_one(run: Run, folder: Path) -> dict[str, Any]:
+    """Runs it, or goes on with it, and writes its file.
+
+    Returns:
+        As in the file: the numbers of `score`, with method, seed, faults_from, seconds (of the whole run; of the last
+        process alone where it was resumed), cpu_seconds, hints (of a bandit) and settings.
+    """
+    began, worked = time.monotonic(), time.process_time()
+    settings, place = run.settings, folder / run.name
+    images = WorldImages(settings.pool, seed=POOL_SEED)
+    answerer = FaultyAnswerer(settings.inner(), run.faults.planted(seed=run.seed, fires=not settings.control))
+    method = method_of(run.method, settings)
+    with RunDirectory(place, quiet=True, resume=True) as directory:
+        task = Task(
+            images=images,
+            answerer=answerer,
+            verifier=settings.verifier(run.seed),
+            embedder=HashedNgramEmbedder(),
+            calls=settings.budget,
+            ledger=directory.ledger,
+            k=settings.k,
+            group_size=settings.group_size,
+            images_per_step=settings.images_per_step,
+            seed=run.seed,
+            annotate=annotator(answerer),
+            checkpoints=place / "checkpoints",
+            resumed=directory.resumed,
+        )
+        asker = method.run(task)
+        asked = pool(directory.ledger, run.method)
+    spent = {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(time.process_time() - worked, 1)}
+    masses = dict(zip((each.id for each in answerer.faults.faults), masses_over(answerer.faults, images), strict=True))
+    head = {"method": run.method, "seed": run.seed, "faults_from": run.faults.name, **spent}
+    found: dict[str, Any] = plain(
+        {**head, **score(asked, masses, budget=settings.budget), **_hints(asker), "settings": run.identity()}
+    )
+    write_text(folder / f"{run.name}.json", json.dumps(found, indent=1) + "\n")
+    shutil.rmtree(place)
+    return found
+
+
+def _hints(asker: object) -> dict[str, Any]:
+    """What is known of the hints that were pulled or that failed."""
+    learner = learner_of(asker)
+    if not isinstance(learner, Bandit):
+        return {}
+    return {"hints": [asdict(each) for each in learner.values() if each.pulls or each.failures]}
+
+
+def run_all(
+    runs: Sequence[Run], folder: Path, *, jobs: int, say: Callable[[str], None] = lambda line: None
+) -> list[dict[str, Any]]:
+    """What came of all runs, in their order; those that have not ended are run, `jobs` at once: each with
+    a thread, or with those of this process where there is one at once.
+
+    Raises:
+        ValueError: a run ended with other settings.
+        Whatever a run raised; the others that have ended are kept.
+    """
+    check_count("plantedbench", "jobs", jobs)
+    known = {run.name: result_of(run, folder) for run in runs}
+    found = {name: result for name, result in known.items() if result is not None}
+    left = [run for run in runs if run.name not in found]
+    say(f"{len(left)} of {len(runs)} runs to make, {jobs} at once")
+    for count, (name, result) in enumerate(_made(left, folder, jobs), 1):
+        found[name] = result
+        say(f"{count}/{len(left)}  {name}: {result['seconds']:.0f} s")
+    return [found[run.name] for run in runs]
+
+
+def _made(runs: Sequence[Run], folder: Path, jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and result of each run, as they end; in this process where there is one at once."""
+    if jobs == 1:
+        yield from ((run.name, run_one(run, folder)) for run in runs)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin) as executor:
+        futures = {executor.submit(run_one, run, folder): run for run in runs}
+        try:
+            yield from ((futures[future].name, future.result()) for future in as_completed(futures))
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def _begin() -> None:
+    """In each process: its threads; an interrupt is the parent's to see, which then ends this one."""
+    import torch
+
+    from vlmprobe.vlm.load import quiet
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    quiet()

@@ -1,0 +1,129 @@
+"""What a run of the benchmark is made of, and the ways of asking that it compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from vlmprobe._util.checks import check_count
+from vlmprobe.methods.bandit import Bandit
+from vlmprobe.methods.hinted import Hinted
+from vlmprobe.methods.hints import Hint, Hints, UniformHints
+from vlmprobe.methods.local_search import FollowUp
+from vlmprobe.methods.random_valid import RandomValid
+from vlmprobe.methods.task import Method
+from vlmprobe.methods.templates import Sweep
+from vlmprobe.methods.zero_shot import ZeroShot
+from vlmprobe.models.protocols import Answerer, Verifier
+from vlmprobe.policy.asker import Asker
+from vlmprobe.policy.questioner import Questioner
+from vlmprobe.world import tiny
+from vlmprobe.world.answerers import ExecutingAnswerer
+from vlmprobe.world.hints import MOST_TERMS, hint_pairs, hint_words, hinted_prompt
+from vlmprobe.world.verifiers import ErrorRates, NoisyVerifier, OracleVerifier
+
+AnswererName = Literal["executing", "small", "medium", "large"]
+ANSWERERS: tuple[AnswererName, ...] = get_args(AnswererName)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The same for all runs that are compared."""
+
+    budget: int = 6000
+    """Answerer calls, those of training among them."""
+    answerer: AnswererName = "executing"
+    """Whom the faults are planted in: one that is always right, or a small model with errors of its own."""
+    control: bool = False
+    """The faults are there and never fire."""
+    noise: float | None = None
+    """How often the verifier is right, of each kind of verdict; None: always."""
+    narrow: str | None = None
+    """Folder of the narrow questioner's weights; None: the package's questioner."""
+    pool: int = 256
+    """Pictures."""
+    k: int = 2
+    """Questions per completion."""
+    group_size: int = 2
+    """Completions per picture of a step."""
+    images_per_step: int = 16
+
+    def __post_init__(self) -> None:
+        for name in ("budget", "pool", "k", "group_size", "images_per_step"):
+            check_count("plantedbench", name, getattr(self, name))
+        if self.answerer not in ANSWERERS:
+            raise ValueError(f"[plantedbench] answerer: expected {' or '.join(ANSWERERS)}, got {self.answerer!r:.60}")
+        if self.noise is not None and not 0.5 <= self.noise <= 1:
+            raise ValueError(f"[plantedbench] noise: expected a rate in [0.5, 1], got {self.noise}")
+
+    def inner(self) -> Answerer:
+        """The answerer without faults."""
+        if self.answerer == "executing":
+            return ExecutingAnswerer()
+        from vlmprobe.vlm.answerer import HFAnswerer
+
+        return HFAnswerer(tiny.load("answerer" if self.answerer == "large" else f"answerer-{self.answerer}"))
+
+    def verifier(self, seed: int) -> Verifier:
+        """The judge; `seed` is of its errors."""
+        if self.noise is None:
+            return OracleVerifier()
+        right = self.noise
+        rates = ErrorRates(
+            valid_sensitivity=right, valid_specificity=right, wrong_sensitivity=right, wrong_specificity=right
+        )
+        return NoisyVerifier(rates, seed=seed)
+
+    def questioner(self) -> Questioner:
+        """The narrow one."""
+        if self.narrow is None:
+            return broad()
+        from vlmprobe.vlm.model import VisionLanguageModel
+
+        return Questioner(VisionLanguageModel.load(self.narrow))
+
+
+def broad() -> Questioner:
+    """The package's questioner, which asks about everything."""
+    return Questioner(tiny.load("questioner"))
+
+
+def world_hints() -> list[Hint]:
+    """The words and the pairs of words that the world's questioners were taught to ask about."""
+    return [*(Hint.of([word]) for word in hint_words()), *map(Hint.of, hint_pairs())]
+
+
+def world_prompt(k: int, hint: str) -> str:
+    """What a questioner of the world is told, to ask about the words of a hint."""
+    return hinted_prompt(k, about=hint.split())
+
+
+def can_be_told(hint: Hint) -> bool:
+    """Whether a questioner of the world was taught so many words, and these."""
+    return 0 < len(hint.words) <= MOST_TERMS and hint.words <= set(hint_words())
+
+
+def hinted(settings: Settings, hints: Hints) -> Asker:
+    """The narrow questioner, told what to ask about."""
+    return settings.questioner().with_preface(Hinted(hints, world_prompt))
+
+
+ASKERS: dict[str, Callable[[Settings], Asker]] = {
+    "zero-shot": lambda settings: settings.questioner(),
+    "zero-shot-broad": lambda settings: broad(),
+    "hints-uniform": lambda settings: hinted(settings, UniformHints(world_hints())),
+    "bandit": lambda settings: hinted(settings, Bandit(world_hints(), fits=can_be_told)),
+    "bandit-follow-up": lambda settings: FollowUp(hinted(settings, Bandit(world_hints(), fits=can_be_told))),
+    "uniform-follow-up": lambda settings: FollowUp(hinted(settings, UniformHints(world_hints()))),
+    "zero-shot-follow-up": lambda settings: FollowUp(settings.questioner()),
+    "random-valid": lambda settings: RandomValid(),
+    "templates": lambda settings: Sweep(),
+}
+"""Who asks, by the method's name."""
+METHODS = tuple(ASKERS)
+
+
+def method_of(name: str, settings: Settings) -> Method:
+    """A method by its name."""
+    return ZeroShot(asker=ASKERS[name](settings), name=name)
