@@ -9,10 +9,12 @@ from typing import Any
 
 from vlmprobe._util.files import write_text
 from vlmprobe._util.visible import say
-from vlmprobe.probe.config import FILE, WORLD, Probe
+from vlmprobe.probe.config import FILE, Probe
 from vlmprobe.probe.reading import parse, schema
+from vlmprobe.probe.roles import WORLD
 from vlmprobe.probe.template import text_of
 
+METHODS = ("auto", "bandit", "zero-shot", "conme", "rl", "hinted-rl")
 ROLES = ("questioner", "answerer", "verifier")
 
 
@@ -24,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key-env", metavar="NAME", help="the environment variable that holds the endpoint's key")
     for name in ROLES:
         parser.add_argument(f"--{name}", metavar="MODEL", help="a name at the endpoint, NAME@URL, a folder, world:NAME")
-    parser.add_argument("--method", choices=("zero-shot", "conme", "rl"), help="how questions are come by (zero-shot)")
+    parser.add_argument("--method", choices=METHODS, help="how questions are come by (auto)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,8 +14,9 @@ from typing import Any
 from vlmprobe._util.json import read_object
 from vlmprobe.cli import run as probing
 from vlmprobe.cli.init import ROLES, world_values, write
-from vlmprobe.probe.config import FILE, WORLD
+from vlmprobe.probe.config import FILE
 from vlmprobe.probe.reading import changed, parse
+from vlmprobe.probe.roles import WORLD
 
 KEYS = {
     "steps": ("budget.steps", int, "training steps, those made already included (100)"),

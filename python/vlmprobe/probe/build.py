@@ -14,6 +14,10 @@ from vlmprobe.data.opening import open_images
 from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger, RecordedModel
 from vlmprobe.methods import ChatAsker, ConMeAsker
+from vlmprobe.methods.bandit import Bandit
+from vlmprobe.methods.hinted import Hinted
+from vlmprobe.methods.hints import Hint, Hints, read_hints
+from vlmprobe.methods.local_search import FollowUp, FollowUpOptions
 from vlmprobe.models.chat import ChatClient, Prices, Spent
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.judges import ANSWERING, JUDGING, ModelAnswerer, ModelVerifier
@@ -22,9 +26,10 @@ from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
 from vlmprobe.models.replies import Failure, Reply
 from vlmprobe.policy.asker import Asker
-from vlmprobe.probe.config import WORLD, Probe, Role
-from vlmprobe.probe.config import Verifier as VerifierRole
+from vlmprobe.probe.config import Probe
 from vlmprobe.probe.local import LocalModels, seen_from, weights_of
+from vlmprobe.probe.roles import WORLD, Role
+from vlmprobe.probe.roles import Verifier as VerifierRole
 
 ASKING = Sampling(temperature=1.0, max_tokens=512)
 SAMPLING = {"questioner": ASKING, "answerer": ANSWERING, "verifier": JUDGING}
@@ -148,12 +153,15 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
     if roles["questioner"].python:
         asker = python_of(roles["questioner"], folder)
     elif "questioner" not in recorded:
-        asker = questioner_of(probe, folder, here)
+        asker = adaptive(probe, folder, lambda hints: questioner_of(probe, folder, here, hints))
     else:
         shared: dict[str, Any] = {"prompts": prompts, "images": images}
         shared["sampling"] = sampling_of("questioner", roles["questioner"])
         model = recorded["questioner"]
-        asker = ConMeAsker(model, answerer, **shared) if probe.method == "conme" else ChatAsker(model, **shared)
+        asker = (
+            ConMeAsker(model, answerer, **shared) if probe.way == "conme"
+            else adaptive(probe, folder, lambda hints: ChatAsker(model, hints=hints, **shared))
+        )  # fmt: skip
     return Models(asker=asker, answerer=answerer, verifier=verifier, clients=clients)
 
 
@@ -186,8 +194,35 @@ def judge(role: Role, model: Model, prompts: PromptFiles, images: EncodedImages)
     return ModelAnswerer(model, prompts=prompts, sampling=sampling_of("answerer", role), images=images)
 
 
-def questioner_of(probe: Probe, folder: str | Path, here: LocalModels) -> Asker:
-    """The questioner in this process."""
+def adaptive(probe: Probe, folder: str | Path, asking: Callable[[Hints | None], Asker]) -> Asker:
+    """Who asks, by the probe's method: as it is, or told by a bandit what to ask about; what failed is followed up
+    where nothing is trained.
+
+    Args:
+        asking: makes an asker of hints, or of none.
+    """
+    if probe.way not in ("bandit", "hinted-rl"):
+        return asking(None)
+    hints, fits = hints_of(probe, folder)
+    asker = asking(Bandit(hints, fits=fits))
+    if probe.learns or not probe.hints.follow_up:
+        return asker
+    return FollowUp(asker, FollowUpOptions(share=probe.hints.follow_up))
+
+
+def hints_of(probe: Probe, folder: str | Path) -> tuple[list[Hint], Callable[[Hint], bool]]:
+    """The hints to begin with, and whether the questioner can be told one that failures bring."""
+    if probe.hints.file:
+        return read_hints(Path(folder) / Path(probe.hints.file).expanduser()), lambda hint: True
+    if not probe.questioner.of_world:
+        return read_hints(), lambda hint: True
+    from vlmprobe.methods.world_hints import can_be_told, world_hints
+
+    return world_hints(), can_be_told
+
+
+def questioner_of(probe: Probe, folder: str | Path, here: LocalModels, hints: Hints | None) -> Asker:
+    """The questioner in this process, told what to ask about where there are hints."""
     role = probe.questioner
     from vlmprobe.policy.questioner import Questioner
 
@@ -196,12 +231,13 @@ def questioner_of(probe: Probe, folder: str | Path, here: LocalModels) -> Asker:
         from vlmprobe.vlm.load import quiet
 
         quiet()  # the progress is said here
-        return world.questioner(probe)
+        return world.questioner(probe, hints)
     prompts = prompts_of(probe, folder)
     prompt = Path(folder, role.prompt).read_text(encoding="utf-8") if role.prompt else prompts["questioner"]
     temperature = 1.0 if role.temperature is None else role.temperature
+    told = None if hints is None else Hinted(hints, lambda k, hint: prompts.render("questioner_hint", k=k, hint=hint))
     return Questioner(
-        here.asking(), prompt=prompt, max_new_tokens=role.max_new_tokens, temperature=temperature,
+        here.asking(), preface=told, prompt=prompt, max_new_tokens=role.max_new_tokens, temperature=temperature,
         reference=False, micro_groups=probe.training.micro_groups, checkpointing=probe.training.gradient_checkpointing,
     )  # fmt: skip
 

@@ -17,8 +17,9 @@ from vlmprobe.models.model import Message, ModelReply, Request, Sampling, Status
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.service import one_line
 from vlmprobe.probe.build import client_of, encoder_of, images_of, python_of
-from vlmprobe.probe.config import Probe, Role
+from vlmprobe.probe.config import Probe
 from vlmprobe.probe.local import described
+from vlmprobe.probe.roles import Role
 
 PATIENCE_S = 20.0  # of an endpoint's one reply
 AT_ONCE = 16  # calls in flight that the forecast of the time assumes

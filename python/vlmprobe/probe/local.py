@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlmprobe.probe.config import Probe, Role
+from vlmprobe.probe.config import Probe
+from vlmprobe.probe.roles import Role
 
 if TYPE_CHECKING:
     from vlmprobe.vlm.local import LocalModel
@@ -85,7 +86,7 @@ class LocalModels:
         role, model = self._probe.questioner, self._of("questioner").model
         if role.adapters:
             return VisionLanguageModel.load(seen_from(role.adapters, self._folder), base=model)
-        if role.lora is not None and self._probe.method == "rl":
+        if role.lora is not None and self._probe.learns:
             with torch.random.fork_rng(devices=[]):  # adapters begin the same in each process
                 torch.manual_seed(self._probe.seed)
                 add_lora(model, rank=role.lora.rank, alpha=role.lora.alpha, vision=role.lora.vision)
@@ -117,7 +118,7 @@ def weights_of(probe: Probe, name: str, folder: str | Path) -> Weights | None:
     if not role.local or role.of_world:
         return None
     asks = name == "questioner"
-    trained = asks and probe.method == "rl" and not probe.trains_adapters
+    trained = asks and probe.learns and not probe.trains_adapters
     return named_by(
         role, folder, adapters=not asks, alone=trained or (asks and is_adapters(seen_from(role.model, folder)))
     )
@@ -175,7 +176,7 @@ def described(probe: Probe, name: str, folder: str | Path) -> str:
         if not is_adapters(adapters):
             raise ValueError(f"[probe] {name}: adapters: expected a folder with adapter_config.json, got {adapters!r}")
         words.append(f"adapters {role.adapters}")
-    elif name == "questioner" and probe.method == "rl" and probe.questioner.lora is not None:
+    elif name == "questioner" and probe.learns and probe.questioner.lora is not None:
         beside = " and the vision tower" if probe.questioner.lora.vision else ""
         words.append(f"new adapters of rank {probe.questioner.lora.rank} beside the language part{beside}")
     others = [each for names in sharing(probe, folder) if name in names for each in names if each != name]

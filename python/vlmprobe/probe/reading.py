@@ -14,7 +14,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from vlmprobe._util.json import read_text
-from vlmprobe.probe.config import FILE, Probe, named, sourced
+from vlmprobe.probe.config import FILE, Probe, sourced
+from vlmprobe.probe.roles import named
 
 
 def read(folder: str | Path, sets: Sequence[str] = (), roles: Mapping[str, Any] = MappingProxyType({})) -> Probe:

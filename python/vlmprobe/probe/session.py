@@ -28,9 +28,10 @@ from vlmprobe.models.judges import check_other_model
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.models.service import StepNotMade, located
 from vlmprobe.probe.build import RUN, Models, cost_of, images_of, models_of
-from vlmprobe.probe.config import WORLD, Probe
+from vlmprobe.probe.config import Probe
 from vlmprobe.probe.guards import Watch
 from vlmprobe.probe.progress import Progress
+from vlmprobe.probe.roles import WORLD
 from vlmprobe.probe.signs import signs_of
 from vlmprobe.run.directory import RunDirectory, versions
 from vlmprobe.run.journal import Annotator
@@ -63,7 +64,7 @@ def run(probe: Probe, folder: str | Path, *, quiet: bool = False, from_step: int
             of use for some steps; the steps before are in the ledger.
         KeyboardInterrupt: SIGINT or SIGTERM; at the end of the step, or at the second of them at once.
     """
-    if from_step is not None and probe.method != "rl":
+    if from_step is not None and not probe.learns:
         raise ValueError(f"[probe] from_step: expected none where nothing is trained, got {from_step}")
     ended: KeyboardInterrupt | StepNotMade | None = None
     steps = 0
@@ -76,7 +77,7 @@ def run(probe: Probe, folder: str | Path, *, quiet: bool = False, from_step: int
         with Progress(probe.budget, quiet=quiet) as progress:
             asking = _Asking(probe, models, images, directory, progress, known)
             try:
-                found = _train(asking, from_step) if probe.method == "rl" else _ask(asking)
+                found = _train(asking, from_step) if probe.learns else _ask(asking)
             except (KeyboardInterrupt, StepNotMade) as error:
                 ended = error
         steps = len(directory.ledger.recorded_steps(RUN))
@@ -262,7 +263,7 @@ def embedder_of(probe: Probe) -> Embedder:
 
 
 def _head(probe: Probe, models: Models, images: ImageSource) -> RunRecord:
-    config = {name: value for name, value in probe.model_dump().items() if name not in FREE}
+    config = {name: value for name, value in probe.model_dump().items() if name not in FREE} | {"method": probe.way}
     for name in ("questioner", "answerer", "verifier"):
         config[name] = {key: value for key, value in config[name].items() if key not in CONNECTION}
     if probe.training.schedule == "cosine":  # another budget would be another schedule
@@ -272,7 +273,7 @@ def _head(probe: Probe, models: Models, images: ImageSource) -> RunRecord:
         "answerer": models.answerer.identity,
         "verifier": models.verifier.identity,
     }
-    if probe.method == "rl":
+    if probe.learns:
         identities["embedder"] = embedder_of(probe).identity
     known = versions()
     # Pictures with keys are recorded by these, and some may be taken away later (`vlmprobe.run.pictures`).

@@ -14,6 +14,7 @@ from vlmprobe import metrics
 from vlmprobe._util.visible import bare
 from vlmprobe.loop.record import DEGENERATE
 from vlmprobe.loop.round import Round
+from vlmprobe.methods.local_search import FOLLOWED
 from vlmprobe.models.replies import Failure
 from vlmprobe.text import SlotStatus
 
@@ -219,9 +220,16 @@ def _replies(round: Round) -> tuple[dict[str, int], dict[str, int], dict[str, tu
         for role, each in by_role.items()
         if each and all(failure in _IDLE for failure in each)
     }
-    if len(round.asked) and not any(round.questions.ok.tolist()):
-        idle["questioner"] = len(round.asked), NO_QUESTION
+    own = _own(round)
+    if own and own.isdisjoint(round.questions.sequence[round.questions.ok].tolist()):
+        idle["questioner"] = len(own), NO_QUESTION
     return replies, cut, idle
+
+
+def _own(round: Round) -> set[int]:
+    """The completions that the questioner wrote: those of follow-ups are questions that were asked before."""
+    again = {place for place, hint in enumerate(round.asked.hints) if hint.startswith(FOLLOWED)}
+    return {row for row, place in enumerate(round.asked.group.tolist()) if place not in again}
 
 
 def _rewards(round: Round) -> tuple[list[float], dict[str, list[float]]]:

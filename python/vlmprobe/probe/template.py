@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from vlmprobe.probe.config import FOLDED, Probe
+from vlmprobe.probe.config import Probe
+from vlmprobe.probe.roles import FOLDED
 
 HEAD = """\
 # yaml-language-server: $schema=probe.schema.json

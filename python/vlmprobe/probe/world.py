@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vlmprobe.methods.hinted import Hinted
+from vlmprobe.methods.hints import Hints
+from vlmprobe.methods.world_hints import world_prompt
 from vlmprobe.models.protocols import Answerer, Verifier
 from vlmprobe.policy.questioner import Questioner
-from vlmprobe.probe.config import Answerer as AnswererRole
-from vlmprobe.probe.config import Probe, Role
+from vlmprobe.probe.config import Probe
+from vlmprobe.probe.roles import Answerer as AnswererRole
+from vlmprobe.probe.roles import Role
 from vlmprobe.vlm.answerer import HFAnswerer
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
@@ -23,8 +27,8 @@ VALUES: dict[str, Any] = {
 """What fits models of the world's size, where a real model's values are other ones; why: docs/decisions/0006."""
 
 
-def questioner(probe: Probe) -> Questioner:
-    """Who asks.
+def questioner(probe: Probe, hints: Hints | None = None) -> Questioner:
+    """Who asks, told what to ask about where there are hints.
 
     Raises:
         ValueError: no such model, or more questions than its tokenizer has tags for.
@@ -35,7 +39,7 @@ def questioner(probe: Probe) -> Questioner:
     temperature = 1.0 if role.temperature is None else role.temperature
     model = tiny.load(_name(role, "questioner"))
     return Questioner(
-        model, temperature=temperature, reference=False,
+        model, preface=None if hints is None else Hinted(hints, world_prompt), temperature=temperature, reference=False,
         micro_groups=training.micro_groups, checkpointing=training.gradient_checkpointing,
     )  # fmt: skip
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from vlmprobe._util.json import read_object
-from vlmprobe.probe.config import Answerer, Part, Questioner, Verifier
 from vlmprobe.probe.reading import one_url, sentences
+from vlmprobe.probe.roles import Answerer, Part, Questioner, Verifier
 from vlmprobe.studies.plan import ANSWERERS, QUESTIONERS
 
 PASSING = {"endpoint", "key_env", "key_file", "client", "prices", "device"}

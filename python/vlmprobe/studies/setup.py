@@ -31,9 +31,9 @@ from vlmprobe.models.protocols import Answerer, Embedder, Verifier
 from vlmprobe.policy.preface import Preface
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.probe.build import client_of, judge
-from vlmprobe.probe.config import Answerer as AnswererRole
-from vlmprobe.probe.config import Verifier as VerifierRole
 from vlmprobe.probe.local import named_by
+from vlmprobe.probe.roles import Answerer as AnswererRole
+from vlmprobe.probe.roles import Verifier as VerifierRole
 from vlmprobe.run.journal import Annotator
 from vlmprobe.run.pictures import numbered
 from vlmprobe.studies.config import Config, deciding

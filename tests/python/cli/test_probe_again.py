@@ -58,7 +58,12 @@ def folder(tmp_path, server, capsys):
     (tmp_path / "photos" / "broken.png").write_bytes(b"no picture")
     made = tmp_path / "probe"
     roles = [word for name, model in ROLES.items() for word in (f"--{name}", model)]
-    assert vlmprobe("init", made, "--images", tmp_path / "photos", "--endpoint", server.url, *roles) == 0
+    assert (
+        vlmprobe(
+            "init", made, "--images", tmp_path / "photos", "--endpoint", server.url, *roles, "--method", "zero-shot"
+        )
+        == 0
+    )
     assert vlmprobe("run", made, "--set", "budget.steps=2", "--quiet") == 0
     capsys.readouterr()
     return made

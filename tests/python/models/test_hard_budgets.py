@@ -20,7 +20,7 @@ from vlmprobe.models.replies import Failure
 from vlmprobe.models.service import BudgetSpent
 from vlmprobe.models.votes import Quota, Vote
 from vlmprobe.probe.build import client_of
-from vlmprobe.probe.config import Role
+from vlmprobe.probe.roles import Role
 
 pytestmark = needs_chat_client
 RED = Image(0, "red.png", PILImage.new("RGB", (6, 4), "red"))

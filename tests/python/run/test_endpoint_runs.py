@@ -23,7 +23,7 @@ from vlmprobe.models.model import Message, Request, Status
 from vlmprobe.models.replies import Failure
 from vlmprobe.models.service import BudgetSpent
 from vlmprobe.probe.build import left_of, sampling_of
-from vlmprobe.probe.config import Verifier
+from vlmprobe.probe.roles import Verifier
 from vlmprobe.run.checkpoint import checkpoints, find
 
 pytestmark = needs_chat_client

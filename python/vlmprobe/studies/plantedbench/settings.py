@@ -9,18 +9,18 @@ from typing import Literal, get_args
 from vlmprobe._util.checks import check_count
 from vlmprobe.methods.bandit import Bandit
 from vlmprobe.methods.hinted import Hinted
-from vlmprobe.methods.hints import Hint, Hints, UniformHints
+from vlmprobe.methods.hints import Hints, UniformHints
 from vlmprobe.methods.local_search import FollowUp
 from vlmprobe.methods.random_valid import RandomValid
 from vlmprobe.methods.task import Method
 from vlmprobe.methods.templates import Sweep
+from vlmprobe.methods.world_hints import can_be_told, world_hints, world_prompt
 from vlmprobe.methods.zero_shot import ZeroShot
 from vlmprobe.models.protocols import Answerer, Verifier
 from vlmprobe.policy.asker import Asker
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer
-from vlmprobe.world.hints import MOST_TERMS, hint_pairs, hint_words, hinted_prompt
 from vlmprobe.world.verifiers import ErrorRates, NoisyVerifier, OracleVerifier
 
 AnswererName = Literal["executing", "small", "medium", "large"]
@@ -87,21 +87,6 @@ class Settings:
 def broad() -> Questioner:
     """The package's questioner, which asks about everything."""
     return Questioner(tiny.load("questioner"))
-
-
-def world_hints() -> list[Hint]:
-    """The words and the pairs of words that the world's questioners were taught to ask about."""
-    return [*(Hint.of([word]) for word in hint_words()), *map(Hint.of, hint_pairs())]
-
-
-def world_prompt(k: int, hint: str) -> str:
-    """What a questioner of the world is told, to ask about the words of a hint."""
-    return hinted_prompt(k, about=hint.split())
-
-
-def can_be_told(hint: Hint) -> bool:
-    """Whether a questioner of the world was taught so many words, and these."""
-    return 0 < len(hint.words) <= MOST_TERMS and hint.words <= set(hint_words())
 
 
 def hinted(settings: Settings, hints: Hints) -> Asker:
