@@ -18,9 +18,9 @@ from vlmprobe.policy.asker import Asked, Asker
 class Ahead:
     """An asker that begins with step t + 1 as soon as it has asked step t.
 
-    It is for an asker that nothing changes between steps: one that learns, or that looks at what failed, would ask
-    something else. What it says is what the asker says; a step that comes otherwise than it was expected (other
-    pictures, another seed) is asked anew.
+    It is for an asker that nothing changes between steps, or that is shown them late (`vlmprobe.run.lag`): one that
+    learns by the step before would ask something else. What it says is what the asker says; a step that comes otherwise
+    than it was expected (other pictures, another seed) is asked anew.
 
     Args:
         asker: who asks; called from a thread of its own.

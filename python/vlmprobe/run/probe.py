@@ -15,6 +15,7 @@ from vlmprobe.models.protocols import Answerer, Verifier
 from vlmprobe.policy.asker import Asker, AsksAnswerer
 from vlmprobe.run.ahead import Ahead
 from vlmprobe.run.journal import Annotator, RunJournal
+from vlmprobe.run.lag import Lagged
 from vlmprobe.run.overlap import Overlap
 
 
@@ -46,9 +47,9 @@ def probe(
         annotate: adds what is known about a question besides.
         resumed: steps that the ledger has already are gone through again with the replies that it has.
         on_round: sees each examined round.
-        overlap: pictures of a step are judged side by side, and the next step is asked meanwhile, unless the asker
-            waits for what became of this one (`vlmprobe.loop.ask.Learns`). For models that may be called from several
-            threads, as those behind endpoints may.
+        overlap: pictures of a step are judged side by side, and the next step is asked meanwhile; an asker that learns
+            is shown each step one later then (`vlmprobe.run.lag`). For models that may be called from several threads,
+            as those behind endpoints may.
         worth: with `overlap`, whether a step is likely to come; what is not is not asked ahead.
         learns: whether an asker that looks at what became of its questions is shown that (`vlmprobe.loop.ask.Learns`).
         budget: `calls`, `k`, `group_size`, `seed`, `max_slots`, `asking_counts`, `first_step`, `enough` of `evaluate`.
@@ -63,10 +64,9 @@ def probe(
     answers, judge = recorded(answerer, ledger, role="answerer"), recorded(verifier, ledger, role="verifier")
     side_by_side = partial(Overlap, answerer=answers, verifier=judge) if overlap else None
     journal = RunJournal(run, phase, ledger=ledger, resumed=resumed, annotate=annotate, overlap=side_by_side)
-    waits = (
-        isinstance(asker, AsksAnswerer) or learner_of(asker) is not None
-    )  # for the calls, or the verdicts, of a step
-    ahead = overlap and not waits
+    ahead = overlap and not isinstance(asker, AsksAnswerer)  # what asks the answerer shares its calls
+    if ahead and learns and learner_of(asker) is not None:
+        asker = Lagged(asker)
 
     def seen(round: Round) -> None:
         if learns:

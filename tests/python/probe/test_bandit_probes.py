@@ -51,13 +51,14 @@ def test_a_probe_with_hints_goes_on_where_it_stopped_and_reports_them(tmp_path, 
     words = ("--set", "hints.file=hints.txt", "--quiet")
     assert vlmprobe("run", folder, *words, "--set", "budget.calls=20") == 0
     first = len(server.prompts)
-    assert vlmprobe("run", folder, *words, "--set", "budget.calls=60") == 0
+    assert vlmprobe("run", folder, *words, "--set", "budget.calls=160") == 0
     assert len(server.prompts) > first
     with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
         hints = [question.annotations["hint"] for step in ledger.each_step("probe") for question in step.questions]
         told = {(step.step, question.sequence) for step in ledger.each_step("probe") for question in step.questions
                 if not question.annotations["hint"].startswith("again: ")}  # fmt: skip
-    assert len(server.prompts) == len(told), "no prompt is sent twice, and what is followed up takes none"
+    step_ahead = 4 * 4  # pictures and completions of a step that was asked and did not come
+    assert 0 <= len(server.prompts) - len(told) <= step_ahead, "no prompt is sent twice; follow-ups take none"
     assert any(hint.startswith("again: ") for hint in hints)
     capsys.readouterr()
     assert vlmprobe("report", folder, "--json") == 0
@@ -66,5 +67,5 @@ def test_a_probe_with_hints_goes_on_where_it_stopped_and_reports_them(tmp_path, 
     assert sum(each["judged"] for each in found) >= 40 and sum(each["failures"] for each in found) > 0
     assert "What was asked about" in (folder / "report.html").read_text()
     (folder / "hints.txt").write_text("tower\nhat\nroof\n")
-    assert vlmprobe("run", folder, *words, "--set", "budget.calls=80") == 2, "other hints are another run"
+    assert vlmprobe("run", folder, *words, "--set", "budget.calls=180") == 2, "other hints are another run"
     assert "bandit over 2 hints" in capsys.readouterr().err

@@ -145,3 +145,41 @@ def test_a_thread_has_a_place_of_its_own():
             thread.join()
             assert other == [("run", "probe", 3)]
         assert ledger._places.now() == ("run", "probe", 3)
+
+
+class Learning(Scripted):
+    """Asks about how many steps it has seen."""
+
+    def __init__(self, **more):
+        super().__init__(**more)
+        self.seen: list[int] = []
+
+    def ask(self, images, *, k, group_size=1, seed, step):
+        self.asked.append(step)
+        known = list(self.seen)
+        time.sleep(self.asks_s)
+        return Completions.of([[f"<response_1>What of {image.id} after {known}?</response_1>"] for image in images])
+
+    def see(self, round):
+        assert not round.annotations
+        self.seen.append(round.place.step)
+
+
+def test_who_learns_is_asked_ahead_and_sees_each_step_one_later_also_after_a_stop(tmp_path):
+    """Step t is asked after t - 2 is known: while t - 1 is judged."""
+
+    def asked(ledger, calls, *, resumed=False):
+        model = Learning(judges_s=0.02)
+        with Ledger(ledger) as book:
+            book.begin(RunRecord(id="run"))
+            probe(model, model, model, of_run_in_order(), calls=calls, k=1, seed=0, overlap=True, ledger=book,
+                  resumed=resumed)  # fmt: skip
+            return [record.questions[0].text for record in book.each_step("run")]
+
+    def of_run_in_order():
+        return in_order(SOURCE, 2)
+
+    whole = asked(tmp_path / "whole.sqlite", 12)
+    assert whole == [f"What of {2 * t % 6} after {list(range(t - 1))}?" for t in range(6)]
+    assert asked(tmp_path / "cut.sqlite", 6) == whole[:3]
+    assert asked(tmp_path / "cut.sqlite", 12, resumed=True) == whole
