@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key-env", metavar="NAME", help="the environment variable that holds the endpoint's key")
     for name in ROLES:
         parser.add_argument(f"--{name}", metavar="MODEL", help="a name at the endpoint, NAME@URL, or a local folder")
-    parser.add_argument("--method", choices=("zero-shot", "conme", "rl"), help="how questions are come by (zero-shot)")
+    parser.add_argument(
+        "--method", choices=("zero-shot", "bandit", "conme", "rl"), help="how questions are come by (zero-shot)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

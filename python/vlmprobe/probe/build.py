@@ -14,6 +14,9 @@ from vlmprobe.data.opening import open_images
 from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger, RecordedModel
 from vlmprobe.methods import ChatAsker, ConMeAsker
+from vlmprobe.methods.bandit import Bandit
+from vlmprobe.methods.hints import SKILLS, read_hints
+from vlmprobe.methods.local_search import FollowUp, FollowUpOptions
 from vlmprobe.models.chat import ChatClient, Endpoint, Prices
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.judges import ANSWERING, JUDGING, ModelAnswerer, ModelVerifier
@@ -97,6 +100,7 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
     clients = {name: client_of(role) for name, role in roles.items() if role.endpoint}
     recorded = {name: RecordedModel(client, ledger, role=name) for name, client in clients.items()}
 
+    bandit = bandit_of(probe, folder) if probe.method == "bandit" else None
     answerer, verifier = (
         judge_of(name, probe, folder, recorded.get(name), images) for name in ("answerer", "verifier")
     )
@@ -104,12 +108,42 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
         asker = python_of(roles["questioner"], folder)
     elif "questioner" not in recorded:
         asker = questioner_of(probe, folder)
+        if bandit is not None:
+            asker = told(asker, bandit, probe, prompts)
     else:
         shared: dict[str, Any] = {"prompts": prompts, "images": images}
         shared["sampling"] = sampling_of("questioner", roles["questioner"])
         model = recorded["questioner"]
-        asker = ConMeAsker(model, answerer, **shared) if probe.method == "conme" else ChatAsker(model, **shared)
+        asker = (
+            ConMeAsker(model, answerer, **shared)
+            if probe.method == "conme"
+            else ChatAsker(model, hints=bandit, **shared)
+        )
+    if probe.method == "bandit" and probe.follow_up:
+        asker = FollowUp(asker, FollowUpOptions(share=probe.follow_up))
     return Models(asker=asker, answerer=answerer, verifier=verifier, clients=clients)
+
+
+def bandit_of(probe: Probe, folder: str | Path) -> Bandit:
+    """Who chooses what to ask about."""
+    if probe.questioner.model == WORLD and not probe.hints:
+        from vlmprobe.methods.world_hints import world_can_be_told, world_hints
+
+        return Bandit(world_hints(), fits=world_can_be_told)
+    return Bandit(read_hints(Path(folder, probe.hints) if probe.hints else SKILLS))
+
+
+def told(asker: Asker, bandit: Bandit, probe: Probe, prompts: PromptFiles) -> Asker:
+    """The questioner in this process, told what to ask about."""
+    from vlmprobe.methods.hinted import Hinted
+    from vlmprobe.methods.world_hints import world_prompt
+    from vlmprobe.policy.questioner import Questioner
+
+    def prompt(k: int, hint: str) -> str:
+        return prompts.render("questioner_hint", k=k, hint=hint)
+
+    assert isinstance(asker, Questioner)
+    return asker.with_preface(Hinted(bandit, world_prompt if probe.questioner.model == WORLD else prompt))
 
 
 def verifier_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Verifier:

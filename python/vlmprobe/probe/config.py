@@ -228,7 +228,16 @@ class Probe(Part):
     questioner: Annotated[Questioner, BeforeValidator(_named)] = Field(description="who asks")
     answerer: Annotated[Role, BeforeValidator(_named)] = Field(description="the model under test")
     verifier: Annotated[Role, BeforeValidator(_named)] = Field(description="who judges questions and answers")
-    method: Literal["zero-shot", "conme", "rl"] = Field(default="zero-shot", description="how questions are come by")
+    method: Literal["zero-shot", "bandit", "conme", "rl"] = Field(
+        default="zero-shot", description="how questions are come by"
+    )
+    hints: str = Field(
+        default="",
+        description="a file with hints, one a line (bandit); empty: the package's list of visual skills",
+    )
+    follow_up: float = Field(
+        default=0.0, ge=0, le=1, description="share of pictures on which earlier failures may be asked again (bandit)"
+    )
     budget: Budget = Field(default=Budget(), description="when to stop")
     pixels: Pixels = Field(default=Pixels(), description="how pictures are sent to servers")
     k: int = Field(default=2, ge=1, le=9, description="questions in a completion")
@@ -243,9 +252,11 @@ class Probe(Part):
     @model_validator(mode="after")
     def _fits(self) -> Probe:
         if self.method == "rl" and not self.questioner.local:
-            raise ValueError("method: expected zero-shot or conme for a questioner behind an endpoint, got rl")
+            raise ValueError("method: expected zero-shot, bandit or conme for a questioner behind an endpoint, got rl")
+        if self.method == "bandit" and self.questioner.python:
+            raise ValueError("method: expected zero-shot for a questioner in python, which is told no hint, got bandit")
         if self.method == "conme" and self.questioner.local:
-            raise ValueError("method: expected zero-shot or rl for a questioner in this process, got conme")
+            raise ValueError("method: expected zero-shot, bandit or rl for a questioner in this process, got conme")
         return self
 
 

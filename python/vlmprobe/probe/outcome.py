@@ -16,6 +16,7 @@ from vlmprobe.loop.tally import Tally
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.probe.build import RUN
 from vlmprobe.probe.guards import Alarm, alarms_of
+from vlmprobe.probe.hints import AskedFor, HintCounts
 from vlmprobe.probe.signs import Signs, same, shares, signs_of
 from vlmprobe.run.pictures import left_out_of
 from vlmprobe.text import prefixes
@@ -89,6 +90,8 @@ class Findings:
     alarms: Sequence[Alarm] = ()
     """What began to go wrong, in order."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    hints: Sequence[AskedFor] = ()
+    """What was asked for, and what came of it; empty where no hint was given."""
 
     @property
     def failures(self) -> int:
@@ -114,6 +117,7 @@ class Findings:
                  "interval": [each.rate.low, each.rate.high]}
                 for each in self.beginnings
             ],
+            "hints": [asdict(each) for each in self.hints],
         }  # fmt: skip
 
 
@@ -137,10 +141,11 @@ def findings(ledger: Ledger, *, prices: Mapping[str, tuple[float, float]] | None
         tally.add(part)
         judged.add(part)
     missing: dict[str, Counter[str]] = {}
-    signs: list[Signs] = []
+    signs, hints = list[Signs](), HintCounts()
     for record in ledger.each_step(RUN):
         round = recorded_round(record)
         signs.append(replace(signs_of(round), asked=(), rewards=(), terms={}))  # the counts of it
+        hints.see(round)
         tally.asking += round.asked.calls
         tally.left_out += round.left_out
         for what, why in failures_of(round).items():
@@ -163,6 +168,7 @@ def findings(ledger: Ledger, *, prices: Mapping[str, tuple[float, float]] | None
         truncated=truncated,
         alarms=alarms_of(ledger, RUN),
         versions=head.versions,
+        hints=hints.found(),
     )
 
 

@@ -61,10 +61,10 @@ def test_the_schema_has_every_key():
         ({"budget": {"calls": "many"}}, "budget.calls: input should be a valid integer"),
         (
             {"method": "rl", "questioner": LEAST["answerer"]},
-            "method: expected zero-shot or conme for a questioner behind",
+            "method: expected zero-shot, bandit or conme for a questioner behind",
         ),
-        ({"method": "conme"}, "method: expected zero-shot or rl for a questioner in this process, got conme"),
-        ({"method": "magic"}, "method: input should be 'zero-shot', 'conme' or 'rl', got 'magic'"),
+        ({"method": "conme"}, "method: expected zero-shot, bandit or rl for a questioner in this process, got conme"),
+        ({"method": "magic"}, "method: input should be 'zero-shot', 'bandit', 'conme' or 'rl', got 'magic'"),
         ({"training": {"reward": "semantc"}}, "nearest: semantic"),
         ({"verifier": {"model": "", "endpoint": ["http://x/v1"]}}, "verifier: model: expected a name, got none"),
         ({"answerer": {"python": "a:b", "model": "c"}}, "answerer: python: expected it alone, got a model as well"),

@@ -12,6 +12,7 @@ from vlmprobe._util.files import write_text
 from vlmprobe._util.optional import require
 from vlmprobe.data.source import ImageSource
 from vlmprobe.metrics import Rate
+from vlmprobe.probe.hints import AskedFor
 from vlmprobe.probe.outcome import Beginning, Failing, Findings
 from vlmprobe.report.draw.svg import palette
 from vlmprobe.report.page import cards
@@ -57,6 +58,7 @@ def write_probe_page(path: str | Path, found: Findings, images: ImageSource, *, 
         where=where_table(found.beginnings),
         beginnings=_groups(found.beginnings, images),
         n_failures=found.failures,
+        hints=hint_table(found.hints),
         took=took_table(found),
         missing=missing_table(found),
         versions=found.versions,
@@ -133,6 +135,17 @@ def where_table(beginnings: Sequence[Beginning]) -> Table:
         "Questions are put together by their first two words. A failure is a picture with a question; repeats are one."
     ]
     return Table(id="where", title="Where it fails", columns=columns, rows=rows, notes=notes)
+
+
+def hint_table(hints: Sequence[AskedFor]) -> Table:
+    """What the questioner was told to ask about, and what came of it."""
+    columns = [words("asked about"), Column(head="pictures"), Column(head="judged", size=True), Column(head="failures")]
+    rows = [
+        [text_cell(each.hint), *(text_cell(format.count(n)) for n in (each.pulls, each.judged, each.failures))]
+        for each in hints[:30]
+    ]
+    notes = ["A hint is told for all questions of a picture. Judged questions and failures are counted once a picture."]
+    return Table(id="hints", title="What was asked about", columns=columns, rows=rows, notes=notes)
 
 
 def took_table(found: Findings) -> Table:

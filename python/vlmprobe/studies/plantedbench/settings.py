@@ -9,18 +9,18 @@ from typing import Literal, get_args
 from vlmprobe._util.checks import check_count
 from vlmprobe.methods.bandit import Bandit
 from vlmprobe.methods.hinted import Hinted
-from vlmprobe.methods.hints import Hint, Hints, UniformHints
+from vlmprobe.methods.hints import Hints, UniformHints
 from vlmprobe.methods.local_search import FollowUp
 from vlmprobe.methods.random_valid import RandomValid
 from vlmprobe.methods.task import Method
 from vlmprobe.methods.templates import Sweep
+from vlmprobe.methods.world_hints import world_can_be_told, world_hints, world_prompt
 from vlmprobe.methods.zero_shot import ZeroShot
 from vlmprobe.models.protocols import Answerer, Verifier
 from vlmprobe.policy.asker import Asker
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer
-from vlmprobe.world.hints import MOST_TERMS, hint_pairs, hint_words, hinted_prompt
 from vlmprobe.world.verifiers import ErrorRates, NoisyVerifier, OracleVerifier
 
 AnswererName = Literal["executing", "small", "medium", "large"]
@@ -89,21 +89,6 @@ def broad() -> Questioner:
     return Questioner(tiny.load("questioner"))
 
 
-def world_hints() -> list[Hint]:
-    """The words and the pairs of words that the world's questioners were taught to ask about."""
-    return [*(Hint.of([word]) for word in hint_words()), *map(Hint.of, hint_pairs())]
-
-
-def world_prompt(k: int, hint: str) -> str:
-    """What a questioner of the world is told, to ask about the words of a hint."""
-    return hinted_prompt(k, about=hint.split())
-
-
-def can_be_told(hint: Hint) -> bool:
-    """Whether a questioner of the world was taught so many words, and these."""
-    return 0 < len(hint.words) <= MOST_TERMS and hint.words <= set(hint_words())
-
-
 def hinted(settings: Settings, hints: Hints) -> Asker:
     """The narrow questioner, told what to ask about."""
     return settings.questioner().with_preface(Hinted(hints, world_prompt))
@@ -113,8 +98,8 @@ ASKERS: dict[str, Callable[[Settings], Asker]] = {
     "zero-shot": lambda settings: settings.questioner(),
     "zero-shot-broad": lambda settings: broad(),
     "hints-uniform": lambda settings: hinted(settings, UniformHints(world_hints())),
-    "bandit": lambda settings: hinted(settings, Bandit(world_hints(), fits=can_be_told)),
-    "bandit-follow-up": lambda settings: FollowUp(hinted(settings, Bandit(world_hints(), fits=can_be_told))),
+    "bandit": lambda settings: hinted(settings, Bandit(world_hints(), fits=world_can_be_told)),
+    "bandit-follow-up": lambda settings: FollowUp(hinted(settings, Bandit(world_hints(), fits=world_can_be_told))),
     "uniform-follow-up": lambda settings: FollowUp(hinted(settings, UniformHints(world_hints()))),
     "zero-shot-follow-up": lambda settings: FollowUp(settings.questioner()),
     "random-valid": lambda settings: RandomValid(),

@@ -1,0 +1,52 @@
+"""What a probe was told to ask about, and what came of each hint, from its rounds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from vlmprobe.loop.round import Round
+from vlmprobe.probe.signs import same
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskedFor:
+    """One hint. Pairs are of picture and question, each counted once, by what was asked for it."""
+
+    hint: str
+    pulls: int
+    """Pictures for which it was chosen, counted at each step."""
+    judged: int
+    """Pairs of which the answer was judged."""
+    failures: int
+    """Of these, those answered wrongly."""
+
+
+class HintCounts:
+    """Counts rounds as they come."""
+
+    def __init__(self) -> None:
+        self._pulls: Counter[str] = Counter()
+        self._judged: dict[str, set[tuple[int, str]]] = {}
+        self._failed: dict[str, set[tuple[int, str]]] = {}
+
+    def see(self, round: Round) -> None:
+        """Takes an examined round."""
+        self._pulls.update(hint for hint in round.asked.hints if hint)
+        rows = zip(round.hints, round.pictures, round.questions.text, round.correct.tolist(), strict=True)
+        for hint, picture, text, correct in rows:
+            if hint and correct in (0, 1):
+                pair = (picture.id, same(text))
+                self._judged.setdefault(hint, set()).add(pair)
+                if correct == 0:
+                    self._failed.setdefault(hint, set()).add(pair)
+
+    def found(self) -> list[AskedFor]:
+        """The hints, those with most failures first, then those that were pulled most."""
+        rows = [
+            AskedFor(
+                hint=hint, pulls=pulls, judged=len(self._judged.get(hint, ())), failures=len(self._failed.get(hint, ()))
+            )
+            for hint, pulls in self._pulls.items()
+        ]
+        return sorted(rows, key=lambda each: (-each.failures, -each.pulls, each.hint))
