@@ -128,6 +128,30 @@ def test_it_finds_more_failures_than_what_it_follows_at_equal_calls(tmp_path):
     assert len(failures(FollowUp(RandomValid()), "followed")) > 1.5 * len(failures(RandomValid(), "random"))
 
 
+class Stopping(RandomValid):
+    """Is interrupted at a step."""
+
+    def ask(self, images, *, step, **more):
+        if step == 9:
+            raise KeyboardInterrupt
+        return super().ask(images, step=step, **more)
+
+
+def test_a_run_that_is_stopped_goes_on_with_the_same_follow_ups(tmp_path):
+    def questions(ledger):
+        return [(q.text, q.annotations.get("hint")) for step in ledger.each_step("name") for q in step.questions]
+
+    with Ledger(tmp_path / "whole.sqlite") as whole, Ledger(tmp_path / "stopped.sqlite") as stopped:
+        ZeroShot(asker=FollowUp(RandomValid()), name="name").run(task_of(whole, calls=300, images_per_step=6))
+        with pytest.raises(KeyboardInterrupt):
+            ZeroShot(asker=FollowUp(Stopping()), name="name").run(task_of(stopped, calls=300, images_per_step=6))
+        assert 0 < len(questions(stopped)) < len(questions(whole))
+        task = task_of(stopped, calls=300, images_per_step=6, resumed=True)
+        ZeroShot(asker=FollowUp(RandomValid()), name="name").run(task)
+        assert questions(stopped) == questions(whole)
+        assert any(hint and hint.startswith(FOLLOWED) for _, hint in questions(whole))
+
+
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
