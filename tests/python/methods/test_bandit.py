@@ -13,22 +13,19 @@ import pytest
 
 from support.chatting import client, needs_chat_client
 from support.hinting import Obedient
-from support.rounds import asked
+from support.rounds import INVALID, RIGHT, UNKNOWN, WRONG, told
 from support.scripted_server import saying
 from support.tasks import HELD_OUT, task_of
 from support.tiny_runs import make
 from vlmprobe.data.order import shuffled
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.loop.ask import Learns, learner_of, show_learner
-from vlmprobe.loop.round import Place
 from vlmprobe.methods import ChatAsker, ZeroShot, evaluate
 from vlmprobe.methods.bandit import Bandit, BanditOptions
 from vlmprobe.methods.hinted import Hinted
 from vlmprobe.methods.hints import SKILLS, Hint, UniformHints, content_words, read_hints, word_hints
 from vlmprobe.models.model import Sampling
-from vlmprobe.models.replies import Failure, Reply, Verdict
 from vlmprobe.models.service import Unserved
-from vlmprobe.policy.asker import tagged
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.run.pictures import of_run
 from vlmprobe.run.probe import probe
@@ -41,22 +38,6 @@ from vlmprobe.world.verifiers import OracleVerifier
 SOURCE = WorldImages(6, seed=31)
 PICTURES = [SOURCE[i] for i in range(6)]
 PAIRS = [Hint.of(pair) for pair in (("red", "circle"), ("blue", "star"), ("large", "square"))]
-RIGHT, WRONG, UNKNOWN, INVALID = True, False, None, "invalid"
-
-
-def told(*questions, hints, pictures=PICTURES, step=0):
-    """An examined round: about each picture a question, what became of it, and the hint that it was asked for."""
-    texts, became = zip(*questions, strict=True)
-    images = pictures[: len(texts)]
-    round = asked(images, [tagged([text]) for text in texts], place=Place(step=step))
-    verdicts = [
-        Verdict(grammatical=True, atomic=True, grounded=each != INVALID, objective=True,
-                correct=None if each == INVALID else each, reason="", failure=None)
-        for each in became
-    ]  # fmt: skip
-    answers = [Reply(text="no") if each in (RIGHT, WRONG) else Reply(failure=Failure.EMPTY) for each in became]
-    completions = replace(round.asked, hints=hints)
-    return replace(round, asked=completions, verdicts=verdicts, answers=answers)
 
 
 def values(bandit):
@@ -66,27 +47,33 @@ def values(bandit):
 def test_a_question_counts_for_each_hint_whose_words_it_has_and_only_once():
     bandit = Bandit(PAIRS, BanditOptions(grows=False))
     bandit.see(told(
+        PICTURES,
         ("is the red circle large ?", WRONG), ("is a blue star red ?", RIGHT), ("is the circle red ?", UNKNOWN),
         ("is it a Red circle?", INVALID),
         hints=["circle red", "circle red", "blue star", "large square"],
     ))  # fmt: skip
     assert values(bandit) == {"circle red": (2, 1, 1), "blue star": (1, 1, 0), "large square": (1, 0, 0)}
     assert bandit.base_rate == 2 / 22  # one failure of two judged pairs: (1 + 1) / (20 + 2)
-    again = told(("is the red circle large ?", WRONG), ("is the red circle large ?", RIGHT), hints=["", ""], step=1)
+    again = told(
+        PICTURES, ("is the red circle large ?", WRONG), ("is the red circle large ?", RIGHT), hints=["", ""], step=1
+    )
     bandit.see(again)  # known about the first picture, new about the second
     assert values(bandit)["circle red"] == (2, 2, 1)
 
 
 def test_a_phrase_counts_the_questions_that_were_asked_for_it():
     bandit = Bandit([Hint("reading a sign"), Hint("mirrors")], BanditOptions(grows=False))
-    bandit.see(told(("what does it say ?", WRONG), ("reading a sign ?", RIGHT), hints=["reading a sign", "mirrors"]))
+    bandit.see(
+        told(PICTURES, ("what does it say ?", WRONG), ("reading a sign ?", RIGHT), hints=["reading a sign", "mirrors"])
+    )
     assert values(bandit) == {"reading a sign": (1, 1, 1), "mirrors": (1, 1, 0)}
 
 
 def test_failures_bring_their_words_their_pairs_and_two_failed_hints_at_once():
     bandit = Bandit(PAIRS[:2])
-    bandit.see(told(("is the red circle striped ?", RIGHT), hints=["circle red"]))
+    bandit.see(told(PICTURES, ("is the red circle striped ?", RIGHT), hints=["circle red"]))
     bandit.see(told(
+        PICTURES,
         ("is the red circle plain ?", WRONG), ("how many blue stars ?", WRONG), hints=["circle red", "blue star"],
         step=1,
     ))  # fmt: skip
@@ -99,7 +86,7 @@ def test_failures_bring_their_words_their_pairs_and_two_failed_hints_at_once():
 
 def test_no_more_hints_are_taken_up_than_there_may_be():
     bandit = Bandit(PAIRS, BanditOptions(most=4))
-    bandit.see(told(("is the green cross small ?", WRONG), hints=["circle red"]))
+    bandit.see(told(PICTURES, ("is the green cross small ?", WRONG), hints=["circle red"]))
     assert len(bandit.values()) == 4
 
 
@@ -110,7 +97,7 @@ def chosen(failures, n=40, pulled=0, count=400, **options):
     for step, (word, wrong) in enumerate((("red", failures), ("blue", 0))):
         became = [(f"is the {word} one {i} ?", WRONG if i < wrong else RIGHT) for i in range(n)]
         hints = ["red" if i < pulled and word == "red" else "" for i in range(n)]
-        bandit.see(told(*became, hints=hints, pictures=pictures, step=step))
+        bandit.see(told(pictures, *became, hints=hints, step=step))
     found = list(itertools.chain(*(bandit.choose(1, seed=3, step=step) for step in range(count))))
     return found.count("red") / count
 
@@ -125,7 +112,9 @@ def test_what_fails_is_asked_for_until_its_kind_is_known():
 
 def test_the_draws_are_those_of_the_stated_posterior():
     bandit = Bandit(PAIRS, BanditOptions(grows=False))
-    bandit.see(told(("is the red circle large ?", WRONG), ("is a blue star red ?", RIGHT), hints=["circle red", ""]))
+    bandit.see(
+        told(PICTURES, ("is the red circle large ?", WRONG), ("is a blue star red ?", RIGHT), hints=["circle red", ""])
+    )
     rng = np.random.default_rng([7, 5])
     base = 20 * 2 / 22  # of two judged pairs one failed
     n, f, pulls = np.array([1, 1, 0]), np.array([1, 0, 0]), np.array([1, 0, 0])
@@ -244,7 +233,9 @@ def test_steps_side_by_side_are_asked_by_the_same_steps_each_time(ledger, tmp_pa
 
 
 def test_what_the_world_knows_is_not_shown_to_what_learns():
-    round = replace(told(("is it red ?", WRONG), hints=["red"]), annotations=[{"program": "exist", "triggered": "f"}])
+    round = replace(
+        told(PICTURES, ("is it red ?", WRONG), hints=["red"]), annotations=[{"program": "exist", "triggered": "f"}]
+    )
     learner = Recorded()
     show_learner(SimpleNamespace(learner=learner), round)
     [seen] = learner.rounds

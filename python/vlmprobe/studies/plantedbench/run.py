@@ -21,7 +21,7 @@ from vlmprobe._util.checks import check_count
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import plain, read_object
 from vlmprobe.loop.ask import learner_of
-from vlmprobe.methods.bandit import Bandit
+from vlmprobe.methods.bandit import HintValue
 from vlmprobe.methods.task import Task, pool
 from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.run.directory import RunDirectory
@@ -114,11 +114,9 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def _hints(asker: object) -> dict[str, Any]:
-    """What is known of the hints that were pulled or that failed."""
-    learner = learner_of(asker)
-    if not isinstance(learner, Bandit):
-        return {}
-    return {"hints": [asdict(each) for each in learner.values() if each.pulls or each.failures]}
+    """What is known of the hints that were pulled or that failed, where a bandit chose them."""
+    values: Callable[[], list[HintValue]] = getattr(learner_of(asker), "values", list)
+    return {"hints": [asdict(each) for each in values() if each.pulls or each.failures]}
 
 
 def run_all(

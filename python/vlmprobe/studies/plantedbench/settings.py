@@ -106,6 +106,7 @@ ASKERS: dict[str, Callable[[Settings], Asker]] = {
     "templates": lambda settings: Sweep(),
 }
 """Who asks, by the method's name."""
+ASKERS["default"] = ASKERS["bandit-follow-up"]
 METHODS = tuple(ASKERS)
 
 
