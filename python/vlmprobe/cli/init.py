@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
     file = folder / FILE
     if file.exists():
         raise ValueError(f"[init] {file}: expected no such file, got one; edit it, or name another folder")
-    content: dict[str, Any] = {"images": _images(args.images, folder)} if args.images != WORLD else world_values()
+    content: dict[str, Any] = (
+        {"images": _images(args.images, folder)} if args.images != WORLD else world_values(args.method)
+    )
     for name in ROLES:
         content[name] = _role(name, getattr(args, name), args)
     if args.method:
@@ -54,11 +56,11 @@ def write(folder: Path, probe: Probe) -> None:
     write_text(folder / FILE, text_of(probe))
 
 
-def world_values() -> dict[str, Any]:
+def world_values(method: str | None) -> dict[str, Any]:
     """The embedded world's own probe, but for its roles."""
-    from vlmprobe.probe.world import VALUES
+    from vlmprobe.probe.world import values
 
-    return dict(VALUES)
+    return values(method or "auto")
 
 
 def _images(source: str, folder: Path) -> str:

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.run)
     new = not (folder / FILE).is_file()
     if new:
-        content = {**world_values(), **dict.fromkeys(ROLES, WORLD), **roles, "method": "rl", "budget": _BUDGET}
+        content = {**world_values("rl"), **dict.fromkeys(ROLES, WORLD), **roles, "method": "rl", "budget": _BUDGET}
         write(folder, parse(changed(content, [*given, *args.set]), where="train"))
     words = argparse.Namespace(folder=args.run, quiet=args.quiet, from_step=args.from_step, json=args.json)
     words.set, words.roles = [] if new else [*given, *args.set], {} if new else roles

@@ -20,6 +20,8 @@ from vlmprobe import reward
 from vlmprobe.probe.roles import WORLD, Answerer, Part, Questioner, Verifier, named
 
 FILE = "probe.yaml"
+GATED = "0.5 * (semantic + lexical) * valid * wrong"
+"""The paper's reward without its penalty."""
 
 
 class Images(Part):
@@ -92,7 +94,12 @@ class Hints(Part):
 class Training(Part):
     """How a questioner in this process learns, where method is rl."""
 
-    reward: str = Field(default="paper", description="a preset's name or an expression")
+    reward: str = Field(
+        default="", description="a preset's name or an expression; empty: paper, or, for hinted-rl, its gate alone"
+    )
+    within: Literal["none", "sequence", "step"] | None = Field(
+        default=None, description="whose repeats count in novelty at once; empty: none, or, for hinted-rl, step"
+    )
     learning_rate: float = Field(default=1e-6, gt=0, description="of AdamW")
     beta: float = Field(default=0.01, ge=0, description="weight of the KL to the questioner as it was")
     credit: Literal["question", "sequence"] = Field(default="question", description="who gets a question's reward")
@@ -112,7 +119,8 @@ class Training(Part):
 
     @model_validator(mode="after")
     def _reads(self) -> Training:
-        reward.parse(self.reward)
+        if self.reward:
+            reward.parse(self.reward)
         return self
 
 
@@ -231,6 +239,17 @@ class Probe(Part):
     def learns(self) -> bool:
         """Whether the questioner is trained."""
         return self.method in ("rl", "hinted-rl")
+
+    @property
+    def reward(self) -> str:
+        """What a question earns in training. Under hints validity is a gate and nothing is subtracted: the penalty of
+        the paper's reward would teach validity in the place of what the hint asks for (docs/methods.md)."""
+        return self.training.reward or (GATED if self.method == "hinted-rl" else "paper")
+
+    @property
+    def within(self) -> str:
+        """Whose repeats count in novelty at once."""
+        return self.training.within or ("step" if self.method == "hinted-rl" else "none")
 
     @property
     def total_steps(self) -> int | None:

@@ -219,13 +219,13 @@ def _trainer(asking: _Asking) -> Trainer:
     probe, models, training = asking.probe, asking.models, asking.probe.training
     options = TrainerOptions(
         k=probe.k, group_size=probe.group_size, images_per_step=probe.images_per_step, seed=probe.seed,
-        learning_rate=training.learning_rate, credit=training.credit, loss=replace(grpo.PAPER, beta=training.beta),
+        learning_rate=training.learning_rate, credit=training.credit, within=probe.within, loss=replace(grpo.PAPER, beta=training.beta),
         schedule=schedule_of(probe), epochs=training.epochs,
         overlap=_anywhere(models, "answerer", "verifier"),
     )  # fmt: skip
     return Trainer(
         models.asker, models.answerer, models.verifier, embedder_of(probe), asking.images,  # type: ignore[arg-type]
-        reward=reward.parse(training.reward), options=options, ledger=asking.directory.ledger, run=RUN,
+        reward=reward.parse(probe.reward), options=options, ledger=asking.directory.ledger, run=RUN,
         allow_same_model=probe.allow_same_model, annotate=annotator_of(probe, models),
     )  # fmt: skip
 
@@ -264,6 +264,7 @@ def embedder_of(probe: Probe) -> Embedder:
 
 def _head(probe: Probe, models: Models, images: ImageSource) -> RunRecord:
     config = {name: value for name, value in probe.model_dump().items() if name not in FREE} | {"method": probe.way}
+    config["training"] |= {"reward": probe.reward, "within": probe.within}
     for name in ("questioner", "answerer", "verifier"):
         config[name] = {key: value for key, value in config[name].items() if key not in CONNECTION}
     if probe.training.schedule == "cosine":  # another budget would be another schedule

@@ -18,13 +18,15 @@ from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
 from vlmprobe.world.verifiers import OracleVerifier
 
-VALUES: dict[str, Any] = {
-    "images": {"source": "world", "n": 64},
-    "k": 3,
-    "group_size": 8,
-    "training": {"learning_rate": 2e-4, "beta": 0.04},
-}
-"""What fits models of the world's size, where a real model's values are other ones; why: docs/decisions/0006."""
+_RL = {"k": 3, "group_size": 8, "training": {"learning_rate": 2e-4, "beta": 0.04}}
+_HINTED = {"k": 2, "group_size": 4, "training": {"learning_rate": 5e-5, "beta": 0.04}}
+
+
+def values(method: str) -> dict[str, Any]:
+    """What fits models of the world's size, where a real model's values are other ones; why: docs/decisions/0006."""
+    if method == "rl":
+        return {"images": {"source": "world", "n": 64}, **_RL}
+    return {"images": {"source": "world", "n": 256}, "images_per_step": 16, **_HINTED}
 
 
 def questioner(probe: Probe, hints: Hints | None = None) -> Questioner:
