@@ -219,7 +219,8 @@ def _trainer(asking: _Asking) -> Trainer:
     probe, models, training = asking.probe, asking.models, asking.probe.training
     options = TrainerOptions(
         k=probe.k, group_size=probe.group_size, images_per_step=probe.images_per_step, seed=probe.seed,
-        learning_rate=training.learning_rate, credit=training.credit, within=probe.within, loss=replace(grpo.PAPER, beta=training.beta),
+        learning_rate=training.learning_rate, credit=training.credit, within=probe.within,
+        loss=replace(grpo.PAPER, beta=training.beta),
         schedule=schedule_of(probe), epochs=training.epochs,
         overlap=_anywhere(models, "answerer", "verifier"),
     )  # fmt: skip
