@@ -35,12 +35,16 @@ def tags() -> list[str]:
 
 
 def vocabulary() -> list[str]:
-    """Special tokens, tags, answers and every word of the grammar; the position is the token id."""
+    """Special tokens, tags, answers, every word of the grammar, then those of hints; the position is the token id.
+
+    New words are appended: a checkpoint knows the beginning of this list, which was all of it when it was made.
+    """
     from vlmprobe._native import core
+    from vlmprobe.world.hints import PROMPT_WORDS
 
     answers = ["yes", "no", *map(str, range(10))]
     prompt = ["ask", "questions", "describe", ";"]
-    return list(dict.fromkeys([*SPECIAL, *tags(), *answers, *prompt, *core.world.grammar_words()]))
+    return list(dict.fromkeys([*SPECIAL, *tags(), *answers, *prompt, *core.world.grammar_words(), *PROMPT_WORDS]))
 
 
 def tokenizer():
@@ -180,3 +184,12 @@ def load(name: str, directory: str | Path | None = None):
     from vlmprobe.vlm.model import VisionLanguageModel
 
     return VisionLanguageModel.load(Path(directory or WEIGHTS) / name)
+
+
+def load_to_teach(directory: Path):
+    """The transformers model of a checkpoint in float32, with the eager attention that packed lessons need."""
+    from transformers import AutoModelForImageTextToText
+
+    return AutoModelForImageTextToText.from_pretrained(
+        directory, attn_implementation="eager", dtype="float32", local_files_only=True
+    )
