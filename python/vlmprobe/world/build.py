@@ -2,17 +2,16 @@
 
 Stages, in the order that mattered in the prototype: the vision tower learns to name what stands where (linear heads
 on the merged tokens); then questions and answers, many to a picture, packed under a block mask, with a description
-of the whole scene among them; the learning rate falls to zero at the end. A questioner starts from the answerer
-of its size at half its training and learns to ask: k valid questions in tags.
+of the whole scene among them; the learning rate falls to zero at the end. A broad questioner starts from the answerer
+of its size at half its training and learns to ask: k valid questions in tags. The questioner of its size starts from
+the broad one, see `vlmprobe.world.narrow`.
 
-Every step's data is a pure function of (seed, step), so an interrupted build continues where it stopped.
+An interrupted build continues where it stopped, see `vlmprobe.world.teaching`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -21,40 +20,27 @@ import torch.nn.functional as F
 from torch import nn
 
 from vlmprobe._native import core
-from vlmprobe._util.visible import say
 from vlmprobe.world import lessons, tiny
 from vlmprobe.world.lessons import IGNORE, Batch
+from vlmprobe.world.narrow import build_narrow
+from vlmprobe.world.teaching import (
+    TEST_SEED,
+    TRAIN_SEED,
+    Progress,
+    logits_at_labels,
+    optimizer,
+    save,
+    scenes_of,
+    schedule,
+    teach,
+)
 
-TRAIN_SEED, TEST_SEED = 1_000_003, 2_000_003
+CALIBRATION_SEED = 3_000_003
 CELL = 16  # pixels per merged token
 
-
-class Progress:
-    """Prints and appends one JSON line per report."""
-
-    def __init__(self, path: Path):
-        self.path, self.began = path, time.monotonic()
-
-    def __call__(self, **values) -> None:
-        line = json.dumps(values | {"seconds": round(time.monotonic() - self.began, 1)})
-        say(line, flush=True)
-        with self.path.open("a") as file:
-            file.write(line + "\n")
-
-
-def scenes_of(seed: int, step: int, count: int):
-    return [core.world.sample_scene(seed, step * count + i) for i in range(count)]
-
-
-def schedule(step: int, steps: int, peak: float, warmup: int = 100) -> float:
-    """Linear warm-up, flat, then linear decay to zero over the last 40 %."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * min(1.0, (steps - step) / (0.4 * steps))
-
-
-def optimizer(parameters, rate: float) -> torch.optim.AdamW:
-    return torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+NOVICES = {"small": 0.32, "medium": 0.25, "large": 0.20}
+"""How often a novice may fail on habitual questions: near the paper's zero-shot FDR, and less for a larger model."""
+NOVICE_VISION = 200  # steps of its vision tower alone
 
 
 def dense_targets(scenes) -> torch.Tensor:
@@ -104,20 +90,6 @@ def teach_vision(model, processor, steps: int, report: Progress, batch: int = 32
             report(stage="vision", step=step, loss=round(loss.item(), 4))
 
 
-def logits_at_labels(model, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits [N, V] and labels [N] of the supervised positions."""
-    hidden = model.model(
-        input_ids=batch.ids,
-        attention_mask=batch.mask,
-        position_ids=batch.positions,
-        pixel_values=batch.pixel_values,
-        image_grid_thw=batch.grid,
-        use_cache=False,
-    ).last_hidden_state
-    chosen = batch.labels != IGNORE
-    return model.lm_head(hidden[chosen]).float(), batch.labels[chosen]
-
-
 def answering(processor, step: int, pictures: int, questions: int) -> Batch:
     scenes = scenes_of(TRAIN_SEED, step, pictures)
     own = [
@@ -141,16 +113,17 @@ def asking(processor, step: int, pictures: int, sets: int) -> Batch:
 
 
 @torch.no_grad()
-def accuracy(model, processor, pictures: int = 512, questions: int = 24) -> dict[str, tuple[int, int]]:
+def accuracy(
+    model, processor, pictures: int = 512, questions: int = 24, *, seed: int = TEST_SEED, lesson=lessons.question_lesson
+) -> dict[str, tuple[int, int]]:
     """Held-out accuracy as (right, asked) by family: the most likely first word of the answer."""
     model.eval()
     right: Counter[str] = Counter()
     asked: Counter[str] = Counter()
     for step in range(pictures // 16):
-        scenes = scenes_of(TEST_SEED, step, 16)
+        scenes = scenes_of(seed, step, 16)
         own = [
-            [lessons.question_lesson(scene, TEST_SEED, step * 16 + i, part) for part in range(questions)]
-            for i, scene in enumerate(scenes)
+            [lesson(scene, seed, step * 16 + i, part) for part in range(questions)] for i, scene in enumerate(scenes)
         ]
         batch = lessons.collate(processor, scenes, own)
         with torch.autocast("cpu", torch.bfloat16):
@@ -169,48 +142,6 @@ def overall(by_family: dict[str, tuple[int, int]]) -> float:
     return sum(r for r, _ in by_family.values()) / sum(n for _, n in by_family.values())
 
 
-def teach(
-    model,
-    processor,
-    make,
-    steps: int,
-    peak: float,
-    work: Path,
-    report: Progress,
-    stage: str,
-    half=None,
-    every: int = 250,
-) -> None:
-    """Supervised steps over `make(step)`, checkpointed every `every` steps in `work`."""
-    step_of = optimizer(model.parameters(), peak)
-    checkpoint, first = work / f"{stage}.pt", 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        step_of.load_state_dict(state["optimizer"])
-        first = state["step"]
-    model.train()
-    for step in range(first, steps):
-        if step == steps // 2 and half is not None:
-            model.save_pretrained(half)
-        step_of.param_groups[0]["lr"] = schedule(step, steps, peak)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, labels = logits_at_labels(model, make(step))
-        loss = F.cross_entropy(logits, labels)
-        step_of.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        step_of.step()
-        if step % 50 == 0:
-            report(stage=stage, step=step, loss=round(loss.item(), 4))
-        if (step + 1) % every == 0:
-            state = {"model": model.state_dict(), "optimizer": step_of.state_dict(), "step": step + 1}
-            torch.save(state, checkpoint.with_suffix(".part"))
-            checkpoint.with_suffix(".part").rename(checkpoint)
-        if stage == "answering" and (step + 1) % 500 == 0:
-            report(stage="accuracy", step=step + 1, overall=round(overall(accuracy(model, processor, 64)), 4))
-
-
 def new_model(size: str, seed: int):
     from transformers import AutoModelForImageTextToText
 
@@ -218,75 +149,99 @@ def new_model(size: str, seed: int):
     return AutoModelForImageTextToText.from_config(tiny.config(size), attn_implementation="eager").float()
 
 
-def load_model(directory: Path):
-    from transformers import AutoModelForImageTextToText
-
-    return AutoModelForImageTextToText.from_pretrained(
-        directory, attn_implementation="eager", dtype=torch.float32, local_files_only=True
-    )
-
-
-def save(model, processor, directory: Path) -> None:
-    """A checkpoint in bfloat16 with its tokenizer and processor."""
-    directory.mkdir(parents=True, exist_ok=True)
-    model.eval().to(torch.bfloat16).save_pretrained(directory)
-    processor.save_pretrained(directory)
-
-
 def build_answerer(size: str, work: Path, out: Path, steps: int, seed: int, report: Progress) -> None:
     processor, model = tiny.processor(), new_model(size, seed)
     if not (work / "answering.pt").exists():
         teach_vision(model, processor, max(1, steps // 5), report)
+
+    def beside(step: int) -> bool:
+        if step == steps // 2:
+            model.save_pretrained(work / "half")
+        if step and step % 500 == 0:
+            report(stage="accuracy", step=step, overall=round(overall(accuracy(model, processor, 64)), 4))
+        return False
+
+    teach(
+        model, lambda step: answering(processor, step, 24, 18), steps, 1.5e-3, work, report, "answering", beside=beside
+    )
+    graduate(model, processor, out, report)
+
+
+def build_novice(size: str, work: Path, out: Path, steps: int, seed: int, report: Progress) -> None:
+    """An answerer that leaves school early: at the first multiple of 50 steps at which it fails on at most `NOVICES` of
+    the habitual questions of the calibration's pictures."""
+    processor, model = tiny.processor(), new_model(size, seed)
+    if not (work / "answering.pt").exists():
+        teach_vision(model, processor, NOVICE_VISION, report)
+
+    def good_enough(step: int) -> bool:
+        if step % 50 or not step:
+            return False
+        habitual = accuracy(model, processor, 208, 6, seed=CALIBRATION_SEED, lesson=lessons.habitual_lesson)
+        failing = 1 - overall(habitual)
+        report(stage="calibration", step=step, failing=round(failing, 4), n=sum(n for _, n in habitual.values()))
+        return failing <= NOVICES[size]
+
     teach(
         model,
-        processor,
         lambda step: answering(processor, step, 24, 18),
         steps,
         1.5e-3,
         work,
         report,
         "answering",
-        half=work / "half",
+        beside=good_enough,
     )
+    graduate(model, processor, out, report)
+
+
+def graduate(model, processor, out: Path, report: Progress) -> None:
+    """Saves an answerer, and reports how often it is right."""
     save(model, processor, out)
-    by_family = accuracy(load_model(out), processor)
+    by_family = accuracy(tiny.load_to_teach(out), processor)
     report(stage="result", overall=round(overall(by_family), 4), by_family=by_family)
 
 
-def build_questioner(size: str, work: Path, out: Path, steps: int, seed: int, report: Progress) -> None:
+def build_broad(size: str, work: Path, out: Path, steps: int, seed: int, report: Progress) -> None:
     torch.manual_seed(seed)
     processor = tiny.processor()
-    model = load_model(work / "half")
-    teach(model, processor, lambda step: asking(processor, step, 16, 8), steps, 8e-4, work, report, "asking")
+    model = tiny.load_to_teach(work / "half")
+    teach(model, lambda step: asking(processor, step, 16, 8), steps, 8e-4, work, report, "asking")
     save(model, processor, out)
     report(stage="result", model=out.name)
 
 
-STEPS = {"answerer": 3000, "questioner": 1000}
+def build_questioner(size: str, work: Path, out: Path, steps: int, seed: int, report: Progress) -> None:
+    [broad] = [name for name, of in tiny.MODELS.items() if of == size and role_of(name) == "broad"]
+    build_narrow(tiny.WEIGHTS / broad, work, out, steps, seed, report)
+
+
+BUILDS = {"answerer": build_answerer, "novice": build_novice, "broad": build_broad, "questioner": build_questioner}
+STEPS = {"answerer": 3000, "novice": 3000, "broad": 1000, "questioner": 1200, "questioner-medium": 1500}
+"""Of a role, or of a model where it has steps of its own."""
+
+
+def role_of(name: str) -> str:
+    """Which of `BUILDS` makes a model."""
+    return next((role for role in ("broad", "novice") if role in name), name.split("-")[0])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, choices=tuple(tiny.MODELS))
-    parser.add_argument("--work", type=Path, help="where checkpoints and the log go; by default runs/world/SIZE")
+    parser.add_argument("--work", type=Path, help="where checkpoints and the log go; by default in runs/world")
     parser.add_argument("--out", type=Path, help="where the model goes; by default into the package")
-    parser.add_argument("--steps", type=int, help="supervised steps (answerers 3000, questioners 1000)")
+    parser.add_argument("--steps", type=int, help=f"supervised steps, by default {STEPS}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    name, role = arguments.model, arguments.model.split("-")[0]
-    size = tiny.MODELS[name]
-    work = arguments.work or Path("runs/world") / size
+    name, role, size = arguments.model, role_of(arguments.model), tiny.MODELS[arguments.model]
+    default = Path("runs/world") / (name if role == "novice" else size)
+    work, out = arguments.work or default, arguments.out or tiny.WEIGHTS / name
     work.mkdir(parents=True, exist_ok=True)
-    build = {"answerer": build_answerer, "questioner": build_questioner}[role]
-    build(
-        size,
-        work,
-        arguments.out or tiny.WEIGHTS / name,
-        arguments.steps or STEPS[role],
-        arguments.seed,
-        Progress(work / f"{name}.log"),
+    BUILDS[role](
+        size, work, out, arguments.steps or STEPS.get(name, STEPS[role]), arguments.seed, Progress(work / f"{name}.log")
     )
 
 

@@ -109,6 +109,8 @@ MODELS = {
     "answerer-small": "small",
     "answerer-medium": "medium",
     "answerer": "large",
+    "questioner-broad-medium": "medium",
+    "questioner-broad": "large",
     "questioner-medium": "medium",
     "questioner": "large",
 }

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vlmprobe import world
-from vlmprobe.world import build, lessons, tiny
+from vlmprobe.world import build, lessons, teaching, tiny
 
 
 def test_a_packed_lesson_sees_what_a_prompt_of_its_own_would():
@@ -17,7 +17,7 @@ def test_a_packed_lesson_sees_what_a_prompt_of_its_own_would():
     model = tiny.load("answerer")
     asked = [world.sample_question(scene, 5, i, part) for i, scene in enumerate(scenes) for part in range(3)]
     with torch.no_grad():
-        packed, labels = build.logits_at_labels(model.model, batch)
+        packed, labels = teaching.logits_at_labels(model.model, batch)
         prompts = model.prompts([images[i // 3] for i in range(6)], [sample.question for sample in asked])
         plain = model.model.lm_head(model.prefill(prompts)[0])
     first = torch.arange(0, 12, 2)  # each reply is one word and the end of text
@@ -31,8 +31,8 @@ def test_a_lesson_does_not_see_its_neighbours():
     lesson, other = (lessons.question_lesson(scene, 5, 0, part) for part in (0, 1))
     model, processor = tiny.load("answerer").model, tiny.processor()
     with torch.no_grad():
-        alone, _ = build.logits_at_labels(model, lessons.collate(processor, [scene], [[lesson]]))
-        beside, _ = build.logits_at_labels(model, lessons.collate(processor, [scene], [[other, lesson]]))
+        alone, _ = teaching.logits_at_labels(model, lessons.collate(processor, [scene], [[lesson]]))
+        beside, _ = teaching.logits_at_labels(model, lessons.collate(processor, [scene], [[other, lesson]]))
     assert torch.allclose(alone, beside[-2:], atol=1e-3)
 
 
@@ -53,9 +53,9 @@ def test_an_interrupted_build_continues_where_it_stopped(tmp_path):
                     raise KeyboardInterrupt
                 return make(step)
 
-            report = build.Progress(work / "log")
+            report = teaching.Progress(work / "log")
             try:
-                build.teach(model, processor, until, 4, 1e-3, work, report, "asking", every=1)
+                teaching.teach(model, until, 4, 1e-3, work, report, "asking", every=1)
             except KeyboardInterrupt:
                 continue
         return model.state_dict()

@@ -104,7 +104,7 @@ class Experiment:
         self.verifier, self.annotate = OracleVerifier(), annotator(self.answerer)
         self.pool = WorldImages(settings.pool, seed=POOL_SEED)
         self.held_out = WorldImages(settings.held_out, seed=HELD_OUT_SEED)
-        self.untrained = Questioner(tiny.load("questioner"))
+        self.untrained = Questioner(tiny.load("questioner-broad"))
 
     def run(self) -> None:
         """All of it, in order; the ledger has it afterwards."""
@@ -123,7 +123,7 @@ class Experiment:
         run = training(formula)
         self.begin(run, reward=formula)
         trainer = Trainer(
-            Questioner(tiny.load("questioner"), reference=self.untrained.model),
+            Questioner(tiny.load("questioner-broad"), reference=self.untrained.model),
             self.answerer,
             self.verifier,
             self.embedder,
