@@ -176,7 +176,7 @@ class Probe(Part):
     answerer: Annotated[Answerer, BeforeValidator(named)] = Field(description="the model under test")
     verifier: Annotated[Verifier, BeforeValidator(named)] = Field(description="who judges questions and answers")
     method: Literal["auto", "bandit", "zero-shot", "conme", "rl", "hinted-rl"] = Field(
-        default="auto", description="how questions are come by; auto: bandit, or zero-shot where a function asks"
+        default="auto", description="how questions are come by; auto: bandit, or zero-shot for who cannot be told hints"
     )
     budget: Budget = Field(default=Budget(), description="when to stop")
     pixels: Pixels = Field(default=Pixels(), description="how servers, and an answerer or verifier here, get pictures")
@@ -201,8 +201,10 @@ class Probe(Part):
             )
         if self.method == "conme" and self.questioner.local:
             raise ValueError("method: expected bandit, zero-shot, rl or hinted-rl for a questioner here, got conme")
-        if self.way != "zero-shot" and self.questioner.python:
+        if self.questioner.python and self.way != "zero-shot":
             raise ValueError(f"method: expected zero-shot for a function that asks, got {self.method}")
+        if self.way in ("bandit", "hinted-rl") and not self._can_be_told:
+            raise ValueError(f"method: expected one without hints for {self.questioner.model}, got {self.method}")
         if self.images.source != WORLD:
             roles = {"questioner": self.questioner, "answerer": self.answerer, "verifier": self.verifier}
             for name, role in roles.items():
@@ -233,7 +235,12 @@ class Probe(Part):
         """How questions are come by."""
         if self.method != "auto":
             return self.method
-        return "zero-shot" if self.questioner.python else "bandit"
+        return "bandit" if self._can_be_told else "zero-shot"
+
+    @property
+    def _can_be_told(self) -> bool:
+        """Whether the questioner understands hints: functions are told none, the world's broad models learned none."""
+        return not self.questioner.python and not self.questioner.model.startswith("world:questioner-broad")
 
     @property
     def learns(self) -> bool:

@@ -9,11 +9,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 
+from vlmprobe import cli
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.loop.trainer import TrainerOptions
 from vlmprobe.models.chat import ChatClient
@@ -25,6 +28,9 @@ from vlmprobe.models.prompt_files import PromptFiles
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.run.trainer import Trainer
 from vlmprobe.vlm.answerer import HFAnswerer
+from vlmprobe.vlm.local import LocalModel
+from vlmprobe.vlm.lora import add_lora
+from vlmprobe.vlm.model import VisionLanguageModel
 from vlmprobe.world import tiny
 from vlmprobe.world.source import WorldImages
 from vlmprobe.world.verifiers import OracleVerifier
@@ -41,12 +47,12 @@ def free_port() -> int:
         return held.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder, port = tmp_path_factory.mktemp("serve"), free_port()
+@contextmanager
+def serving(folder: Path, checkpoint: str) -> Iterator[str]:
+    port = free_port()
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder), "OMP_NUM_THREADS": "1"}
     with (folder / "log").open("w") as log:
-        command = [sys.executable, str(LAUNCHER), CHECKPOINT, str(port)]
+        command = [sys.executable, str(LAUNCHER), checkpoint, str(port)]
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         until = time.monotonic() + 120
@@ -57,6 +63,12 @@ def server(tmp_path_factory):
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("serve"), CHECKPOINT) as url:
+        yield url
 
 
 def healthy(port: int) -> bool:
@@ -125,3 +137,24 @@ def test_another_models_name_is_refused_with_the_servers_words(server):
     [reply] = ChatClient(server, model="another").reply([Request(messages=[Message(role="user", text="hi")])])
     assert reply.status == Status.REJECTED
     assert "Server is pinned to" in reply.error
+
+
+def test_adapters_that_were_trained_and_merged_answer_through_a_server_as_they_do_here(tmp_path):
+    torch.manual_seed(0)
+    model = tiny.load("answerer")
+    add_lora(model, rank=2)
+    with torch.no_grad():
+        for weights in model.weights(trained=True).values():
+            weights.add_(0.1 * torch.randn_like(weights))
+    model.save(tmp_path / "adapters")
+    assert cli.main(["merge", str(tmp_path / "adapters"), str(tmp_path / "merged")]) == 0
+    pictures = [EncodedImages()(image) for image in WorldImages(6, seed=1)]
+    asked = [Message(role="user", text="how many red objects are there ?", images=[picture]) for picture in pictures]
+    requests = [Request(messages=[each], sampling=Sampling(temperature=0.0, max_tokens=4)) for each in asked]
+    here = {
+        name: [reply.text for reply in LocalModel(VisionLanguageModel.load(path), identity=name).reply(requests)]
+        for name, path in (("with", tmp_path / "merged"), ("without", CHECKPOINT))
+    }
+    with serving(tmp_path, str(tmp_path / "merged")) as url:
+        replies = ChatClient(url, model=str(tmp_path / "merged")).reply(requests)
+    assert [reply.text for reply in replies] == here["with"] != here["without"]

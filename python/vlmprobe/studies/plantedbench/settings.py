@@ -78,15 +78,15 @@ class Settings:
     def questioner(self) -> Questioner:
         """The narrow one."""
         if self.narrow is None:
-            return broad()
+            return Questioner(tiny.load("questioner"))
         from vlmprobe.vlm.model import VisionLanguageModel
 
         return Questioner(VisionLanguageModel.load(self.narrow))
 
 
 def broad() -> Questioner:
-    """The package's questioner, which asks about everything."""
-    return Questioner(tiny.load("questioner"))
+    """The package's control, which asks about everything and follows no hint."""
+    return Questioner(tiny.load("questioner-broad"))
 
 
 def hinted(settings: Settings, hints: Hints) -> Asker:
