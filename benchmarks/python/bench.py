@@ -104,6 +104,8 @@ def measured(case, shape: dict, machines: list, arguments) -> list[dict]:
     import harness
 
     rows = case.rows(shape)
+    if not arguments.tiny and (wanted := getattr(case, "threads", None)):
+        machines = [one for one in machines if one.threads in wanted] or machines[-1:]
     if arguments.malloc == "kept":
         environment.reserve(5 * case.input_bytes(shape))  # the inputs, and what the hungriest peer adds to them
     peers, times, errors, wrong = timed(case, shape, machines, everywhere=arguments.all)

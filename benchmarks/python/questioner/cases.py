@@ -110,9 +110,13 @@ class UpdateCase:
 
 @dataclasses.dataclass(frozen=True)
 class RealCase(UpdateCase):
-    """Vocabulary and widths of Qwen2.5-VL-3B, 4 of its layers, LoRA, bfloat16; logp is held against float32."""
+    """Vocabulary and widths of Qwen2.5-VL-3B, 4 of its layers, LoRA, bfloat16; logp is held against float32.
 
-    rounds: int = 2
+    A step of TRL takes minutes: there is one count of threads, one round after the warm-up, and TRL in its compact one.
+    """
+
+    rounds: int = 1
+    threads: ClassVar = (2,)
     dtype = torch.bfloat16
     tolerance: ClassVar = {"logp": 0.5, "tokens missing": 0}
     shapes: ClassVar = ({"I": 1, "G": 8, "P": 1000, "T": 96},)
@@ -120,6 +124,13 @@ class RealCase(UpdateCase):
     def problem(self, shape: dict) -> Sides:
         sizes = TINY if shape["P"] == self.tiny["P"] else REAL
         return Sides(Problem(shape["I"], shape["G"], shape["P"], shape["T"], sizes, torch.bfloat16, 16))
+
+    def sides(self, problem: Sides) -> dict[str, Side]:
+        return {name: side for name, side in super().sides(problem).items() if name != "TRL as shipped"}
+
+    def rows(self, shape: dict) -> list[Row]:
+        whole = Row("", "vlmprobe", TRL[:1], Work(), self.ratio, peak_share=0.5)
+        return [whole, *(Row(name, f"vlmprobe: {name}", (f"{TRL[0]}: {name}",), Work()) for name in PHASES)]
 
 
 CASES = (
