@@ -23,6 +23,7 @@ from vlmprobe.studies.plantedbench.compare import compare
 from vlmprobe.studies.plantedbench.faults import EACH, FaultList, at_random, of_file
 from vlmprobe.studies.plantedbench.run import Run, run_all
 from vlmprobe.studies.plantedbench.settings import ANSWERERS, METHODS, Settings
+from vlmprobe.vlm.load import quiet
 
 _WIDE = 160  # characters where there is no terminal
 
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         Run(method=method, faults=faults, seed=seed, settings=settings)
         for faults in sets_of(args) for seed in seeds for method in methods
     ]  # fmt: skip
+    quiet()
     folder = Path(args.run)
     folder.mkdir(parents=True, exist_ok=True)
     with terminated():
