@@ -40,9 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--answerer", choices=ANSWERERS, default=default.answerer, help="whom faults are planted in")
     parser.add_argument("--control", action="store_true", help="the faults never fire: whatever is detected is none")
     parser.add_argument("--noise", type=float, metavar="P", help="how often the verifier is right (always)")
-    parser.add_argument(
-        "--weakness", metavar="FILE", help="conditions under which the verifier calls every answer wrong"
-    )
+    parser.add_argument("--weakness", metavar="FILE", help="conditions under which the verifier says wrong")
     parser.add_argument("--narrow", metavar="DIR", help="weights of the questioner in the place of the package's")
     parser.add_argument("--pool", type=int, default=default.pool, help="pictures (%(default)s)")
     parser.add_argument("--base", metavar="M", help="the method that others are held against (the first)")
@@ -54,10 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Makes the runs that are missing, then the table; the last line printed is the path of the table as Markdown."""
     names = {field.name for field in fields(Settings)}
-    weakness = None if args.weakness is None else of_file(args.weakness).json
-    settings = Settings(
-        **{name: value for name, value in (vars(args) | {"weakness": weakness}).items() if name in names}
-    )
+    given = {name: value for name, value in vars(args).items() if name in names}
+    if args.weakness is not None:
+        given["weakness"] = of_file(args.weakness).json
+    settings = Settings(**given)
     base = args.base or args.method[0]
     if base not in args.method:
         raise ValueError(f"[plantedbench] base: expected one of {', '.join(args.method)}, got {base!r:.60}")

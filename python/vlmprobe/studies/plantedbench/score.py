@@ -64,9 +64,10 @@ def score(asked: RecordedQuestions, masses: Mapping[str, float], *, budget: int)
     Returns:
         reachable, reached, triggered, detected_3, detected_10: numbers of faults; answerer_calls, questions_asked;
         area_3, area_10: mean number of detected faults over the budget; failures: distinct pairs that the verifier
-        calls wrong, and false_failures, those that were answered rightly: errors of the verifier; qvr, fdr, ld, distinct_failing_programs,
-        families (effective number among the valid questions); curve: [calls, faults detected at 3, at 10]; faults: by
-        id, each with mass, reached, triggered, detected (distinct pairs), calls_to_first (None: never).
+        calls wrong, and false_failures, those that were answered rightly: errors of the verifier; qvr, fdr, ld,
+        distinct_failing_programs, families (effective number among the valid questions); curve: [calls, faults
+        detected at 3, at 10]; faults: by id, each with mass, reached, triggered, detected (distinct pairs),
+        calls_to_first (None: never).
     """
     judged = asked.judged()
     counts = {fault: FaultCount(mass) for fault, mass in masses.items()}
