@@ -23,6 +23,7 @@ from vlmprobe.studies.plantedbench.compare import compare
 from vlmprobe.studies.plantedbench.faults import EACH, FaultList, at_random, of_file
 from vlmprobe.studies.plantedbench.run import Run, run_all
 from vlmprobe.studies.plantedbench.settings import ANSWERERS, METHODS, Settings
+from vlmprobe.vlm.load import quiet
 
 _WIDE = 160  # characters where there is no terminal
 
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--answerer", choices=ANSWERERS, default=default.answerer, help="whom faults are planted in")
     parser.add_argument("--control", action="store_true", help="the faults never fire: whatever is detected is none")
     parser.add_argument("--noise", type=float, metavar="P", help="how often the verifier is right (always)")
+    parser.add_argument("--weakness", metavar="FILE", help="conditions under which the verifier says wrong")
     parser.add_argument("--narrow", metavar="DIR", help="weights of the questioner in the place of the package's")
     parser.add_argument("--pool", type=int, default=default.pool, help="pictures (%(default)s)")
     parser.add_argument("--base", metavar="M", help="the method that others are held against (the first)")
@@ -50,7 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Makes the runs that are missing, then the table; the last line printed is the path of the table as Markdown."""
     names = {field.name for field in fields(Settings)}
-    settings = Settings(**{name: value for name, value in vars(args).items() if name in names})
+    given = {name: value for name, value in vars(args).items() if name in names}
+    if args.weakness is not None:
+        given["weakness"] = of_file(args.weakness).json
+    settings = Settings(**given)
     base = args.base or args.method[0]
     if base not in args.method:
         raise ValueError(f"[plantedbench] base: expected one of {', '.join(args.method)}, got {base!r:.60}")
@@ -62,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         Run(method=method, faults=faults, seed=seed, settings=settings)
         for faults in sets_of(args) for seed in seeds for method in methods
     ]  # fmt: skip
+    quiet()
     folder = Path(args.run)
     folder.mkdir(parents=True, exist_ok=True)
     with terminated():

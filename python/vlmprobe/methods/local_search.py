@@ -4,7 +4,8 @@ An archive has every text that failed, and variants of it with one word changed.
 is asked texts of the archive; about the others another asker asks, and what it asks a second time about a picture is
 left out. A picture is asked the texts of the highest value that it was not asked yet, those above a floor:
 
-    value   draw of Beta(1 + f, 1 + n - f)  x  (1 + v) / (3 + a)  x  chance to be valid about this picture
+    value   (draw of Beta(1 + f, 1 + n - f) - base)  x  (1 + v) / (3 + a)  x  chance to be valid about this picture
+    base    (1 + failures) / (20 + judged) over what the other asker asked
     a, v    pictures that the text was asked about, and those about which it was valid
     n, f    those of which the answer was judged, and failures
     kind    the failed pairs whose content words are close to the text's; at `cap` of them it is known, and the text is
@@ -71,6 +72,7 @@ class FollowUp:
     def __init__(self, asker: Asker, options: FollowUpOptions = FollowUpOptions()):
         self._asker, self._options = asker, options
         self._archive = Archive(options.close)
+        self._judged, self._failed = 20, 1  # of the other asker's questions
         self.identity = f"{asker.identity} [followed up, {options}]"
 
     def values(self) -> list[HintValue]:
@@ -98,8 +100,11 @@ class FollowUp:
     def see(self, round: Round) -> None:
         """See `vlmprobe.loop.ask.Learns`. A question of unknown validity counts for nothing."""
         show_learner(self._asker, round)
-        rows = zip(round.pictures, round.questions.text, round.valid.tolist(), round.correct.tolist(), strict=True)
-        for picture, text, valid, correct in rows:
+        columns = round.pictures, round.questions.text, round.valid.tolist(), round.correct.tolist(), round.hints
+        for picture, text, valid, correct, hint in zip(*columns, strict=True):
+            if correct != -1 and not hint.startswith(FOLLOWED):
+                self._judged += 1
+                self._failed += correct == 0
             if text and valid != -1:
                 truth = None if correct == -1 else correct == 1
                 self._archive.take(picture.id, text, valid=valid == 1, correct=truth)
@@ -113,10 +118,11 @@ class FollowUp:
         columns = ([getattr(each, name) for each in entries] for name in ("asked", "valid", "judged", "failed"))
         asked, valid, judged, failed = map(np.array, columns)
         found: list[tuple[float, int, list[str]]] = []
+        base = self._failed / self._judged
         for place, image in enumerate(images):
             new = np.array([image.id not in each.images for each in entries])
-            drawn = rng.beta(1 + failed, 1 + judged - failed) * (1 + valid) / (3 + asked)
-            value = drawn * self._archive.chances(image.id, entries) * new
+            drawn = rng.beta(1 + failed, 1 + judged - failed) - base
+            value = drawn * (1 + valid) / (3 + asked) * self._archive.chances(image.id, entries) * new
             best = [i for i in np.argsort(-value, kind="stable")[:count] if value[i] > self._options.floor]
             if best:
                 found.append((float(value[best].sum()), place, [entries[i].text for i in best]))

@@ -18,8 +18,9 @@ from vlmprobe.studies.plantedbench.compare import MethodResult
 
 _MEANS = {
     "detected_10": ("≥ 10", 1), "detected_3": ("≥ 3", 1), "reached": ("reached", 1), "area_10": ("area", 2),
-    "distinct_failing_programs": ("programs", 0), "families": ("families", 1), "qvr": ("QVR", 2), "fdr": ("FDR", 3),
-    "ld": ("LD", 2), "answerer_calls": ("calls", 0), "questions_asked": ("asked", 0), "cpu_seconds": ("CPU s", 0),
+    "distinct_failing_programs": ("programs", 0), "false_failures": ("false", 0), "families": ("families", 1),
+    "qvr": ("QVR", 2), "fdr": ("FDR", 3), "ld": ("LD", 2), "answerer_calls": ("calls", 0),
+    "questions_asked": ("asked", 0), "cpu_seconds": ("CPU s", 0),
 }  # fmt: skip
 _COSTS = ("answerer_calls", "questions_asked", "cpu_seconds")  # are given, or are near to that: no interval
 _DIFFERENCES = {

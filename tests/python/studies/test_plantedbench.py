@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -148,6 +149,16 @@ def test_what_is_planted_is_found_and_in_a_control_nothing_is(tmp_path):
     noisy = Settings(budget=90, pool=12, images_per_step=4, noise=0.8)
     seen = run_one(Run(method="templates", faults=faults, seed=0, settings=noisy), tmp_path / "noisy")
     assert seen["qvr"] < 1 and seen["fdr"] > found["fdr"], "a noisy verifier calls right answers wrong"
+
+
+def test_failures_of_a_verifier_that_is_weak_are_said_to_be_its_own(tmp_path):
+    faults = at_random(1)
+    whole = Run(method="templates", faults=faults, seed=0, settings=SMALL)
+    weak = Run(method="templates", faults=faults, seed=0, settings=replace(SMALL, weakness=COLORS))
+    one, other = run_one(whole, tmp_path / "whole"), run_one(weak, tmp_path / "weak")
+    assert one["false_failures"] == 0
+    assert other["false_failures"] >= 3 and other["failures"] == one["failures"] + other["false_failures"]
+    assert other["detected_3"] == one["detected_3"], "they are no fault's"
 
 
 def result(method, faults, detected, seed=0):

@@ -9,8 +9,8 @@ from typing import Any
 from vlmprobe import metrics
 
 MEASURES = (
-    "detected_10", "detected_3", "area_10", "area_3", "reached", "triggered", "distinct_failing_programs", "families",
-    "qvr", "fdr", "ld", "answerer_calls", "questions_asked", "cpu_seconds",
+    "detected_10", "detected_3", "area_10", "area_3", "reached", "triggered", "distinct_failing_programs",
+    "false_failures", "families", "qvr", "fdr", "ld", "answerer_calls", "questions_asked", "cpu_seconds",
 )  # fmt: skip
 """Numbers of a run that are compared."""
 GRID = 60  # places of a curve

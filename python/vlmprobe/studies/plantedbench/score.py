@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vlmprobe import metrics
+from vlmprobe._native import core
 from vlmprobe.ledger import JudgedQuestions, RecordedQuestions
+from vlmprobe.ledger.records import QuestionRecord
 from vlmprobe.loop.tally import Tally
 from vlmprobe.studies.plantedbench.faults import REACHABLE
 from vlmprobe.world.discovery import Discovery, text_of
@@ -61,9 +63,11 @@ def score(asked: RecordedQuestions, masses: Mapping[str, float], *, budget: int)
 
     Returns:
         reachable, reached, triggered, detected_3, detected_10: numbers of faults; answerer_calls, questions_asked;
-        area_3, area_10: mean number of detected faults over the budget; qvr, fdr, ld, distinct_failing_programs,
-        families (effective number among the valid questions); curve: [calls, faults detected at 3, at 10]; faults: by
-        id, each with mass, reached, triggered, detected (distinct pairs), calls_to_first (None: never).
+        area_3, area_10: mean number of detected faults over the budget; failures: distinct pairs that the verifier
+        calls wrong, and false_failures, those that were answered rightly: errors of the verifier; qvr, fdr, ld,
+        distinct_failing_programs, families (effective number among the valid questions); curve: [calls, faults
+        detected at 3, at 10]; faults: by id, each with mass, reached, triggered, detected (distinct pairs),
+        calls_to_first (None: never).
     """
     judged = asked.judged()
     counts = {fault: FaultCount(mass) for fault, mass in masses.items()}
@@ -76,6 +80,7 @@ def score(asked: RecordedQuestions, masses: Mapping[str, float], *, budget: int)
         "answerer_calls": asked.spent,
         "questions_asked": len(asked.rows),
         **{f"area_{n}": sum(count.area(n, budget) for count in counts.values()) for n in THRESHOLDS},
+        **_failures(asked),
         **_diversity(judged),
         "curve": _curve(list(counts.values()), asked.spent),
         "faults": faults,
@@ -96,6 +101,19 @@ def _count(judged: JudgedQuestions, counts: Mapping[str, FaultCount], images: Se
             counts[fault].add("triggered", pair, calls)
             if correct is False:
                 counts[fault].add("detected", pair, calls)
+
+
+def _failures(asked: RecordedQuestions) -> dict[str, int]:
+    """Distinct pairs that the verifier calls wrong, and those of them that were answered rightly."""
+    failed = {(image, each.text) for image, each in asked.failures()}
+    right = {(image, each.text) for image, each in asked.failures() if _answered_rightly(each)}
+    return {"failures": len(failed), "false_failures": len(right)}
+
+
+def _answered_rightly(question: QuestionRecord) -> bool:
+    said = question.answer.text if question.answer is not None else None
+    truth = text_of(question.annotations, "truth")
+    return said is not None and truth is not None and core.world.same_answer(said, truth) == 1
 
 
 def _diversity(judged: JudgedQuestions) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from vlmprobe._native import core
 from vlmprobe._util.checks import check_count
 from vlmprobe.methods.bandit import Bandit
 from vlmprobe.methods.hinted import Hinted
@@ -22,6 +23,7 @@ from vlmprobe.policy.questioner import Questioner
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer
 from vlmprobe.world.verifiers import ErrorRates, NoisyVerifier, OracleVerifier
+from vlmprobe.world.weak_verifier import WeakVerifier
 
 AnswererName = Literal["executing", "small", "medium", "large"]
 ANSWERERS: tuple[AnswererName, ...] = get_args(AnswererName)
@@ -39,6 +41,8 @@ class Settings:
     """The faults are there and never fire."""
     noise: float | None = None
     """How often the verifier is right, of each kind of verdict; None: always."""
+    weakness: str | None = None
+    """Conditions, as a JSON list of faults, under which the verifier calls every answer wrong; None: none."""
     narrow: str | None = None
     """Folder of the narrow questioner's weights; None: the package's questioner."""
     pool: int = 256
@@ -67,13 +71,11 @@ class Settings:
 
     def verifier(self, seed: int) -> Verifier:
         """The judge; `seed` is of its errors."""
-        if self.noise is None:
-            return OracleVerifier()
-        right = self.noise
-        rates = ErrorRates(
-            valid_sensitivity=right, valid_specificity=right, wrong_sensitivity=right, wrong_specificity=right
-        )
-        return NoisyVerifier(rates, seed=seed)
+        judge: Verifier = OracleVerifier()
+        if self.noise is not None:
+            names = ("valid_sensitivity", "valid_specificity", "wrong_sensitivity", "wrong_specificity")
+            judge = NoisyVerifier(ErrorRates(**dict.fromkeys(names, self.noise)), seed=seed)
+        return judge if self.weakness is None else WeakVerifier(judge, core.world.FaultSet.parse(self.weakness))
 
     def questioner(self) -> Questioner:
         """The narrow one."""
