@@ -20,7 +20,7 @@ from vlmprobe._util.json import check_fields, parse, typed
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.service import Unserved
 from vlmprobe.probe.config import Guards
-from vlmprobe.probe.signs import MEASURES, NO_QUESTION, Signs, shown
+from vlmprobe.probe.signs import MEASURES, NO_QUESTION, NOTHING_NEW, Signs, shown
 
 KIND = "guard"
 """Of the events."""
@@ -34,6 +34,11 @@ _WAYS = {
     NO_QUESTION: "its replies hold no question in the tags that its prompt asks for: look at the prompt and at "
     "{role}.max_tokens, or take another model",
 }
+
+_EXHAUSTED = (
+    f"the questioner asked nothing new about these pictures in {PATIENCE} steps: to go on, give more pictures, raise "
+    "questioner.temperature, or lower group_size"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,8 @@ class Watch:
         self._first: list[Signs] = []
         self._last: list[Signs] = []
         self._broken: dict[str, Alarm] = {}
+        self.exhausted = ""
+        """Why there is nothing more to ask; empty while there is."""
 
     def see(self, signs: Signs) -> list[Alarm]:
         """Takes a step, also one that is gone through again; the alarms that it begins."""
@@ -121,6 +128,9 @@ class Watch:
             return
         for role in last[-1].idle:
             if all(role in each.idle for each in last):
+                if any(each.idle[role][1] == NOTHING_NEW for each in last):
+                    self.exhausted = _EXHAUSTED
+                    return
                 count, why = sum(each.idle[role][0] for each in last), last[-1].idle[role][1]
                 asked = role.split(" ")[0]
                 raise Unserved(

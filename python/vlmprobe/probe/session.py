@@ -86,6 +86,8 @@ def run(probe: Probe, folder: str | Path, *, quiet: bool = False, from_step: int
     if ended is not None:
         say(f"stopped after step {steps}: the same command goes on from there", to=sys.stderr)
         raise ended
+    if asking.watch.exhausted:
+        say(asking.watch.exhausted, to=sys.stderr)
     if asking.watch.stop is not None:
         said = "stopped by a guard; to go on, take it out of guards.stop or change its limit"
         say(f"{asking.watch.stop}\n{said}", to=sys.stderr)
@@ -119,7 +121,7 @@ class _Asking:
     def enough(self, calls: int, steps: int) -> bool:
         """Whether it ends before the next step. Of a run that goes on, the steps that are recorded are gone through
         first: what they took is spent whether or not it would be spent again."""
-        if self.stopping.asked or self.watch.stop is not None:
+        if self.stopping.asked or self.watch.stop is not None or self.watch.exhausted:
             return True
         budget = self.probe.budget.model_dump()
         used = {"calls": float(calls), "steps": float(steps), **(self._spent() if steps >= self._known else {})}

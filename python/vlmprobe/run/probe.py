@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from vlmprobe.ledger import Ledger, recorded
-from vlmprobe.loop.ask import ImagesOf, learner_of, show_learner
+from vlmprobe.loop.ask import ImagesOf, calls_at_most, learner_of, show_learner
 from vlmprobe.loop.evaluate import Evaluation, evaluate
 from vlmprobe.loop.round import Round
 from vlmprobe.models.protocols import Answerer, Verifier
-from vlmprobe.policy.asker import Asker, AsksAnswerer
+from vlmprobe.policy.asker import Asker
 from vlmprobe.run.ahead import Ahead
 from vlmprobe.run.journal import Annotator, RunJournal
 from vlmprobe.run.lag import Lagged
@@ -64,7 +64,7 @@ def probe(
     answers, judge = recorded(answerer, ledger, role="answerer"), recorded(verifier, ledger, role="verifier")
     side_by_side = partial(Overlap, answerer=answers, verifier=judge) if overlap else None
     journal = RunJournal(run, phase, ledger=ledger, resumed=resumed, annotate=annotate, overlap=side_by_side)
-    ahead = overlap and not isinstance(asker, AsksAnswerer)  # what asks the answerer shares its calls
+    ahead = overlap and not calls_at_most(asker, k=1, group_size=1)  # what asks the answerer shares its calls
     if ahead and learns and learner_of(asker) is not None:
         asker = Lagged(asker)
 

@@ -69,3 +69,20 @@ def test_a_probe_with_hints_goes_on_where_it_stopped_and_reports_them(tmp_path, 
     (folder / "hints.txt").write_text("tower\nhat\nroof\n")
     assert vlmprobe("run", folder, *words, "--set", "budget.calls=180") == 2, "other hints are another run"
     assert "bandit over 2 hints" in capsys.readouterr().err
+
+
+@needs_chat_client
+def test_a_questioner_that_asks_nothing_new_ends_the_run_and_is_not_taken_for_a_broken_one(tmp_path, server, capsys):
+    plan = server.plan
+    server.plan = lambda model, text: (
+        said("<response_1> How many hats are there? </response_1>") if model == "asker" else plan(model, text)
+    )
+    folder = tmp_path / "probe"
+    roles = [word for name, model in zip(("questioner", "answerer", "verifier"), MODELS, strict=True)
+             for word in (f"--{name}", model)]  # fmt: skip
+    pictures = photos(tmp_path / "photos", 2)
+    assert vlmprobe("init", folder, "--images", pictures, "--endpoint", server.url, *roles) == 0
+    assert vlmprobe("run", folder, "--set", "hints.follow_up=0.5", "--quiet") == 0
+    out, err = capsys.readouterr()
+    assert "the questioner asked nothing new about these pictures in 3 steps" in err
+    assert out.splitlines()[-1] == str(folder / "report.html")
