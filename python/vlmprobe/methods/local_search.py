@@ -133,10 +133,14 @@ class FollowUp:
         """[B] completions in which a question that its picture was asked before leaves an empty slot: it counts as
         asked, and takes no answer."""
         said: list[list[str]] = [[] for _ in asked.texts]
+        without: set[int] = set()
         seen: set[tuple[int, str]] = set()
         questions = parse_responses(asked.texts, k=k)
         for sequence, text in zip(questions.sequence.tolist(), questions.text, strict=True):
             pair = (images[int(asked.group[sequence])].id, text)
-            said[sequence].append("" if pair in seen or pair in self._archive else text)
+            known = bool(text) and (pair in seen or pair in self._archive)
+            if known:
+                without.add(sequence)
+            said[sequence].append("" if known else text)
             seen.add(pair)
-        return [text if all(each) else tagged(each) for text, each in zip(asked.texts, said, strict=True)]
+        return [tagged(said[row]) if row in without else text for row, text in enumerate(asked.texts)]

@@ -6,7 +6,15 @@ from collections import Counter
 from dataclasses import dataclass
 
 from vlmprobe.loop.round import Round
+from vlmprobe.methods.local_search import FOLLOWED
 from vlmprobe.probe.signs import same
+
+FOLLOW_UPS = "what failed, on other pictures or with a word changed"
+"""All follow-ups as one hint."""
+
+
+def _shown(hint: str) -> str:
+    return FOLLOW_UPS if hint.startswith(FOLLOWED) else hint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +40,8 @@ class HintCounts:
 
     def see(self, round: Round) -> None:
         """Takes an examined round."""
-        self._pulls.update(hint for hint in round.asked.hints if hint)
-        rows = zip(round.hints, round.pictures, round.questions.text, round.correct.tolist(), strict=True)
+        self._pulls.update(_shown(hint) for hint in round.asked.hints if hint)
+        rows = zip(map(_shown, round.hints), round.pictures, round.questions.text, round.correct.tolist(), strict=True)
         for hint, picture, text, correct in rows:
             if hint and correct in (0, 1):
                 pair = (picture.id, same(text))

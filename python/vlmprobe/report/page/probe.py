@@ -24,6 +24,7 @@ from vlmprobe.report.table.cells import Column, Table, estimate_cell, text_cell,
 
 SHOWN = 12  # failures of one beginning
 MOST = 400  # failures on a page
+SHOWN_HINTS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ def sentences(found: Findings) -> list[str]:
         many = (
             f"{count} pictures could not be read and were left out, such as" if count > 1 else "One could not be read:"
         )
-        more.append(f"{many} {first}.")
+        more.append(f"{many} {first.split('] ', 1)[-1]}.")
     return [said, *more]
 
 
@@ -142,9 +143,11 @@ def hint_table(hints: Sequence[AskedFor]) -> Table:
     columns = [words("asked about"), Column(head="pictures"), Column(head="judged", size=True), Column(head="failures")]
     rows = [
         [text_cell(each.hint), *(text_cell(format.count(n)) for n in (each.pulls, each.judged, each.failures))]
-        for each in hints[:30]
+        for each in hints[:SHOWN_HINTS]
     ]
     notes = ["A hint is told for all questions of a picture. Judged questions and failures are counted once a picture."]
+    if len(hints) > SHOWN_HINTS:
+        notes.append(f"These are the {SHOWN_HINTS} of {len(hints)} that brought most; --json has all.")
     return Table(id="hints", title="What was asked about", columns=columns, rows=rows, notes=notes)
 
 
