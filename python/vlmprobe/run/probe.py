@@ -63,10 +63,9 @@ def probe(
     answers, judge = recorded(answerer, ledger, role="answerer"), recorded(verifier, ledger, role="verifier")
     side_by_side = partial(Overlap, answerer=answers, verifier=judge) if overlap else None
     journal = RunJournal(run, phase, ledger=ledger, resumed=resumed, annotate=annotate, overlap=side_by_side)
-    waits = (
-        isinstance(asker, AsksAnswerer) or learner_of(asker) is not None
-    )  # for the calls, or the verdicts, of a step
-    ahead = overlap and not waits
+    learner = learner_of(asker) if learns else None
+    # What asks the answerer shares its calls with the step before, and what learns waits for the verdicts of that.
+    ahead = overlap and not isinstance(asker, AsksAnswerer) and learner is None
 
     def seen(round: Round) -> None:
         if learns:
