@@ -16,16 +16,19 @@ Kinds and chances are known from texts and verdicts alone. Nothing is learned by
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vlmprobe._util.checks import check_count
-from vlmprobe.loop.ask import learner_of, show_learner
+from vlmprobe.ledger.recorded_model import AsksModel
+from vlmprobe.loop.ask import calls_at_most, learner_of, refusing, show_learner
 from vlmprobe.loop.round import Round
 from vlmprobe.methods.archive import Archive
 from vlmprobe.methods.bandit import HintValue
+from vlmprobe.models.model import Model
 from vlmprobe.models.protocols import Picture
 from vlmprobe.policy.asker import Asked, Asker, Completions, tagged
 from vlmprobe.text import parse_responses
@@ -74,6 +77,26 @@ class FollowUp:
         self._archive = Archive(options.close)
         self._judged, self._failed = 20, 1  # of the other asker's questions
         self.identity = f"{asker.identity} [followed up, {options}]"
+
+    @property
+    def model(self) -> Model | None:
+        """Who is asked, where the other asker asks a model by message."""
+        return self._asker.model if isinstance(self._asker, AsksModel) else None
+
+    def with_model(self, model: Model) -> FollowUp:
+        """The same, where the other asker asks another model."""
+        other = copy.copy(self)
+        if isinstance(self._asker, AsksModel):
+            other._asker = self._asker.with_model(model)
+        return other
+
+    def cannot_ask(self, image: Picture) -> str:
+        """The other asker's; see `vlmprobe.loop.ask.refusing`."""
+        return refusing(self._asker)(image)
+
+    def calls_at_most(self, *, k: int, group_size: int) -> int:
+        """The other asker's; see `vlmprobe.policy.asker.AsksAnswerer`."""
+        return calls_at_most(self._asker, k=k, group_size=group_size)
 
     def values(self) -> list[HintValue]:
         """What is known of the hints of the asker, where it is told hints by a bandit."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from support.chatting import client, needs_chat_client
+from support.hinting import Obedient
 from support.rounds import INVALID, RIGHT, WRONG, told
+from support.scripted_server import saying
 from support.tasks import task_of
 from vlmprobe.ledger import Ledger
 from vlmprobe.loop.ask import learner_of
-from vlmprobe.methods import RandomValid, ZeroShot
+from vlmprobe.methods import ChatAsker, RandomValid, ZeroShot
 from vlmprobe.methods.archive import Archive
 from vlmprobe.methods.local_search import FOLLOWED, FollowUp, FollowUpOptions
 from vlmprobe.policy.asker import Completions, tagged
+from vlmprobe.policy.questioner import Questioner
 from vlmprobe.text import parse_responses
+from vlmprobe.world import tiny
 from vlmprobe.world.source import WorldImages
 
 SOURCE = WorldImages(6, seed=31)
@@ -150,6 +155,18 @@ def test_a_run_that_is_stopped_goes_on_with_the_same_follow_ups(tmp_path):
         ZeroShot(asker=FollowUp(RandomValid()), name="name").run(task)
         assert questions(stopped) == questions(whole)
         assert any(hint and hint.startswith(FOLLOWED) for _, hint in questions(whole))
+
+
+@needs_chat_client
+def test_the_calls_of_a_model_that_is_followed_are_in_the_ledger(tmp_path):
+    """So that a run that is stopped pays for none of them twice."""
+    model = Obedient(WorldImages(6, seed=41))
+    with Ledger(tmp_path / "ledger.sqlite") as ledger, saying(model) as server:
+        asker = FollowUp(ChatAsker(client(server.url)))
+        ZeroShot(asker=asker, name="name").run(task_of(ledger, calls=40))
+        assert ledger.spent("name", "questioner").calls == len(model.hints) > 0
+    local = FollowUp(Questioner(tiny.load("questioner")))
+    assert local.model is None and not local.cannot_ask(PICTURES[0])
 
 
 @pytest.mark.parametrize(

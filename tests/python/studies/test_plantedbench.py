@@ -119,6 +119,14 @@ def test_a_run_ends_in_a_file_and_is_not_run_again(tmp_path):
         run_all([other], tmp_path, jobs=1)
 
 
+def test_sets_differ_in_what_is_asked_and_methods_on_a_set_do_not():
+    runs = [Run(method=method, faults=at_random(i), seed=0, settings=SMALL) for i in (1, 2)
+            for method in ("random-valid", "templates")]  # fmt: skip
+    seeds = [run.asking_seed for run in runs]
+    assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
+    assert replace(runs[0], seed=1).asking_seed not in seeds
+
+
 def test_a_run_that_is_stopped_goes_on_to_the_same_numbers(tmp_path, monkeypatch):
     class Stopping(RandomValid):
         stops = True

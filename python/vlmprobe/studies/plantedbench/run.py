@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vlmprobe._native import core
 from vlmprobe._util.checks import check_count
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import plain, read_object
@@ -46,6 +47,12 @@ class Run:
     def name(self) -> str:
         """Its file without the ending, seen from the benchmark's folder."""
         return f"{self.faults.name}/{self.method}-{self.seed}"
+
+    @property
+    def asking_seed(self) -> int:
+        """Of asking, of what fires, and of the verifier's errors: another for each set, so that sets are independent
+        also of what is asked, and the same for all methods."""
+        return core.hash(f"{self.seed} {self.faults.name}") % 2**32
 
     def identity(self) -> dict[str, Any]:
         """What decides its numbers, as plain values."""
@@ -82,20 +89,20 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
     began, worked = time.monotonic(), time.process_time()
     settings, place = run.settings, folder / run.name
     images = WorldImages(settings.pool, seed=POOL_SEED)
-    answerer = FaultyAnswerer(settings.inner(), run.faults.planted(seed=run.seed, fires=not settings.control))
+    answerer = FaultyAnswerer(settings.inner(), run.faults.planted(seed=run.asking_seed, fires=not settings.control))
     method = method_of(run.method, settings)
     with RunDirectory(place, quiet=True, resume=True) as directory:
         task = Task(
             images=images,
             answerer=answerer,
-            verifier=settings.verifier(run.seed),
+            verifier=settings.verifier(run.asking_seed),
             embedder=HashedNgramEmbedder(),
             calls=settings.budget,
             ledger=directory.ledger,
             k=settings.k,
             group_size=settings.group_size,
             images_per_step=settings.images_per_step,
-            seed=run.seed,
+            seed=run.asking_seed,
             annotate=annotator(answerer),
             checkpoints=place / "checkpoints",
             resumed=directory.resumed,
