@@ -22,7 +22,7 @@ _MEANS = {
     "qvr": ("QVR", 2), "fdr": ("FDR", 3), "ld": ("LD", 2), "answerer_calls": ("calls", 0),
     "questions_asked": ("asked", 0), "cpu_seconds": ("CPU s", 0),
 }  # fmt: skip
-_COSTS = ("answerer_calls", "questions_asked", "cpu_seconds")  # are given, or are near to that: no interval
+_PLAIN = ("false_failures", "answerer_calls", "questions_asked", "cpu_seconds")  # given, or the same for all sets
 _DIFFERENCES = {
     "detected_10": ("≥ 10", 1), "detected_3": ("≥ 3", 1), "area_10": ("area", 2),
     "distinct_failing_programs": ("programs", 0),
@@ -52,7 +52,7 @@ def _cell(found: Mapping[str, metrics.Estimate] | Mapping[str, metrics.Differenc
     estimate = found.get(name)
     if estimate is None:
         return text_cell(None)
-    if name in _COSTS:
+    if name in _PLAIN:
         return estimate_cell(Interval(value=estimate.value), digits=digits)
     known = [end if math.isfinite(end) else None for end in (estimate.value, estimate.low, estimate.high)]
     return estimate_cell(Interval(value=known[0], low=known[1], high=known[2]), digits=digits)
