@@ -1,0 +1,45 @@
+"""PlantedBench in short: one fault set, 2,000 calls. On it the narrow questioner that is simply asked detects 2 of 9
+reachable faults, and the default way of asking 7 (9 at three pairs). The bounds would be missed by a broken part; each
+was broken once, and then the default way had
+
+    hints that are not in the prompt                  7 -> 3 detected, 6.4 families, FDR .047
+    a verifier that calls all answers right           0 detected, FDR 0
+    a bandit that sees no verdicts                    5 detected, 5 at three pairs
+    failures that are not followed up                 3 detected, 4 at three pairs, FDR .030
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vlmprobe.studies.plantedbench.faults import at_random
+from vlmprobe.studies.plantedbench.run import Run, run_one
+from vlmprobe.studies.plantedbench.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder, before = tmp_path_factory.mktemp("bench"), torch.get_num_threads()
+    torch.set_num_threads(1)
+    runs = [Run(method=name, faults=at_random(201), seed=0, settings=Settings(budget=2000)) for name in METHODS]
+    yield {run.method: run_one(run, folder) for run in runs}
+    torch.set_num_threads(before)
+
+
+METHODS = ("zero-shot", "default")
+
+
+def test_the_narrow_questioner_asks_valid_questions_of_few_kinds(found):
+    asked = found["zero-shot"]
+    assert asked["answerer_calls"] == 2000 and 0.78 < asked["qvr"] < 0.9
+    assert 0.24 < asked["ld"] < 0.34 and 4 < asked["families"] < 7.5
+
+
+def test_the_default_way_of_asking_finds_more_kinds_of_failure_at_equal_calls(found):
+    asked, default = found["zero-shot"], found["default"]
+    assert default["answerer_calls"] == 2000 and default["reachable"] == asked["reachable"] == 9
+    assert default["families"] > 9 and 0.4 < default["qvr"] < 0.65
+    assert default["fdr"] > 0.05 and default["fdr"] > 1.5 * asked["fdr"]
+    assert default["detected_10"] >= 4 and default["detected_10"] >= asked["detected_10"] + 2
+    assert default["detected_3"] >= asked["detected_3"] + 3
