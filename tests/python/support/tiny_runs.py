@@ -28,7 +28,7 @@ def make(
     answerer = answerer or FaultyAnswerer(ExecutingAnswerer(), load_faults())
     if ledger is not None:
         ledger.begin(RunRecord(id="run"))
-    model = tiny.load("questioner")
+    model = tiny.load("questioner-broad")
     model.model.to(device)
     if adapters:
         torch.manual_seed(0)
