@@ -165,9 +165,19 @@ def fastest(rows: list, times: dict) -> set[str]:
 
 
 def measured_peaks(case, shape: dict, names: list[str], threads: int) -> dict[str, float | None]:
+
+    return {name: _peak(case.name, shape, name, threads) for name in names}
+
+
+def _peak(case: str, shape: dict, side: str, threads: int) -> float | None:
+    """In megabytes; None where the process ended early, for want of memory or otherwise: the times are kept."""
     import peak_memory
 
-    return {name: peak_memory.peak_mb(case.name, shape, name, threads) for name in names}
+    try:
+        return peak_memory.peak_mb(case, shape, side, threads)
+    except RuntimeError as error:
+        say(str(error))
+        return None
 
 
 def heading(case, shape: dict, row, one) -> dict:
