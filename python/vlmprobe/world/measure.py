@@ -104,9 +104,11 @@ def hint_of(kind: str, bag: Bag, draw: random.Random) -> Hint:
     return draw.choice([pair for pair in hints.hint_pairs() if (shares[pair] >= COMMON) == wanted]), ()
 
 
-def obedience(questioner: Questioner, images: Sequence[Image], kind: str, *, seed: int) -> dict[str, str]:
+def obedience(
+    questioner: Questioner, images: Sequence[Image], kind: str, plain: Sequence[Question], *, seed: int
+) -> dict[str, str]:
     """How often a valid question follows a hint of the kind, each picture with one of its own; and the share of valid
-    ones. `unasked` is how often the same questioner's valid questions without a hint would have followed it."""
+    ones. `unasked` is how often `plain`, what was asked about these pictures without a hint, would have followed it."""
     draw = random.Random(f"{seed} {kind}")
     given = [hint_of(kind, Bag(scene_of(image), seed, i), draw) for i, image in enumerate(images)]
     prompts = [hints.hinted_prompt(2, about=about, not_about=not_about) for about, not_about in given]
@@ -121,7 +123,6 @@ def obedience(questioner: Questioner, images: Sequence[Image], kind: str, *, see
         return str(metrics.rate(does, cluster=[question.image.key for question in valid]))
 
     hinted = asked(questioner.with_preface(EachItsOwn(prompts)), images, k=2, group_size=2, seed=seed)
-    plain = asked(questioner, images, k=2, group_size=2, seed=seed)
     qvr = metrics.rate([q.valid for q in hinted], cluster=[q.image.key for q in hinted])
     return {"followed": followed(hinted), "unasked": followed(plain), "qvr": str(qvr)}
 
@@ -145,7 +146,12 @@ def main() -> None:
     for answerer in arguments.answerers:
         report(stage="fdr", model=arguments.model, answerer=answerer, fdr=failure_rate(answerer, questions))
     for kind in arguments.kinds:
-        report(stage="hints", model=arguments.model, kind=kind, **obedience(questioner, images, kind, seed=5))
+        report(
+            stage="hints",
+            model=arguments.model,
+            kind=kind,
+            **obedience(questioner, images, kind, questions, seed=arguments.seed),
+        )
 
 
 if __name__ == "__main__":
