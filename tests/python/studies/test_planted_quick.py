@@ -1,6 +1,6 @@
-"""PlantedBench in short: one fault set, 2,000 calls. On it the default way of asking detects 5 of 9 reachable faults (9 at
-three pairs; FDR .105, 10.4 families), at least two more than the narrow questioner that is simply asked. The bounds would
-be missed by a broken part; each was broken once, and then the default way had
+"""PlantedBench in short: one fault set, 2,000 calls. On it the default way of asking detects 5 of 9 reachable faults
+(9 at three pairs; FDR .105, 10.4 families), at least two more than the narrow questioner that is simply asked. The
+bounds would be missed by a broken part; each was broken once, and then the default way had
 
     hints that are not in the prompt                  3 detected, 7.4 families
     a verifier that calls all answers right           0 detected, FDR 0
