@@ -142,7 +142,7 @@ def main() -> None:
     images = [pool[i] for i in range(len(pool))]
     questioner = Questioner(tiny.load(arguments.model))
     questions = asked(questioner, images, k=2, group_size=2, seed=arguments.seed)
-    report(stage="zero-shot", model=arguments.model, **zero_shot(questions))
+    report(stage="zero-shot", model=arguments.model, seed=arguments.seed, **zero_shot(questions))
     for answerer in arguments.answerers:
         report(stage="fdr", model=arguments.model, answerer=answerer, fdr=failure_rate(answerer, questions))
     for kind in arguments.kinds:
