@@ -298,7 +298,7 @@ def test_the_package_has_every_prompt_and_no_other():
     assert {file.name for file in FOLDER.iterdir()} == {f"{name}.txt" for name in PLACEHOLDERS}
     prompts = PromptFiles.load()
     values = {"k": 3, "questions": ["a <b>", "c"], "answers": ["d", "e"], "skills": ["f", "g"], "question": "h?"}
-    values |= {"answer": "i", "label": "j"}
+    values |= {"answer": "i", "label": "j", "hint": "l"}
     for name, places in PLACEHOLDERS.items():
         text = prompts.render(name, **{place: values[place] for place in places})
         assert not re.search(r"\{[a-z_]+\}", text) and text == text.strip("\n")
@@ -334,7 +334,7 @@ def test_a_users_prompt_takes_the_place_of_one_and_changes_the_identity(tmp_path
     [
         ("valididy.txt", "{question}", r"valididy.txt: expected the name of a prompt; did you mean validity.txt\?"),
         ("validity.md", "{question}", r"validity.md: expected the name of a prompt; did you mean validity.txt\?"),
-        ("zzz", "", r"zzz: expected the name of a prompt; prompts are questioner.txt, answerer.txt, "),
+        ("zzz", "", r"zzz: expected the name of a prompt; prompts are questioner.txt, questioner_hint.txt, "),
         ("validity.txt", "{question} {answr}", r"expected \{question\}, got \{answr\} as well$"),
         ("validity.txt", "{quesion}", r"got \{quesion\} as well; did you mean \{question\}\?"),
         ("correctness.txt", "{question}", r"correctness.txt: expected \{answer\} in it, got none"),

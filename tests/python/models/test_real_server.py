@@ -90,7 +90,7 @@ def train(answerer, folder: Path) -> tuple[list[str], Trainer]:
     with Ledger(folder / "ledger.sqlite") as ledger:
         ledger.begin(RunRecord(id="run"))
         trainer = Trainer(
-            Questioner(tiny.load("questioner")),
+            Questioner(tiny.load("questioner-broad")),
             answerer,
             OracleVerifier(),
             HashedNgramEmbedder(),

@@ -32,7 +32,7 @@ def models():
 def loop(**more) -> Loop:
     answerer, verifier = models()
     return Loop(
-        Questioner(tiny.load("questioner")), answerer, verifier, HashedNgramEmbedder(), WorldImages(3, seed=11), **more
+        Questioner(tiny.load("questioner-broad")), answerer, verifier, HashedNgramEmbedder(), WorldImages(3, seed=11), **more
     )
 
 
@@ -120,7 +120,7 @@ def test_a_journal_without_a_ledger_says_what_is_left_out():
     for journal in (Unkept(), RunJournal()):
         answerer, verifier = models()
         trainer = Loop(
-            Questioner(tiny.load("questioner")), answerer, verifier, HashedNgramEmbedder(), Half(),
+            Questioner(tiny.load("questioner-broad")), answerer, verifier, HashedNgramEmbedder(), Half(),
             options=TINY, journal=journal,
         )  # fmt: skip
         with pytest.warns(UserWarning, match=r"\[train\] step 0: 1 pictures left out: .*second: cannot be read"):
