@@ -136,7 +136,8 @@ def vlmprobe(*words) -> int:
 
 
 def run(folder: Path, steps: int, *sets: str) -> int:
-    more = [word for each in (f"budget.steps={steps}", "images_per_step=2", "method=zero-shot", *sets) for word in ("--set", each)]
+    values = (f"budget.steps={steps}", "images_per_step=2", "method=zero-shot", *sets)
+    more = [word for each in values for word in ("--set", each)]
     return vlmprobe("run", folder, *more)
 
 

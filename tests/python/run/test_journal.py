@@ -32,7 +32,12 @@ def models():
 def loop(**more) -> Loop:
     answerer, verifier = models()
     return Loop(
-        Questioner(tiny.load("questioner-broad")), answerer, verifier, HashedNgramEmbedder(), WorldImages(3, seed=11), **more
+        Questioner(tiny.load("questioner-broad")),
+        answerer,
+        verifier,
+        HashedNgramEmbedder(),
+        WorldImages(3, seed=11),
+        **more,
     )
 
 
