@@ -20,6 +20,17 @@ def _as_torch_is_held():
     _native.hold_to_torch(torch, _native.core)
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Models as small as the world's are faster on one: `pytest.mark.usefixtures("one_thread")`."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def _missing(marker):
     """Why a test with this marker cannot run here, or None."""
     if marker.name == "gpu":

@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from vlmprobe._util.files import write_text
 from vlmprobe._util.visible import say
-from vlmprobe.probe.config import FILE, Probe
+from vlmprobe.probe.config import FILE, Method, Probe
 from vlmprobe.probe.reading import parse, schema
 from vlmprobe.probe.roles import WORLD
 from vlmprobe.probe.template import text_of
 
-METHODS = ("auto", "bandit", "zero-shot", "conme", "rl", "hinted-rl")
 ROLES = ("questioner", "answerer", "verifier")
 
 
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key-env", metavar="NAME", help="the environment variable that holds the endpoint's key")
     for name in ROLES:
         parser.add_argument(f"--{name}", metavar="MODEL", help="a name at the endpoint, NAME@URL, a folder, world:NAME")
-    parser.add_argument("--method", choices=METHODS, help="how questions are come by (auto)")
+    parser.add_argument("--method", choices=get_args(Method), help="how questions are come by (auto)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,11 +79,12 @@ def _role(name: str, model: str | None, args: argparse.Namespace) -> dict[str, A
     if model is None:
         raise ValueError(f"[init] --{name}: expected a model, got none")
     said, _, url = model.partition("@http")
+    of_world = said.partition(":")[0] == WORLD
     if url:
         endpoint = f"http{url}"
-    elif Path(said).expanduser().is_dir():
+    elif not of_world and Path(said).expanduser().is_dir():
         return {"model": _seen_from(said, Path(args.folder))}
-    elif said.partition(":")[0] == WORLD or args.endpoint is None:
+    elif of_world or args.endpoint is None:
         return {"model": said}
     else:
         endpoint = args.endpoint

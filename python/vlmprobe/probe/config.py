@@ -20,6 +20,7 @@ from vlmprobe import reward
 from vlmprobe.probe.roles import WORLD, Answerer, Part, Questioner, Verifier, named
 
 FILE = "probe.yaml"
+Method = Literal["auto", "bandit", "zero-shot", "conme", "rl", "hinted-rl"]
 GATED = "0.5 * (semantic + lexical) * valid * wrong"
 """The paper's reward without its penalty."""
 
@@ -175,7 +176,7 @@ class Probe(Part):
     questioner: Annotated[Questioner, BeforeValidator(named)] = Field(description="who asks")
     answerer: Annotated[Answerer, BeforeValidator(named)] = Field(description="the model under test")
     verifier: Annotated[Verifier, BeforeValidator(named)] = Field(description="who judges questions and answers")
-    method: Literal["auto", "bandit", "zero-shot", "conme", "rl", "hinted-rl"] = Field(
+    method: Method = Field(
         default="auto", description="how questions are come by; auto: bandit, or zero-shot for who cannot be told hints"
     )
     budget: Budget = Field(default=Budget(), description="when to stop")

@@ -11,6 +11,8 @@ from vlmprobe.models.chat import Endpoint
 WORLD = "world"
 """Name of the embedded world, where pictures, questioner, answerer or verifier may come from. `world:NAME` is one of
 its small models (`vlmprobe.world.tiny.MODELS`)."""
+CONNECTION = ("endpoint", "key_env", "key_file", "client", "prices", "device", "batch_size")
+"""Fields of a role that may change while a run goes on: where a model is reached, and what may be spent on it."""
 FOLDED: dict[str, Any] = {"folded": True}
 """Marks a part that `vlmprobe init` writes in one line as long as nothing in it is set."""
 

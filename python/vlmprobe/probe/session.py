@@ -31,7 +31,7 @@ from vlmprobe.probe.build import RUN, Models, cost_of, images_of, models_of
 from vlmprobe.probe.config import Probe
 from vlmprobe.probe.guards import Watch
 from vlmprobe.probe.progress import Progress
-from vlmprobe.probe.roles import WORLD
+from vlmprobe.probe.roles import CONNECTION, WORLD
 from vlmprobe.probe.signs import signs_of
 from vlmprobe.run.directory import RunDirectory, versions
 from vlmprobe.run.journal import Annotator
@@ -42,8 +42,6 @@ from vlmprobe.run.trainer import Trainer, TrainerOptions
 UNBOUNDED = 10**9
 FREE = ("budget", "guards")
 """What may change from call to call: no question depends on it."""
-CONNECTION = ("endpoint", "key_env", "key_file", "client", "prices", "device", "batch_size")
-"""The same of a role: a server may move."""
 
 
 def run(probe: Probe, folder: str | Path, *, quiet: bool = False, from_step: int | None = None) -> Tally:

@@ -13,11 +13,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from vlmprobe._util.json import read_object
 from vlmprobe.probe.reading import one_url, sentences
-from vlmprobe.probe.roles import Answerer, Part, Questioner, Verifier
+from vlmprobe.probe.roles import CONNECTION, Answerer, Part, Questioner, Verifier
 from vlmprobe.studies.plan import ANSWERERS, QUESTIONERS
-
-PASSING = {"endpoint", "key_env", "key_file", "client", "prices", "device"}
-"""What of a role decides no number: where a model is reached, and what may be spent on it."""
 
 
 class Config(Part):
@@ -92,4 +89,4 @@ def deciding(config: Config) -> dict[str, Any]:
 def _kept(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    return {name: _kept(each) for name, each in value.items() if name not in PASSING}
+    return {name: _kept(each) for name, each in value.items() if name not in CONNECTION}

@@ -7,7 +7,6 @@ import json
 import sys
 
 import pytest
-import torch
 
 from support.chatting import needs_chat_client
 from support.planned_server import fine, planned, said
@@ -16,16 +15,8 @@ from vlmprobe.ledger import Ledger
 from vlmprobe.probe.run import COLUMNS, ProbeRun
 from vlmprobe.world.source import WorldImages
 
-pytestmark = needs_chat_client
+pytestmark = [needs_chat_client, pytest.mark.usefixtures("one_thread")]
 ROLES = {"questioner": "asker", "answerer": "answers", "verifier": "judge"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def vlmprobe(*words) -> int:

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from support.per_sequence import alone, gradients
 from support.tiny_models import other, qwen2_5, qwen3
 from vlmprobe import grpo
-from vlmprobe.data.pixels import rgb
 from vlmprobe.loop.learn import adamw, learn
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.vlm.lora import add_lora
@@ -84,37 +84,12 @@ def test_an_update_changes_all_that_it_is_to_change_and_nothing_else(make, kind)
             weight.data.copy_(before[name])
 
 
-def alone(asker: Questioner, rollouts) -> list[torch.Tensor]:
-    """[T_b] log-probabilities of each sequence by the model's own forward from pixels and tokens, without any other
-    sequence and without padding, written from the definition."""
-    model, found = asker.model, []
-    for b, image in enumerate(rollouts.group.tolist()):
-        read = model.read([model._chat(asker.prompt.replace("{k}", "2"))], [rgb(IMAGES[image].pixels)])
-        said, prompt = rollouts.tokens[b, : rollouts.lengths[b]], read["input_ids"]
-        for name, each in read.items():
-            if each.shape == prompt.shape and name not in ("input_ids", "attention_mask"):
-                read[name] = torch.cat([each, torch.zeros_like(said)[None]], 1)
-        read["input_ids"] = torch.cat([prompt, said[None]], 1)
-        read["attention_mask"] = torch.ones_like(read["input_ids"])
-        logits = model.model(**read, use_cache=False).logits[0, prompt.shape[1] - 1 : -1]
-        barred = torch.zeros(logits.shape[1]).index_fill(0, model.banned_tokens, -torch.inf)
-        logp = torch.log_softmax((logits + barred) / asker.temperature, 1)
-        found.append(logp.gather(1, said[:, None])[:, 0])
-    return found
-
-
-def gradients(asker: Questioner) -> dict[str, torch.Tensor]:
-    found = {n: w.grad.clone() for n, w in asker.model.model.named_parameters() if w.grad is not None}
-    asker.model.model.zero_grad()
-    return found
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("make", [qwen2_5, qwen3, SMOL])
 def test_gradients_are_those_of_each_sequence_alone(make, kind):
     asker = asker_of(make, kind)
     rollouts, advantages = asked(asker)
-    sequences = alone(asker, rollouts)
+    sequences = alone(asker, rollouts, IMAGES)
     torch.stack(
         [-(a * torch.exp(p - p.detach())).mean() for a, p in zip(advantages, sequences, strict=True)]
     ).mean().backward()
@@ -138,8 +113,8 @@ def test_the_reference_sees_without_the_adapters_beside_what_sees(make):
     rollouts, _ = asked(asker)
     bare = Questioner(make(), packing="plain", temperature=0.8, reference=False)
     with torch.no_grad():
-        expected = alone(bare, rollouts)
-        present = alone(asker, rollouts)
+        expected = alone(bare, rollouts, IMAGES)
+        present = alone(asker, rollouts, IMAGES)
     found = asker._reference_logp(rollouts)
     for b, logp in enumerate(expected):
         assert torch.allclose(found[b, : len(logp)], logp, atol=2e-5)

@@ -6,7 +6,6 @@ import json
 import math
 
 import pytest
-import torch
 
 from vlmprobe import cli
 from vlmprobe.ledger import Ledger, RunRecord
@@ -20,6 +19,8 @@ from vlmprobe.probe.reading import parse
 from vlmprobe.probe.signs import Signs, shares, signs_of
 from vlmprobe.text import parse_responses
 from vlmprobe.world.source import WorldImages
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 IMAGES = WorldImages(2, seed=11)
 SOUND = {"grammatical": True, "atomic": True, "grounded": True, "objective": True}
@@ -43,14 +44,6 @@ def tagged(text: str) -> str:
 
 
 BOTH = [tagged("How many cats?"), tagged("What color is it?")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +13,6 @@ from support.photos import photos
 from support.taught_roles import taught_roles, written
 from support.tiny_models import other
 from vlmprobe import cli
-from vlmprobe._util.optional import installed
 from vlmprobe.data.source import FolderImages
 from vlmprobe.ledger import Ledger
 from vlmprobe.loop.learn import adamw, learn
@@ -165,7 +165,7 @@ def test_check_says_what_each_role_loads_and_what_is_shared(folder):
     assert not wrong.works and "adapters: expected a folder with adapter_config.json" in wrong.said
 
 
-@pytest.mark.skipif(installed("bitsandbytes"), reason="bitsandbytes is there")
-def test_check_names_the_package_that_quantisation_needs(folder):
+def test_check_names_the_package_that_quantisation_needs(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     found = said(probe_of(verifier={"quantization": "4bit"}), folder, "verifier")
     assert not found.works and "pip install 'vlmprobe[large]'" in found.said

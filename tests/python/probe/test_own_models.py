@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import sklearn
-import torch
 
 from support.chatting import needs_chat_client
 from support.planned_server import fine, planned
@@ -45,6 +44,8 @@ budget: {{calls: null, steps: {STEPS}}}
 MINE = '''
 from vlmprobe.models.replies import Criteria, Judgement
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def answer(pictures, questions):
     return ["two" if "hats" in question else "yes" for question in questions]
@@ -62,15 +63,6 @@ class Judge:
     def correctness(self, images, questions, answers):
         return [Judgement(correct="red" not in q and "hats" not in q) for q in questions]
 '''
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models this small are faster on one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

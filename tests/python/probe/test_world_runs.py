@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from support.tiny_runs import dump, whole_state
 from support.world_probes import run, train, written
@@ -20,15 +19,9 @@ from vlmprobe import cli
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.run.checkpoint import find
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PYTHON = Path(__file__).parents[3] / "python"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +60,13 @@ def test_init_writes_the_worlds_own_probe_and_run_trains_on_it(tmp_path, capsys)
         step = ledger.step("probe", "train", 0)
     assert record.config["training"]["beta"] == 0.04 and "hashed" in record.identities["embedder"]
     assert all("reached" in question.annotations for question in step.questions if question.verdict is not None)
+
+
+def test_a_folder_that_is_named_world_is_not_taken_for_a_model_of_the_world(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "world").mkdir()
+    assert cli.main(["init", "probe", "--images", "world"]) == 0
+    assert "model: world " in (tmp_path / "probe" / "probe.yaml").read_text()
 
 
 def test_a_run_has_file_ledger_metrics_and_its_last_two_checkpoints(finished):

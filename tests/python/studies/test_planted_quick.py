@@ -11,23 +11,19 @@ bounds would be missed by a broken part; each was broken once, and then the defa
 from __future__ import annotations
 
 import pytest
-import torch
 
 from vlmprobe.studies.plantedbench.faults import at_random
 from vlmprobe.studies.plantedbench.run import Run, run_one
 from vlmprobe.studies.plantedbench.settings import Settings
 
+METHODS = ("zero-shot", "default")
+
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    folder, before = tmp_path_factory.mktemp("bench"), torch.get_num_threads()
-    torch.set_num_threads(1)
+def found(tmp_path_factory, one_thread):
+    folder = tmp_path_factory.mktemp("bench")
     runs = [Run(method=name, faults=at_random(201), seed=0, settings=Settings(budget=2000)) for name in METHODS]
-    yield {run.method: run_one(run, folder) for run in runs}
-    torch.set_num_threads(before)
-
-
-METHODS = ("zero-shot", "default")
+    return {run.method: run_one(run, folder) for run in runs}
 
 
 def test_the_narrow_questioner_asks_valid_questions_of_few_kinds(found):

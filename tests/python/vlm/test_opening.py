@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from support.tiny_models import other, qwen2_5
-from vlmprobe._util.optional import installed
 from vlmprobe.vlm import load as loading
 from vlmprobe.vlm.family import family
 from vlmprobe.vlm.model import VisionLanguageModel
@@ -85,9 +84,9 @@ def test_weights_that_do_not_fit_and_were_put_aside_are_named(folder, monkeypatc
         VisionLanguageModel.load(folder, device="auto")
 
 
-@pytest.mark.skipif(installed("bitsandbytes"), reason="bitsandbytes is there")
 @pytest.mark.parametrize("quantization", ["8bit", "4bit"])
-def test_a_missing_package_names_what_to_install(folder, quantization):
+def test_a_missing_package_names_what_to_install(folder, quantization, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
     with pytest.raises(ModuleNotFoundError) as error:
         VisionLanguageModel.load(folder, quantization=quantization)
     assert "pip install 'vlmprobe[large]'" in str(error.value)

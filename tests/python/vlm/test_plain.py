@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image as PILImage
 
+from support.per_sequence import alone, gradients
 from support.tiny_models import OTHERS, other, qwen2_5, qwen3
 from vlmprobe import grpo
 from vlmprobe.data import Image
-from vlmprobe.data.pixels import rgb
 from vlmprobe.models.replies import Failure
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.vlm.answerer import HFAnswerer
@@ -47,29 +47,11 @@ def ask(asker: Questioner, images=IMAGES, **changes):
     return asker.ask(images, **{"k": 2, "group_size": 3, "seed": 5, "step": 1} | changes)
 
 
-def alone(asker: Questioner, rollouts, images=IMAGES) -> list[torch.Tensor]:
-    """[T_b] log-probabilities of each sequence, run without any other and without padding, written from the
-    definition."""
-    model, found = asker.model, []
-    for b, image in enumerate(rollouts.group.tolist()):
-        chat = model._chat(asker.prompt.replace("{k}", "2"))
-        read = model.processor(text=[chat], images=[rgb(images[image].pixels)], return_tensors="pt")
-        said, prompt = rollouts.tokens[b, : rollouts.lengths[b]], read.pop("input_ids")
-        read["input_ids"] = torch.cat([prompt, said[None]], 1)
-        read["attention_mask"] = torch.ones_like(read["input_ids"])
-        if "token_type_ids" in read:
-            read["token_type_ids"] = torch.cat([read["token_type_ids"], torch.zeros_like(said)[None]], 1)
-        logits = model.model(**read, use_cache=False).logits[0, prompt.shape[1] - 1 : -1]
-        barred = torch.zeros(logits.shape[1]).index_fill(0, model.banned_tokens, -torch.inf)
-        logp = torch.log_softmax((logits + barred) / asker.temperature, 1)
-        found.append(logp.gather(1, said[:, None])[:, 0])
-    return found
-
-
-def gradients(asker: Questioner) -> dict[str, torch.Tensor]:
-    found = {n: w.grad.clone() for n, w in asker.model.model.named_parameters() if w.grad is not None}
-    asker.model.model.zero_grad()
-    return found
+def by_itself(asker: Questioner, rollouts) -> list[torch.Tensor]:
+    """The same by the processor alone: nothing of the way that is tested."""
+    processor = asker.model.processor
+    read = lambda chat, pixels: processor(text=[chat], images=[pixels], return_tensors="pt")  # noqa: E731
+    return alone(asker, rollouts, IMAGES, read=read)
 
 
 def assert_same_gradients(ours, theirs):
@@ -112,7 +94,7 @@ def test_sampled_log_probabilities_are_those_of_each_sequence_alone(name):
     again = asker._logp(asker.model, rollouts)
     assert torch.allclose(again, rollouts.logp, atol=LOGP)
     with torch.no_grad():
-        for b, logp in enumerate(alone(asker, rollouts)):
+        for b, logp in enumerate(by_itself(asker, rollouts)):
             assert torch.allclose(rollouts.logp[b, : len(logp)], logp, atol=LOGP)
             assert not rollouts.logp[b, len(logp) :].any()
 
@@ -126,7 +108,7 @@ def test_loss_and_gradient_are_those_of_each_sequence_alone(name):
     found.loss.backward()
     ours = gradients(asker)
     # on-policy: the ratio is 1 and its gradient that of logp
-    sequences = alone(asker, rollouts)
+    sequences = by_itself(asker, rollouts)
     terms = [-(a * torch.exp(logp - logp.detach())).mean() for a, logp in zip(advantages, sequences, strict=True)]
     loss = torch.stack(terms).mean()
     loss.backward()
