@@ -20,6 +20,8 @@ from support.tiny_models import other
 from vlmprobe.data.source import FolderImages
 from vlmprobe.ledger import Ledger
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "your_model"
 
 PHOTOS = Path(sklearn.__file__).parent / "datasets" / "images"
@@ -43,8 +45,6 @@ budget: {{calls: null, steps: {STEPS}}}
 """
 MINE = '''
 from vlmprobe.models.replies import Criteria, Judgement
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def answer(pictures, questions):

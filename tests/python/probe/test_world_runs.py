@@ -17,6 +17,7 @@ from support.tiny_runs import dump, whole_state
 from support.world_probes import run, train, written
 from vlmprobe import cli
 from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.probe.reading import read
 from vlmprobe.run.checkpoint import find
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -66,7 +67,8 @@ def test_a_folder_that_is_named_world_is_not_taken_for_a_model_of_the_world(tmp_
     monkeypatch.chdir(tmp_path)
     (tmp_path / "world").mkdir()
     assert cli.main(["init", "probe", "--images", "world"]) == 0
-    assert "model: world " in (tmp_path / "probe" / "probe.yaml").read_text()
+    probe = read(tmp_path / "probe")
+    assert [role.model for role in (probe.questioner, probe.answerer, probe.verifier)] == ["world"] * 3
 
 
 def test_a_run_has_file_ledger_metrics_and_its_last_two_checkpoints(finished):
