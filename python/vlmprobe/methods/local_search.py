@@ -35,6 +35,8 @@ from vlmprobe.text import parse_responses
 
 FOLLOWED = "again: "
 """What the ledger has as the hint of a follow-up, before its first text."""
+KNOWN = "(asked before)"
+"""Ends a completion in which a question was left out because its picture was asked it before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,4 +168,4 @@ class FollowUp:
                 without.add(sequence)
             said[sequence].append("" if known else text)
             seen.add(pair)
-        return [tagged(said[row]) if row in without else text for row, text in enumerate(asked.texts)]
+        return [f"{tagged(said[row])} {KNOWN}" if row in without else text for row, text in enumerate(asked.texts)]

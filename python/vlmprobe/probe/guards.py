@@ -114,8 +114,8 @@ class Watch:
         return None
 
     def check_useful(self, names: Mapping[str, str]) -> None:
-        """Ends a run in which a role says nothing of use. A step that was recorded earlier ends none: its cause may
-        have been put right since.
+        """Ends a run in which a role says nothing of use; a questioner that only repeats itself sets `exhausted`. A
+        step that was recorded earlier ends none: its cause may have been put right since.
 
         Args:
             names: role -> who plays it.
@@ -128,10 +128,11 @@ class Watch:
             return
         for role in last[-1].idle:
             if all(role in each.idle for each in last):
-                if any(each.idle[role][1] == NOTHING_NEW for each in last):
+                whys = [why for each in last if (why := each.idle[role][1]) != NOTHING_NEW]
+                if not whys:
                     self.exhausted = _EXHAUSTED
-                    return
-                count, why = sum(each.idle[role][0] for each in last), last[-1].idle[role][1]
+                    continue
+                count, why = sum(each.idle[role][0] for each in last), whys[-1]
                 asked = role.split(" ")[0]
                 raise Unserved(
                     f"[{asked}] {names.get(asked, asked)}: expected a reply that can be used, got none of {count} in "

@@ -14,14 +14,14 @@ from vlmprobe import metrics
 from vlmprobe._util.visible import bare
 from vlmprobe.loop.record import DEGENERATE
 from vlmprobe.loop.round import Round
-from vlmprobe.methods.local_search import FOLLOWED
+from vlmprobe.methods.local_search import FOLLOWED, KNOWN
 from vlmprobe.models.replies import Failure
 from vlmprobe.text import SlotStatus
 
 NO_QUESTION = "no question"
 NOTHING_NEW = "nothing new"
 """Why a questioner is of no use: what it writes holds no question, or only what its pictures were asked before, which
-leaves empty slots (`vlmprobe.methods.local_search`)."""
+was left out (`vlmprobe.methods.local_search`)."""
 _IDLE = (Failure.REFUSAL, Failure.EMPTY, Failure.TRUNCATED, Failure.UNPARSABLE)
 _DECLINES = re.compile(
     r"(i['’]?m sorry|i am sorry|sorry,|i can(no|['’])?t |i['’]?m (not able|unable)|i am (not able|unable))"
@@ -225,8 +225,8 @@ def _replies(round: Round) -> tuple[dict[str, int], dict[str, int], dict[str, tu
     }
     own = _own(round)
     if own and own.isdisjoint(round.questions.sequence[round.questions.ok].tolist()):
-        left = {status[i] for i, s in enumerate(round.questions.sequence.tolist()) if s in own}
-        idle["questioner"] = len(own), NOTHING_NEW if left == {SlotStatus.empty} else NO_QUESTION
+        known = all(round.asked.texts[row].endswith(KNOWN) for row in own)
+        idle["questioner"] = len(own), NOTHING_NEW if known else NO_QUESTION
     return replies, cut, idle
 
 

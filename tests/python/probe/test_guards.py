@@ -10,6 +10,7 @@ import pytest
 from vlmprobe import cli
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.loop.round import Place, Round
+from vlmprobe.methods.local_search import KNOWN
 from vlmprobe.models.replies import Failure, Reply, Verdict
 from vlmprobe.models.service import Unserved
 from vlmprobe.policy.asker import Completions
@@ -23,6 +24,7 @@ from vlmprobe.world.source import WorldImages
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 IMAGES = WorldImages(2, seed=11)
+EMPTIED = "<response_1>  </response_1>"
 SOUND = {"grammatical": True, "atomic": True, "grounded": True, "objective": True}
 UNSOUND = dict.fromkeys(SOUND)
 
@@ -261,3 +263,26 @@ def numbers(folder, capsys) -> dict:
     capsys.readouterr()
     assert cli.main(["report", str(folder), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("texts", "exhausted"),
+    [
+        ([f"{EMPTIED} {KNOWN}"] * 3, True),
+        ([EMPTIED] * 3, False),  # the model's own empty tags
+        ([f"{EMPTIED} {KNOWN}", EMPTIED, f"{EMPTIED} {KNOWN}"], False),
+        (["no idea", f"{EMPTIED} {KNOWN}", f"{EMPTIED} {KNOWN}"], False),
+    ],
+)
+def test_only_a_questioner_that_repeats_itself_has_nothing_new_to_ask(ledger, texts, exhausted):
+    """What is not known to be a repeat is a questioner of no use, which ends the run with its name."""
+    seen = watch(ledger)
+    for step, text in enumerate(texts):
+        seen.see(signs_of(made(texts=[text, text], verdicts=[None, None], answers=[None, None], step=step)))
+    if exhausted:
+        seen.check_useful({})
+        assert "asked nothing new" in seen.exhausted
+        return
+    with pytest.raises(Unserved, match="its replies hold no question"):
+        seen.check_useful({})
+    assert not seen.exhausted
