@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from vlmprobe.methods.hints import Hints
 from vlmprobe.models.prompt_files import PromptFiles
@@ -16,7 +17,13 @@ HintPrompt = Callable[[int, str], str]
 
 def told(k: int, hint: str) -> str:
     """What an instructed model is asked: the prompt `questioner_hint` of the package."""
-    return PromptFiles.load().render("questioner_hint", k=k, hint=hint)
+    return _package_prompts().render("questioner_hint", k=k, hint=hint)
+
+
+@cache
+def _package_prompts() -> PromptFiles:
+    """Read once, not for each picture."""
+    return PromptFiles.load()
 
 
 class Hinted:
