@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from vlmprobe.loop.round import Round
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.policy.precision import SMALL, MasterAdamW, Watched
 from vlmprobe.policy.questioner import Questioner
-from vlmprobe.policy.sampling import Rollouts
+from vlmprobe.policy.sampling import drawn_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +41,9 @@ class Learned:
         return asdict(self)
 
 
+NOTHING = Learned(**dict.fromkeys(("loss", "kl", "entropy", "clip_fraction", "grad_norm"), math.nan))
+
+
 def learn(
     round: Round,
     questioner: Questioner,
@@ -56,7 +58,7 @@ def learn(
     """Updates the questioner on a credited round of its own. Of several updates, the numbers are means.
 
     Args:
-        round: credited; asked by this questioner.
+        round: credited; of what was asked, this questioner drew all or some. Without any, nothing is learned.
         questioner: what learns, in place.
         optimizer: over `questioner.parameters()`.
         loss: clip, KL weight, reduction.
@@ -67,13 +69,16 @@ def learn(
     """
     round.expect("learn", "advantages")
     check_count("learn", "epochs", epochs)
+    drawn = drawn_of(round.asked)
+    if drawn is None:
+        return NOTHING
     before = Watched(questioner.parameters())
     for group in optimizer.param_groups if rate is not None else ():
         group["lr"] = rate
     losses, norms = [], []
     for _ in range(epochs):
         optimizer.zero_grad(set_to_none=True)
-        losses.append(questioner.backward(cast(Rollouts, round.asked), round.advantages, options=loss))
+        losses.append(questioner.backward(drawn.rollouts, round.advantages[drawn.rows], options=loss))
         norms.append(stepped(optimizer, max_grad_norm=max_grad_norm))
     if scheduler is not None and any(map(math.isfinite, norms)):
         scheduler.step()

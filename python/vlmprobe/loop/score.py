@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
 
 import torch
+from torch import Tensor
 
 from vlmprobe import grpo, reward
+from vlmprobe.grpo.options import DEFAULT_ADVANTAGES
 from vlmprobe.loop.round import Novelties, Round
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.protocols import Embedder
-from vlmprobe.policy.sampling import Rollouts
+from vlmprobe.policy.sampling import Drawn, drawn_of
+from vlmprobe.text import parse_responses
 
 CREDITS = ("sequence", "question")
 Reward = Callable[[reward.Batch], reward.Rewards]
@@ -76,22 +78,39 @@ def reward_batch(round: Round) -> reward.Batch:
     )
 
 
-def credit(round: Round, to: str = "sequence") -> Round:
+def credit(round: Round, to: str = "sequence", options: grpo.AdvantageOptions = DEFAULT_ADVANTAGES) -> Round:
     """The round with advantages: [B] where credit goes `to` the sequence, [B, T] where it goes to each question's own
-    tokens."""
+    tokens. Where a questioner drew some of the completions only (`drawn_of`), groups are of these, and the others have
+    none: 0, degenerate."""
     round.expect("credit", "rewards")
-    rewards, questions, group = round.rewards, round.questions, round.asked.group
     if to not in CREDITS:
         raise ValueError(f"[credit] to: expected {' or '.join(CREDITS)}, got {to!r:.60}")
-    if to == "sequence":
-        found = grpo.group_advantages(rewards.total, group=group)
-    else:
-        found = grpo.question_advantages(
-            rewards.question,
-            sequence=questions.sequence,
-            token_begin=questions.token_begin,
-            token_end=questions.token_end,
-            group=group,
-            length=cast(Rollouts, round.asked).tokens.shape[1],
-        )
-    return replace(round, advantages=found.values, degenerate=found.degenerate)
+    drawn, count = drawn_of(round.asked), len(round.asked)
+    rows = torch.arange(count) if drawn is None else drawn.rows
+    found = _to_sequences(round, rows, options) if to == "sequence" else _to_questions(round, drawn, options)
+    values = found.values.new_zeros(count, *found.values.shape[1:]).index_copy(0, rows, found.values)
+    degenerate = torch.ones(count, dtype=torch.bool).index_copy(0, rows, found.degenerate)
+    return replace(round, advantages=values, degenerate=degenerate)
+
+
+def _to_sequences(round: Round, rows: Tensor, options: grpo.AdvantageOptions) -> grpo.Advantages:
+    return grpo.group_advantages(round.rewards.total[rows], group=round.asked.group[rows], options=options)
+
+
+def _to_questions(round: Round, drawn: Drawn | None, options: grpo.AdvantageOptions) -> grpo.Advantages:
+    """Of the sequences that were drawn here: only they have tokens."""
+    if drawn is None:
+        raise ValueError("[credit] to: expected sequence where no questioner here drew a completion, got question")
+    rollouts, k = drawn.rollouts, round.questions.k
+    spans = round.questions if rollouts is round.asked else parse_responses(
+        rollouts.texts, k=k, token_ends=rollouts.token_ends
+    )  # fmt: skip
+    return grpo.question_advantages(
+        round.rewards.question.view(-1, k)[drawn.rows].flatten(),
+        sequence=spans.sequence,
+        token_begin=spans.token_begin,
+        token_end=spans.token_end,
+        group=rollouts.group,
+        length=rollouts.tokens.shape[1],
+        options=options,
+    )

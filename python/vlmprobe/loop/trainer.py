@@ -15,6 +15,7 @@ from vlmprobe import grpo
 from vlmprobe._util.checks import check_count, check_positive
 from vlmprobe.data.order import StepImages, shuffled
 from vlmprobe.data.source import ImageSource
+from vlmprobe.grpo.options import DEFAULT_ADVANTAGES
 from vlmprobe.loop.ask import calls_at_most, show_learner
 from vlmprobe.loop.evaluate import SLOTS_A_CALL
 from vlmprobe.loop.journal import Journal, Unkept
@@ -25,6 +26,7 @@ from vlmprobe.loop.score import CREDITS, Reward, credit, score
 from vlmprobe.loop.tally import Tally
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.protocols import Answerer, Embedder, Verifier
+from vlmprobe.policy.asker import Asker
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.reward import paper as equation_5
 
@@ -49,6 +51,8 @@ class TrainerOptions:
     """Gradients are scaled down to this norm."""
     credit: str = "sequence"
     """`sequence`: one advantage per sequence; `question`: each question's own on its tokens."""
+    advantages: grpo.AdvantageOptions = DEFAULT_ADVANTAGES
+    """Baseline and scale of advantages within a group."""
     within: str = "none"
     """Whether earlier questions of the same `sequence` or `step` count against novelty; `none`: the memory alone."""
     overlap: bool = False
@@ -96,6 +100,8 @@ class Trainer:
         optimizer: over `questioner.parameters()`; by default AdamW.
         scheduler: stepped after each step; by default the learning rate stays.
         journal: what is read back and written down; by default nothing is.
+        asker: who asks in the questioner's place, having it ask about some of the pictures, such as `FollowUp` around
+            it. What others asked is judged, rewarded and remembered, and is not learned from.
     """
 
     def __init__(
@@ -112,9 +118,11 @@ class Trainer:
         optimizer: torch.optim.Optimizer | None = None,
         scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
         journal: Journal | None = None,
+        asker: Asker | None = None,
     ):
         self.questioner, self.answerer, self.verifier, self.embedder = questioner, answerer, verifier, embedder
         self.images, self.options, self.journal = images, options, journal or Unkept()
+        self.asker: Asker = questioner if asker is None else asker
         self.reward = reward if reward is not None else equation_5()
         self.memory = memory if memory is not None else QuestionMemory(embedder.dim)
         self._check()
@@ -156,19 +164,17 @@ class Trainer:
         """
         options = self.options
         with self.journal.open(self.next_step, max_calls=max_calls) as page:
-            asked = page.ask(
-                self.questioner, self.images_of, k=options.k, group_size=options.group_size, seed=options.seed
-            )
+            asked = page.ask(self.asker, self.images_of, k=options.k, group_size=options.group_size, seed=options.seed)
             examined = page.examine(asked, self.answerer, self.verifier)
             scored = score(examined, self.memory, self.embedder, self.reward, within=options.within)
-            credited = credit(scored, options.credit)
+            credited = credit(scored, options.credit, options.advantages)
             learned = learn(
                 credited, self.questioner, self.optimizer, loss=options.loss, max_grad_norm=options.max_grad_norm,
                 scheduler=self.scheduler, rate=self._rate, epochs=options.epochs,
             )  # fmt: skip
             remember(self.memory, credited)
             page.write(credited, learned.numbers)
-        show_learner(self.questioner, credited)
+        show_learner(self.asker, credited)
         self.tally.see(credited)
         self.next_step += 1
         return step_report(credited, learned.numbers)
@@ -201,7 +207,7 @@ class Trainer:
             on_step: sees each report as it comes.
         """
         check_count("Trainer.spend", "calls", calls)
-        least = calls_at_most(self.questioner, k=self.options.k, group_size=self.options.group_size)
+        least = calls_at_most(self.asker, k=self.options.k, group_size=self.options.group_size)
         reports = []
         while (left := calls - self.tally.spent) > least and len(self.tally) < SLOTS_A_CALL * calls:
             reports.append(self.step(max_calls=left))

@@ -17,10 +17,12 @@ Kinds and chances are known from texts and verdicts alone. Nothing is learned by
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from vlmprobe._util.checks import check_count
 from vlmprobe.ledger.recorded_model import AsksModel
@@ -31,6 +33,7 @@ from vlmprobe.methods.bandit import HintValue
 from vlmprobe.models.model import Model
 from vlmprobe.models.protocols import Picture
 from vlmprobe.policy.asker import Asked, Asker, Completions, tagged
+from vlmprobe.policy.sampling import drawn_of
 from vlmprobe.text import parse_responses
 
 FOLLOWED = "again: "
@@ -64,7 +67,8 @@ class FollowUpOptions:
 
 
 class FollowUp:
-    """See the head of this file. An asker that learns, around one that may learn, too.
+    """See the head of this file. An asker that learns, around one that may learn, too; around a `Questioner`, what that
+    drew is known as `Completions.drawn`, so that a `Trainer` can learn from it alone.
 
     Args:
         asker: asks about the other pictures, and finds what is followed up.
@@ -110,7 +114,7 @@ class FollowUp:
         followed = self._followed(images, k * group_size, np.random.default_rng([seed, step, 1]))
         said = {place: [tagged(texts[i : i + k]) for i in range(0, len(texts), k)] for place, texts in followed.items()}
         hints = {place: FOLLOWED + texts[0] for place, texts in followed.items()}
-        places, calls = [place for place in range(len(images)) if place not in followed], 0
+        places, calls, drawn = [place for place in range(len(images)) if place not in followed], 0, None
         if places:
             rest = [images[place] for place in places]
             asked = self._asker.ask(rest, k=k, group_size=group_size, seed=seed, step=step)
@@ -118,9 +122,15 @@ class FollowUp:
             for text, group in zip(self._without_known(asked, rest, k), asked.group.tolist(), strict=True):
                 said.setdefault(places[group], []).append(text)
             hints |= dict(zip(places, asked.hints, strict=False))
+            drawn = drawn_of(asked)
         each = range(len(images))
         told = [hints.get(place, "") for place in each] if hints else []
-        return Completions.of([said.get(place, []) for place in each], calls=calls, hints=told)
+        all_said = [said.get(place, []) for place in each]
+        if drawn is not None:
+            begins = [0, *itertools.accumulate(map(len, all_said))]
+            rows = [row for place in places for row in range(begins[place], begins[place + 1])]
+            drawn = replace(drawn, rows=torch.tensor(rows)[drawn.rows])
+        return replace(Completions.of(all_said, calls=calls, hints=told), drawn=drawn)
 
     def see(self, round: Round) -> None:
         """See `vlmprobe.loop.ask.Learns`. A question of unknown validity counts for nothing."""

@@ -9,6 +9,7 @@ from vlmprobe.ledger import recorded
 from vlmprobe.loop.report import StepReport
 from vlmprobe.loop.trainer import TrainerOptions
 from vlmprobe.memory import QuestionMemory
+from vlmprobe.methods.local_search import FollowUp, FollowUpOptions
 from vlmprobe.methods.task import Task, begin
 from vlmprobe.models.protocols import Answerer
 from vlmprobe.models.service import StepNotMade
@@ -26,7 +27,8 @@ class RL:
 
     Args:
         questioner: what learns, in place.
-        options: of the trainer; k, group_size, images_per_step and seed are the task's.
+        options: of the trainer; k and seed are the task's, and so are group_size and images_per_step unless `group` is
+            given.
         reward: by default equation 5.
         prefix_length: words of a prefix in the memory, L.
         preface: of the answerer, what is asked at each step: `conme.PromptedTurns` or `conme.WorldTurns` for ConMe
@@ -38,6 +40,10 @@ class RL:
     reward: Expression = field(default_factory=paper)
     prefix_length: int = DEFAULT_PREFIX_LENGTH
     preface: Callable[[Answerer], Preface] | None = None
+    follow_up: FollowUpOptions | None = None
+    """How what failed is followed up beside the questioner, without learning from it; None: it is not."""
+    group: tuple[int, int] | None = None
+    """(completions per picture, pictures per step) in the place of the task's."""
     name: str = "RL"
 
     def run(self, task: Task) -> Asker:
@@ -47,6 +53,8 @@ class RL:
             "options": asdict(trainer.options),
             "reward": repr(self.reward),
             "prefix_length": self.prefix_length,
+            "group": self.group,
+            "follow_up": None if self.follow_up is None else asdict(self.follow_up),
         }
         begin(task, self.name, **{"pass": "pool", "asker": trainer.questioner.identity}, **settings)
         folder = None if task.checkpoints is None else task.checkpoints / self.name
@@ -72,7 +80,7 @@ class RL:
         if self.preface is not None:
             answerer = recorded(task.answerer, task.ledger, role="answerer")
             questioner = questioner.with_preface(self.preface(answerer))
-        names = ("k", "group_size", "images_per_step", "seed")
+        group_size, images_per_step = self.group or (task.group_size, task.images_per_step)
         return Trainer(
             questioner,
             task.answerer,
@@ -81,8 +89,11 @@ class RL:
             task.images,
             reward=self.reward,
             memory=QuestionMemory(task.embedder.dim, prefix_length=self.prefix_length),
-            options=replace(self.options, **{name: getattr(task, name) for name in names}),
+            options=replace(
+                self.options, k=task.k, group_size=group_size, images_per_step=images_per_step, seed=task.seed
+            ),
             ledger=task.ledger,
             run=self.name,
             annotate=task.annotate,
+            asker=None if self.follow_up is None else FollowUp(questioner, self.follow_up),
         )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vlmprobe.models.protocols import Picture
+
+if TYPE_CHECKING:
+    from vlmprobe.policy.sampling import Drawn
 
 
 class Asked(Protocol):
@@ -80,6 +83,8 @@ class Completions:
     """[B] how many each took; empty where that is not known."""
     hints: Sequence[str] = ()
     """[I] what was to be asked about in each image; empty where nothing was said of it."""
+    drawn: Drawn | None = None
+    """Those of them that a questioner drew, with their tokens; None: nothing is known of any."""
 
     @classmethod
     def of(cls, said: Sequence[Sequence[str]], *, calls: int = 0, hints: Sequence[str] = ()) -> Completions:

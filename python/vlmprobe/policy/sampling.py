@@ -80,6 +80,23 @@ class Rollouts:
         return f"Rollouts({rows} sequences of up to {length} tokens, {len(self.prompts.ids)} images)"
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """The completions of a step that a questioner drew itself: what it can learn from."""
+
+    rollouts: Rollouts
+    """[b] of them, b >= 1."""
+    rows: Tensor
+    """[b] int64, their places among the B completions of the step."""
+
+
+def drawn_of(asked: object) -> Drawn | None:
+    """What of a step's completions a questioner drew: all of `Rollouts`, `asked.drawn` of others; None: nothing."""
+    if isinstance(asked, Rollouts):
+        return Drawn(asked, torch.arange(len(asked)))
+    return getattr(asked, "drawn", None)
+
+
 class PackedDecoder:
     """Prompts run once, in one row; every step runs one token of each running completion."""
 

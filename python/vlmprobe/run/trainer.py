@@ -21,6 +21,7 @@ from vlmprobe.loop.trainer import Trainer as Loop
 from vlmprobe.memory import QuestionMemory
 from vlmprobe.models.judges import check_other_model
 from vlmprobe.models.protocols import Answerer, Embedder, Verifier
+from vlmprobe.policy.asker import Asker
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.run import checkpoint
 from vlmprobe.run.canaries import CanaryWatch
@@ -52,6 +53,7 @@ class Trainer(Loop):
         run: name of the run in the ledger.
         annotate: adds what is known about a question besides, such as the world's truth.
         allow_same_model: whether the verifier may be the model under test.
+        asker: who asks in the questioner's place; see `vlmprobe.loop.trainer.Trainer`.
 
     Example:
         >>> trainer = Trainer(questioner, answerer, verifier, embedder, images)  # doctest: +SKIP
@@ -77,6 +79,7 @@ class Trainer(Loop):
         run: str = "run",
         annotate: Annotator | None = None,
         allow_same_model: bool = False,
+        asker: Asker | None = None,
     ):
         asked = recorded(answerer, ledger, role="answerer"), recorded(verifier, ledger, role="verifier")
         overlaps = isinstance(options, TrainerOptions) and options.overlap
@@ -90,6 +93,7 @@ class Trainer(Loop):
         super().__init__(
             questioner, *asked, embedder, images,
             reward=reward, memory=memory, options=options, optimizer=optimizer, scheduler=scheduler, journal=journal,
+            asker=asker,
         )  # fmt: skip
         check_other_model(answerer, verifier, allow_same_model=allow_same_model)
 
@@ -223,6 +227,6 @@ class Trainer(Loop):
                 )
             round = recorded_round(known)
             tally.see(round)
-            show_learner(self.questioner, round)
+            show_learner(self.asker, round)
             self.journal.recall(round)
         return tally

@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from vlmprobe import grpo, reward
+from vlmprobe import grpo
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import member, read_object
 from vlmprobe.ledger import Ledger
@@ -57,7 +57,7 @@ def rl(arm: Arm, setup: Setup, scale: Scale, *, turns: bool = False) -> RL:
     return RL(
         questioner=setup.questioner(arm.questioner),
         options=options,
-        reward=reward.parse(arm.reward),
+        reward=scale.formula(arm.reward),
         prefix_length=arm.prefix_length,
         preface=setup.turns if turns else None,
         name=arm.method,
@@ -177,7 +177,7 @@ def judged_again(arm: Arm, setup: Setup, scale: Scale, ledger: Ledger, evaluator
             rejudge(ledger, asked, evaluator, setup.pool, name=EVALUATOR)
     if 1 in arm.tables:
         for name, preset in REWEIGHTED.items():
-            formula, length = reward.parse(preset), arm.prefix_length
+            formula, length = scale.formula(preset), arm.prefix_length
             reweight(ledger, run, formula, setup.embedder, name=judging(name), base=EVALUATOR, prefix_length=length)
 
 

@@ -21,6 +21,14 @@ ANSWERERS = ("small", "medium", "large")
 TABLES = (1, 2, 3, 4, 5)
 KS = (1, 2, 4)
 """Questions per sequence of table 3."""
+PRESETS: dict[str, tuple[str, ...]] = {
+    "paper": (),
+    "paper-no-penalty": ("penalty",),
+    "paper-no-lexical": ("lexical",),
+    "paper-no-semantic": ("semantic",),
+    "paper-no-diversity": ("semantic", "lexical"),
+}
+"""Preset -> what it leaves out of equation 5."""
 LENGTHS = (1, 2, 3, 4)
 """Words of a prefix of table 4."""
 
@@ -47,6 +55,8 @@ class Scale:
     images_per_step: int = 8
     learning_rate: float
     """Of RL."""
+    lambda_penalty: float = 1.0
+    """What an invalid question costs, where a failure earns at most 1."""
     beta: float
     """Weight of the KL term."""
     credit: str
@@ -68,7 +78,7 @@ class Scale:
         counts = ("pool", "held_out", "calls", "n", "equal_n", "k", "prefix_length", "group_size", "images_per_step")
         for name in (*counts, "sft_epochs", "rounds", "above"):
             check_count("Scale", name, getattr(self, name))
-        for name in ("learning_rate", "sft_rate"):
+        for name in ("learning_rate", "sft_rate", "lambda_penalty"):
             check_positive("Scale", name, getattr(self, name))
         largest = max(*KS, self.k)
         most = self.n // largest
@@ -83,6 +93,13 @@ class Scale:
             raise ValueError(f"[Scale] credit: expected {' or '.join(CREDITS)}, got {self.credit!r:.60}")
         if self.equal_n > self.n:
             raise ValueError(f"[Scale] equal_n: expected at most n = {self.n}, got {self.equal_n}")
+
+    def formula(self, preset: str) -> reward.Expression:
+        """A preset of the paper's reward with this scale's penalty; another expression as it is."""
+        without = PRESETS.get(preset)
+        if without is None:
+            return reward.parse(preset)
+        return reward.paper(lambda_penalty=self.lambda_penalty, **dict.fromkeys(without, False))
 
     def changed(self, given: dict[str, Any]) -> Scale:
         """With some fields replaced.

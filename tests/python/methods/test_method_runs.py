@@ -31,6 +31,7 @@ from vlmprobe.methods import (
     rows,
     sft,
 )
+from vlmprobe.methods.local_search import FollowUpOptions
 from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.models.encoded_images import EncodedImages
 from vlmprobe.models.model import ModelReply, Status
@@ -80,6 +81,9 @@ METHODS = {
     "SFT": lambda: SFT(questioner=questioner(), rows=some_rows(), options=LEARNING),
     "Expert Iteration": lambda: ExpertIteration(questioner=questioner(), rounds=2, options=LEARNING),
     "RL": lambda: RL(questioner=questioner(), options=OPTIONS),
+    "RL followed": lambda: RL(
+        questioner=questioner(), options=OPTIONS, group=(3, 2), follow_up=FollowUpOptions(floor=0), name="RL followed"
+    ),
     "RL ConMe": lambda: RL(questioner=questioner(), options=OPTIONS, preface=WorldTurns, name="RL ConMe"),
     "RL+SFT": lambda: RLSFT(rl=RL(questioner=questioner(), options=OPTIONS), rows=some_rows(), options=LEARNING),
     "random valid": RandomValid,
@@ -148,7 +152,7 @@ class Stopping:
         return self.inner.answer(images, questions)
 
 
-@pytest.mark.parametrize("name", ["zero-shot", "ConMe", "SFT", "Expert Iteration", "RL", "RL+SFT"])
+@pytest.mark.parametrize("name", ["zero-shot", "ConMe", "SFT", "Expert Iteration", "RL", "RL followed", "RL+SFT"])
 @pytest.mark.parametrize("checkpoints", [False, True])
 def test_a_stopped_method_goes_on_to_the_same_ledger(name, checkpoints, tmp_path):
     if checkpoints and "RL" not in name:
