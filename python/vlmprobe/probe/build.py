@@ -195,8 +195,8 @@ def judge(role: Role, model: Model, prompts: PromptFiles, images: EncodedImages)
 
 
 def adaptive(probe: Probe, folder: str | Path, asking: Callable[[Hints | None], Asker]) -> Asker:
-    """Who asks, by the probe's method: as it is, or told by a bandit what to ask about; what failed is followed up
-    where nothing is trained.
+    """Who asks, by the probe's method: as it is, or told by a bandit what to ask about, with what failed followed up
+    beside it; but one that learns as it is, since what it learns from is what it drew itself (see `followed`).
 
     Args:
         asking: makes an asker of hints, or of none.
@@ -205,9 +205,12 @@ def adaptive(probe: Probe, folder: str | Path, asking: Callable[[Hints | None], 
         return asking(None)
     hints, fits = hints_of(probe, folder)
     asker = asking(Bandit(hints, fits=fits))
-    if probe.learns or not probe.hints.follow_up:
-        return asker
-    return FollowUp(asker, FollowUpOptions(share=probe.hints.follow_up))
+    return asker if probe.learns else followed(probe, asker)
+
+
+def followed(probe: Probe, asker: Asker) -> Asker:
+    """The same, with what failed followed up beside it, where the probe says so."""
+    return FollowUp(asker, FollowUpOptions(share=probe.hints.follow_up)) if probe.hints.follow_up else asker
 
 
 def hints_of(probe: Probe, folder: str | Path) -> tuple[list[Hint], Callable[[Hint], bool]]:

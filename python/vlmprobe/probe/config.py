@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vlmprobe import reward
+from vlmprobe.grpo.options import AdvantageOptions
 from vlmprobe.probe.roles import WORLD, Answerer, Part, Questioner, Verifier, named
 
 FILE = "probe.yaml"
@@ -88,7 +89,7 @@ class Hints(Part):
         default=0.5,
         ge=0,
         le=1,
-        description="most of a step's pictures about which, in place of a hint, what failed is asked again (bandit)",
+        description="most of a step's pictures about which, in place of a hint, what failed is asked again",
     )
 
 
@@ -100,6 +101,10 @@ class Training(Part):
     )
     within: Literal["none", "sequence", "step"] | None = Field(
         default=None, description="whose repeats count in novelty at once; empty: none, or, for hinted-rl, step"
+    )
+    advantages: Literal["group", "batch", "none"] | None = Field(
+        default=None,
+        description="whose standard deviation divides them; empty: that of the group, or, for hinted-rl, none",
     )
     learning_rate: float = Field(default=1e-6, gt=0, description="of AdamW")
     beta: float = Field(default=0.01, ge=0, description="weight of the KL to the questioner as it was")
@@ -258,6 +263,13 @@ class Probe(Part):
     def within(self) -> str:
         """Whose repeats count in novelty at once."""
         return self.training.within or ("step" if self.method == "hinted-rl" else "none")
+
+    @property
+    def advantages(self) -> AdvantageOptions:
+        """How rewards become advantages. Under hints they are not divided, so that a failure of a kind that is known by
+        now, which earns little, does not push as hard as the first of its kind."""
+        scale = self.training.advantages or ("none" if self.method == "hinted-rl" else "group")
+        return AdvantageOptions(scale=scale)
 
     @property
     def total_steps(self) -> int | None:

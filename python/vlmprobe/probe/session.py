@@ -27,7 +27,7 @@ from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
 from vlmprobe.models.judges import check_other_model
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.models.service import StepNotMade, located
-from vlmprobe.probe.build import RUN, Models, cost_of, images_of, models_of
+from vlmprobe.probe.build import RUN, Models, cost_of, followed, images_of, models_of
 from vlmprobe.probe.config import Probe
 from vlmprobe.probe.guards import Watch
 from vlmprobe.probe.progress import Progress
@@ -219,15 +219,16 @@ def _trainer(asking: _Asking) -> Trainer:
     probe, models, training = asking.probe, asking.models, asking.probe.training
     options = TrainerOptions(
         k=probe.k, group_size=probe.group_size, images_per_step=probe.images_per_step, seed=probe.seed,
-        learning_rate=training.learning_rate, credit=training.credit, within=probe.within,
+        learning_rate=training.learning_rate, credit=training.credit, within=probe.within, advantages=probe.advantages,
         loss=replace(grpo.PAPER, beta=training.beta),
         schedule=schedule_of(probe), epochs=training.epochs,
         overlap=_anywhere(models, "answerer", "verifier"),
     )  # fmt: skip
+    asker = followed(probe, models.asker) if probe.method == "hinted-rl" else None
     return Trainer(
         models.asker, models.answerer, models.verifier, embedder_of(probe), asking.images,  # type: ignore[arg-type]
         reward=reward.parse(probe.reward), options=options, ledger=asking.directory.ledger, run=RUN,
-        allow_same_model=probe.allow_same_model, annotate=annotator_of(probe, models),
+        allow_same_model=probe.allow_same_model, annotate=annotator_of(probe, models), asker=asker,
     )  # fmt: skip
 
 

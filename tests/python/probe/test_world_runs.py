@@ -17,6 +17,7 @@ from support.tiny_runs import dump, whole_state
 from support.world_probes import run, train, written
 from vlmprobe import cli
 from vlmprobe.ledger import Ledger, RunRecord
+from vlmprobe.methods.local_search import FOLLOWED
 from vlmprobe.probe.reading import read
 from vlmprobe.run.checkpoint import find
 
@@ -231,3 +232,19 @@ def test_a_full_disk_is_named_and_nothing_is_lost(tmp_path, finished, limit, fil
     assert list(folder.glob("checkpoints/*")) == []
     assert run(folder) == 0  # there is room again
     assert same(folder, finished)
+
+
+def test_hints_with_a_gradient_follow_up_failures_and_a_run_that_goes_on_is_the_same(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    small = {"answerer": "world:answerer-novice-small", "images": {"source": "world", "n": 8}, "images_per_step": 4}
+    changes = {"method": "hinted-rl", "group_size": 3, **small}
+    assert train(whole, steps=4, **changes) == 0
+    assert train(parts, steps=1, **changes) == 0
+    assert train(parts, steps=4, **changes) == 0
+    assert same(whole, parts)
+    with Ledger(whole / "ledger.sqlite", read_only=True) as ledger:
+        steps = [ledger.step("probe", "train", number) for number in range(4)]
+    hints = [question.annotations.get("hint", "") for step in steps for question in step.questions]
+    assert any(hint.startswith(FOLLOWED) for hint in hints) and any(not hint.startswith(FOLLOWED) for hint in hints)
+    rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert any(row["changed"] > 0.5 for row in rows)

@@ -20,6 +20,7 @@ from vlmprobe.methods.zero_shot import ZeroShot
 from vlmprobe.models.protocols import Answerer, Verifier
 from vlmprobe.policy.asker import Asker
 from vlmprobe.policy.questioner import Questioner
+from vlmprobe.studies.plantedbench.trained import TRAINED
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer
 from vlmprobe.world.verifiers import ErrorRates, NoisyVerifier, OracleVerifier
@@ -109,9 +110,11 @@ ASKERS: dict[str, Callable[[Settings], Asker]] = {
 }
 """Who asks, by the method's name."""
 ASKERS["default"] = ASKERS["bandit-follow-up"]
-METHODS = tuple(ASKERS)
+METHODS = (*ASKERS, *TRAINED)
 
 
 def method_of(name: str, settings: Settings) -> Method:
     """A method by its name."""
+    if name in TRAINED:
+        return TRAINED[name](settings.questioner(), name)
     return ZeroShot(asker=ASKERS[name](settings), name=name)
