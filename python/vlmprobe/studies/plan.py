@@ -21,7 +21,7 @@ ANSWERERS = ("small", "medium", "large")
 TABLES = (1, 2, 3, 4, 5)
 KS = (1, 2, 4)
 """Questions per sequence of table 3."""
-PRESETS: dict[str, tuple[str, ...]] = {
+LEFT_OUT: dict[str, tuple[str, ...]] = {
     "paper": (),
     "paper-no-penalty": ("penalty",),
     "paper-no-lexical": ("lexical",),
@@ -96,7 +96,7 @@ class Scale:
 
     def formula(self, preset: str) -> reward.Expression:
         """A preset of the paper's reward with this scale's penalty; another expression as it is."""
-        without = PRESETS.get(preset)
+        without = LEFT_OUT.get(preset)
         if without is None:
             return reward.parse(preset)
         return reward.paper(lambda_penalty=self.lambda_penalty, **dict.fromkeys(without, False))
@@ -116,7 +116,7 @@ class Scale:
 
 SMALL = Scale(
     pool=48, held_out=300, calls=9600, n=1200, equal_n=1000,
-    learning_rate=2e-4, beta=0.04, credit="question", sft_images=192, sft_rate=2e-4, sft_epochs=2,
+    learning_rate=2e-4, lambda_penalty=0.05, beta=0.04, credit="question", sft_images=192, sft_rate=2e-4, sft_epochs=2,
 )  # fmt: skip
 """The embedded world within the hour."""
 PAPER = Scale(

@@ -93,7 +93,7 @@ class WorldSetup:
     world: ClassVar[bool] = True
     QUESTIONERS: ClassVar[dict[str, str]] = dict(zip(QUESTIONERS, ("questioner-medium", "questioner"), strict=True))
     ANSWERERS: ClassVar[dict[str, str]] = dict(
-        zip(ANSWERERS, ("answerer-small", "answerer-medium", "answerer"), strict=True)
+        zip(ANSWERERS, ("answerer-novice-small", "answerer-novice-medium", "answerer-novice"), strict=True)
     )
 
     @property

@@ -35,7 +35,12 @@ from vlmprobe.world.teaching import (
     teach,
 )
 
+CALIBRATION_SEED = 3_000_003
 CELL = 16  # pixels per merged token
+
+NOVICES = {"small": 0.32, "medium": 0.25, "large": 0.20}
+"""How often a novice may fail on habitual questions: near the paper's zero-shot FDR, and less for a larger model."""
+NOVICE_VISION = 600  # steps of its vision tower alone, as of the others
 
 
 def dense_targets(scenes) -> torch.Tensor:
@@ -108,16 +113,17 @@ def asking(processor, step: int, pictures: int, sets: int) -> Batch:
 
 
 @torch.no_grad()
-def accuracy(model, processor, pictures: int = 512, questions: int = 24) -> dict[str, tuple[int, int]]:
+def accuracy(
+    model, processor, pictures: int = 512, questions: int = 24, *, seed: int = TEST_SEED, lesson=lessons.question_lesson
+) -> dict[str, tuple[int, int]]:
     """Held-out accuracy as (right, asked) by family: the most likely first word of the answer."""
     model.eval()
     right: Counter[str] = Counter()
     asked: Counter[str] = Counter()
     for step in range(pictures // 16):
-        scenes = scenes_of(TEST_SEED, step, 16)
+        scenes = scenes_of(seed, step, 16)
         own = [
-            [lessons.question_lesson(scene, TEST_SEED, step * 16 + i, part) for part in range(questions)]
-            for i, scene in enumerate(scenes)
+            [lesson(scene, seed, step * 16 + i, part) for part in range(questions)] for i, scene in enumerate(scenes)
         ]
         batch = lessons.collate(processor, scenes, own)
         with torch.autocast("cpu", torch.bfloat16):
@@ -148,15 +154,49 @@ def build_answerer(size: str, work: Path, out: Path, steps: int, seed: int, repo
     if not (work / "answering.pt").exists():
         teach_vision(model, processor, max(1, steps // 5), report)
 
-    def beside(step: int) -> None:
+    def beside(step: int) -> bool:
         if step == steps // 2:
             model.save_pretrained(work / "half")
         if step and step % 500 == 0:
             report(stage="accuracy", step=step, overall=round(overall(accuracy(model, processor, 64)), 4))
+        return False
 
     teach(
         model, lambda step: answering(processor, step, 24, 18), steps, 1.5e-3, work, report, "answering", beside=beside
     )
+    graduate(model, processor, out, report)
+
+
+def build_novice(size: str, work: Path, out: Path, steps: int, seed: int, report: Progress) -> None:
+    """An answerer with fewer lessons, which also leaves early: at the first multiple of 50 steps at which it fails on
+    at most `NOVICES` of the habitual questions about the calibration's pictures."""
+    processor, model = tiny.processor(), new_model(size, seed)
+    if not (work / "answering.pt").exists():
+        teach_vision(model, processor, NOVICE_VISION, report)
+
+    def good_enough(step: int) -> bool:
+        if step % 50 or not step:
+            return False
+        habitual = accuracy(model, processor, 208, 6, seed=CALIBRATION_SEED, lesson=lessons.habitual_lesson)
+        failing = 1 - overall(habitual)
+        report(stage="calibration", step=step, failing=round(failing, 4), n=sum(n for _, n in habitual.values()))
+        return failing <= NOVICES[size]
+
+    teach(
+        model,
+        lambda step: answering(processor, step, 24, 18),
+        steps,
+        1.5e-3,
+        work,
+        report,
+        "answering",
+        beside=good_enough,
+    )
+    graduate(model, processor, out, report)
+
+
+def graduate(model, processor, out: Path, report: Progress) -> None:
+    """Saves an answerer, and reports how often it is right."""
     save(model, processor, out)
     by_family = accuracy(tiny.load_to_teach(out), processor)
     report(stage="result", overall=round(overall(by_family), 4), by_family=by_family)
@@ -176,30 +216,35 @@ def build_questioner(size: str, work: Path, out: Path, steps: int, seed: int, re
     build_narrow(size, tiny.WEIGHTS / broad, work, out, steps, seed, report)
 
 
-BUILDS = {"answerer": build_answerer, "broad": build_broad, "questioner": build_questioner}
-STEPS = {"answerer": 3000, "broad": 1000, "questioner": 1200, "questioner-medium": 1500}
+BUILDS = {"answerer": build_answerer, "novice": build_novice, "broad": build_broad, "questioner": build_questioner}
+STEPS = {
+    "answerer": 3000,
+    "novice": 2000,
+    "broad": 1000,
+    "questioner": 1200,
+    "questioner-medium": 1500,
+}
 """Of a role, or of a model where it has steps of its own."""
 
 
 def role_of(name: str) -> str:
     """Which of `BUILDS` makes a model."""
-    return "broad" if "broad" in name else name.split("-")[0]
+    return next((role for role in ("broad", "novice") if role in name), name.split("-")[0])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, choices=tuple(tiny.MODELS))
-    parser.add_argument("--work", type=Path, help="where checkpoints and the log go; by default runs/world/SIZE")
+    parser.add_argument("--work", type=Path, help="where checkpoints and the log go; by default in runs/world")
     parser.add_argument("--out", type=Path, help="where the model goes; by default into the package")
-    parser.add_argument(
-        "--steps", type=int, help=f"supervised steps (of a questioner: in its first round), by default {STEPS}"
-    )
+    parser.add_argument("--steps", type=int, help=f"supervised steps, by default {STEPS}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     name, role, size = arguments.model, role_of(arguments.model), tiny.MODELS[arguments.model]
-    work, out = arguments.work or Path("runs/world") / size, arguments.out or tiny.WEIGHTS / name
+    default = Path("runs/world") / (name if role == "novice" else size)
+    work, out = arguments.work or default, arguments.out or tiny.WEIGHTS / name
     work.mkdir(parents=True, exist_ok=True)
     BUILDS[role](
         size, work, out, arguments.steps or STEPS.get(name, STEPS[role]), arguments.seed, Progress(work / f"{name}.log")

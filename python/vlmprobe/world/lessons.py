@@ -6,12 +6,13 @@ positions continue after the prefix. What a lesson is supervised on is marked by
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 import torch
 
 from vlmprobe._native import core
-from vlmprobe.world import tiny
+from vlmprobe.world import habits, tiny
 from vlmprobe.world.render import render
 
 IMAGE_SIDE = 4  # merged patches per side: 16 image tokens
@@ -58,6 +59,12 @@ class Batch:
 def question_lesson(scene, seed: int, index: int, part: int) -> Lesson:
     """A valid question and its answer."""
     sample = core.world.sample_question(scene, seed, index, part)
+    return Lesson(encode(sample.question), encode(sample.answer), sample.program.family)
+
+
+def habitual_lesson(scene, seed: int, index: int, part: int) -> Lesson:
+    """A valid question by the law of `habits`, and its answer."""
+    sample = habits.habitual_question(scene, random.Random(f"{seed} {index} {part}"))
     return Lesson(encode(sample.question), encode(sample.answer), sample.program.family)
 
 

@@ -74,10 +74,10 @@ def teach(
     stage: str,
     *,
     every: int = 250,
-    beside: Callable[[int], None] = lambda step: None,
+    beside: Callable[[int], bool] = lambda step: False,
 ) -> None:
     """Supervised steps over `make(step)`, checkpointed every `every` steps in `work`. `beside` is told of each step
-    before it is made."""
+    before it is made, and says whether to end here."""
     step_of = optimizer(model.parameters(), peak)
     checkpoint, first = work / f"{stage}.pt", 0
     if checkpoint.exists():
@@ -87,7 +87,8 @@ def teach(
         first = state["step"]
     model.train()
     for step in range(first, steps):
-        beside(step)
+        if beside(step):
+            break
         step_of.param_groups[0]["lr"] = schedule(step, steps, peak)
         with torch.autocast("cpu", torch.bfloat16):
             logits, labels = logits_at_labels(model, make(step))

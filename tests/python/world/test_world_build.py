@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -62,6 +64,38 @@ def test_an_interrupted_build_continues_where_it_stopped(tmp_path):
 
     whole, parts = weights(9), weights(2, 9)
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_novice_leaves_at_the_first_check_at_which_it_fails_as_seldom_as_it_may(tmp_path, monkeypatch):
+    failing, ended = iter([0.5, 0.33, 0.32, 0.1]), []
+
+    def taught(model, make, steps, peak, work, report, stage, *, beside):
+        ended.append(next((step for step in range(steps) if beside(step)), None))
+
+    def accuracy(*of, lesson, seed, **more):
+        assert lesson is lessons.habitual_lesson and seed == build.CALIBRATION_SEED
+        return {"color": (round(1000 * (1 - next(failing))), 1000)}
+
+    for name, instead in {"accuracy": accuracy, "teach": taught}.items():
+        monkeypatch.setattr(build, name, instead)
+    for name in ("teach_vision", "graduate"):
+        monkeypatch.setattr(build, name, lambda *told: None)
+    build.build_novice("small", tmp_path, tmp_path, 400, 0, teaching.Progress(tmp_path / "log"))
+    assert ended == [150] and build.NOVICES["small"] == 0.32
+
+
+def test_teaching_ends_where_it_is_told_to(tmp_path):
+    model, seen = build.new_model("small", seed=1), []
+
+    def beside(step: int) -> bool:
+        seen.append(step)
+        return step == 1
+
+    make = partial(build.answering, tiny.processor())
+    teaching.teach(
+        model, lambda step: make(step, 1, 1), 9, 1e-3, tmp_path, teaching.Progress(None), "asking", beside=beside
+    )
+    assert seen == [0, 1]
 
 
 @pytest.mark.parametrize("name, least", [("answerer", 0.85)])
