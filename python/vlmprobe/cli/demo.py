@@ -26,10 +26,10 @@ from vlmprobe.world.discovery import text_of
 NOTES = [
     "Everything here is the embedded world: rendered scenes, executable questions, an oracle verifier. Its truth is "
     "known, which is why the faults that were found and missed can be counted; it is no statement about a real model.",
-    "All ways of asking have the same small questioner, pictures and faults, and as many answerer calls; those of "
-    "training count. default: how vlmprobe asks unless told otherwise, by hints that follow from what failed, and by "
-    "following failures up. zero-shot: the questioner with its own prompt. paper: the questioner trained with "
-    "equation 5, as `vlmprobe reproduce` does. A way of asking that has another reward's name is trained with that.",
+    "All ways of asking have the same small questioner, pictures and faults, and as many answerer calls, those of "
+    "training among them. “default” is how vlmprobe asks unless told otherwise: by hints that follow from what failed, "
+    "and by following failures up. “zero-shot” is the questioner with its own prompt. “paper's reward” is the "
+    "questioner while it is trained with the paper's equation 5, as by vlmprobe reproduce.",
     "These numbers of faults are of one run with one seed; docs/LOG.md has three seeds.",
 ]
 GALLERY = 160

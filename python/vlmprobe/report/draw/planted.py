@@ -1,4 +1,4 @@
-"""Faults detected over the answerer calls: the figure of a demo, and that of PlantedBench, which has differences, too."""
+"""Faults detected over the answerer calls: the figure of a demo, and that of PlantedBench with its differences."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ MEASURE = "detected_10"
 Points = Sequence[tuple[int, float]]
 """(answerer calls, faults detected with at least ten pairs)."""
 _HIGH, _CURVES, _BARS = 2.9, 3.6, 2.1  # inches
-_WIDE = 8.4  # inches of the curves where they stand alone
+_WIDE, _LOW = 9.6, 2.4  # inches of the curves where they stand alone
 
 
 def detected(name: str, lines: Sequence[Points], planted: int) -> str:
     """A curve for each way of asking, in the colours of `LINES`."""
-    with canvas(name, 0.6 + _WIDE + 0.2, _HIGH + 0.8) as figure:
-        plot = axes(figure, 0.6, 0.6, _WIDE, _HIGH)
+    from matplotlib.ticker import StrMethodFormatter
+
+    with canvas(name, _WIDE + 0.6, _LOW + 0.6) as figure:
+        plot = axes(figure, 0.35, 0.5, _WIDE, _LOW)
         _curves(plot, lines, planted)
+        plot.margins(x=0)
+        plot.set_yticks(range(0, planted + 1, max(1, planted // 5)))
+        plot.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         return saved(figure)
 
 

@@ -58,7 +58,10 @@ class Family:
 
 def one_of_each(cards: Sequence[FailureCard]) -> list[FailureCard]:
     """The first card of each kind, in their order: of a planted fault, else of a family."""
-    return list({card.fault or card.family: card for card in reversed(cards)}.values())[::-1]
+    found: dict[str, FailureCard] = {}
+    for card in cards:
+        found.setdefault(card.fault or card.family, card)
+    return list(found.values())
 
 
 def families(cards: Sequence[FailureCard], *, per_family: int) -> list[Family]:

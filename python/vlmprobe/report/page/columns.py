@@ -32,8 +32,13 @@ def comparison_table(summary: Summary) -> Table:
         id="comparison",
         title=f"Ways of asking, {equal}",
         columns=[words(""), *(metric.column for metric in shown)],
-        rows=[[text_cell(name), *(metric.cell(arm) for metric in shown)] for name, arm in arms.items()],
+        rows=[[text_cell(arm_name(name)), *(metric.cell(arm) for metric in shown)] for name, arm in arms.items()],
     )
+
+
+def arm_name(arm: str) -> str:
+    """An arm as tables and figures name it."""
+    return "paper's reward" if arm == "paper" else arm
 
 
 def _count(value: float | None) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vlmprobe.report.page.columns import arm_name
 from vlmprobe.report.results.demo import Arm, Fault, Found, Summary
 from vlmprobe.report.table import format
 from vlmprobe.report.table.cells import Cell, Column, Table, words
@@ -20,7 +21,7 @@ def fault_table(summary: Summary) -> Table | None:
     if not summary.planted:
         return None
     columns = [
-        Column(head=head, help=help, group=name, key=key)
+        Column(head=head, help=help, group=arm_name(name), key=key)
         for name in summary.arms
         for key, (head, help) in _COLUMNS.items()
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vlmprobe.report.page.columns import arm_name
 from vlmprobe.report.results.demo import Summary
 from vlmprobe.report.results.numbers import Estimate
 from vlmprobe.report.table import format
@@ -12,20 +13,16 @@ _WORDS = {"default": "the default way of asking", "paper": "the paper's reward",
 def headline(summary: Summary) -> list[str]:
     """What each arm found at its calls, and what that counts; then programs and failure rates. Without planted faults
     the programs come first."""
-    programs = _found(summary, "found", "distinct_failing_programs")
+    programs = _found(summary, "distinct_failing_programs", "found {} different programs (kinds of question) that fail")
     if not summary.planted:
-        return [f"Of different programs (kinds of question) that fail {programs}{_equal(summary)}.", _rates(summary)]
+        return [f"{_capital(programs)}{_equal(summary)}.", _rates(summary)]
+    faults = _found(summary, "detected_10", "detected {}")
     return [
-        f"Of {len(summary.planted)} planted faults {_found(summary, 'detected', 'detected_10')}{_equal(summary)}.",
+        f"Of {len(summary.planted)} planted faults {faults}{_equal(summary)}.",
         _counted(summary),
-        f"Of different programs (kinds of question) that fail {programs}.",
+        f"{_capital(programs)}.",
         _rates(summary),
     ]
-
-
-def words_of(arm: str) -> str:
-    """An arm as sentences name it."""
-    return _WORDS.get(arm, f"the reward {arm}")
 
 
 def rate(estimate: Estimate) -> str:
@@ -35,15 +32,20 @@ def rate(estimate: Estimate) -> str:
     return f"{format.percent(estimate.value)} % ({', '.join(inside)})"
 
 
-def _found(summary: Summary, verb: str, key: str) -> str:
-    """`the default way of asking found 9, zero-shot 4 and the paper's reward 3`; where arms made different numbers of
-    calls, each with its own."""
-    parts = []
-    for index, (name, arm) in enumerate(summary.arms.items()):
+def _found(summary: Summary, key: str, first: str) -> str:
+    """`the default way of asking detected 9, zero-shot 4 and the paper's reward 3`; where arms made different numbers
+    of calls, each with its own."""
+    parts = list[str]()
+    for name, arm in summary.arms.items():
         calls = "" if summary.calls is not None else f" (at {format.count(arm.answerer_calls)} answerer calls)"
         number: float | None = getattr(arm, key)
-        parts.append(f"{words_of(name)}{calls} {'' if index else verb + ' '}{format.count(number)}")
+        shown = format.count(number)
+        parts.append(f"{_WORDS.get(name, f'the reward {name}')}{calls} {shown if parts else first.format(shown)}")
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _counted(summary: Summary) -> str:
@@ -58,7 +60,7 @@ def _counted(summary: Summary) -> str:
 
 
 def _rates(summary: Summary) -> str:
-    found = [f"{words_of(name)} {rate(arm.failure)}" for name, arm in summary.arms.items()]
+    found = [f"{arm_name(name)} {rate(arm.failure)}" for name, arm in summary.arms.items()]
     return f"Answered wrongly, of the valid questions: {'; '.join(found)}."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vlmprobe.report.page.columns import arm_name
 from vlmprobe.report.results.demo import Arm, Summary
 from vlmprobe.report.table import format
 
@@ -30,4 +31,4 @@ def _tile(name: str, arm: Arm, planted: int) -> Tile:
     if planted:
         value, of = arm.detected_10, f"of {planted} planted faults detected"
     more = f"{format.count(arm.questions_asked)} questions asked, {format.count(arm.answerer_calls)} answered"
-    return Tile(label=name, value=format.count(value), of=of, more=more)
+    return Tile(label=arm_name(name), value=format.count(value), of=of, more=more)

@@ -17,7 +17,7 @@ from vlmprobe.report.draw.planted import detected
 from vlmprobe.report.draw.svg import inline, palette
 from vlmprobe.report.page import cards
 from vlmprobe.report.page.cards import FailureCard
-from vlmprobe.report.page.columns import comparison_table
+from vlmprobe.report.page.columns import arm_name, comparison_table
 from vlmprobe.report.page.faults import fault_table
 from vlmprobe.report.page.headline import headline
 from vlmprobe.report.page.probe import hint_table
@@ -77,7 +77,7 @@ def _page(summary: Summary, gallery: Sequence[FailureCard], title: str, notes: S
         curves=_curves(summary),
         comparison=comparison_table(summary),
         faults=fault_table(summary),
-        asker=next(iter(summary.arms)),
+        asker=arm_name(next(iter(summary.arms))),
         hints=hint_table(summary.hints),
         first=cards.one_of_each(gallery),
         families=cards.families(gallery, per_family=per_family),
@@ -100,7 +100,7 @@ def _curves(summary: Summary) -> _Curves | None:
     if not summary.planted or not lines:
         return None
     drawn = detected("curves", list(lines.values()), len(summary.planted))
-    legend = [(name, format.count(points[-1][1])) for name, points in lines.items()]
+    legend = [(arm_name(name), format.count(points[-1][1])) for name, points in lines.items()]
     return _Curves(svg=inline(drawn, "curves", "Faults detected over answerer calls"), legend=legend)
 
 

@@ -1,4 +1,4 @@
-"""The demo's experiment: ways of asking, side by side on the same planted faults, pictures and number of answerer calls.
+"""The demo's experiment: ways of asking, on the same planted faults and pictures, at equally many answerer calls.
 
 Everything that decides the numbers is in `Settings`; two runs with equal settings write equal ledgers but for times.
 The ledger has a run for each way, and the run `HEAD`, which has the settings and lasts as long as the demo.
