@@ -176,8 +176,8 @@ def test_faults_of_a_file_and_another_answerer(tmp_path):
     done = demo("--answerer", "tiny", "--faults", str(file), *words)
     assert done.returncode == 0, done.stderr
     text = Page((tmp_path / "run" / "report.html").read_text()).text
-    assert "Of 1 planted faults" in text and "0 of them can be expected to be reached" in text
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["answerer"].startswith("vlmprobe:world/answerer")
+    assert "Of 1 planted fault the default" in text and "0 of them can be expected to be reached" in text
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["answerer"].startswith("answerer+faults[")
 
 
 def test_an_interrupted_run_says_how_far_it_came_and_leaves_a_readable_ledger(tmp_path):
@@ -237,7 +237,7 @@ def test_a_fault_file_with_an_unknown_feature_names_the_fault(tmp_path):
 
 def test_a_folder_with_something_in_it_is_not_overwritten(tmp_path):
     (tmp_path / "kept").write_text("mine")
-    done = demo("--run", str(tmp_path))
+    done = demo("--embedder", "hashed", "--run", str(tmp_path))
     assert done.returncode == 2 and "expected a new or empty folder" in done.stderr
     assert (tmp_path / "kept").read_text() == "mine"
 

@@ -61,7 +61,7 @@ def test_terminal_table_worked_by_hand():
         "valid * wrong": {"answerer_calls": 9, "fdr": float("nan"), "detected_10": 0},
     }
     assert comparison(read_summary({"arms": arms, "planted": {"a": {}}, "reachable": 1})) == (
-        "Of 1 planted faults the default way of asking detected 1 and the reward valid * wrong 0, at the same\n"
+        "Of 1 planted fault the default way of asking detected 1 and the reward valid * wrong 0, at the same\n"
         "9 answerer calls each.\n"
         "\n"
         "                                   default  valid * wrong\n"

@@ -17,8 +17,9 @@ def headline(summary: Summary) -> list[str]:
     if not summary.planted:
         return [f"{_capital(programs)}{_equal(summary)}.", _rates(summary)]
     faults = _found(summary, "detected_10", "detected {}")
+    planted = len(summary.planted)
     return [
-        f"Of {len(summary.planted)} planted faults {faults}{_equal(summary)}.",
+        f"Of {planted} planted fault{'' if planted == 1 else 's'} {faults}{_equal(summary)}.",
         _counted(summary),
         f"{_capital(programs)}.",
         _rates(summary),
