@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from support.pages import Page
 from vlmprobe import cli
 from vlmprobe.ledger import AnswerRecord, Ledger, QuestionRecord, RecordedQuestions, RunRecord
 from vlmprobe.methods.task import pool
-from vlmprobe.studies.demo.experiment import Settings, reward_name
+from vlmprobe.studies.demo.experiment import Experiment, Settings, reward_name
 
 PYTHON = Path(__file__).parents[3] / "python"
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(PYTHON), os.environ.get("PYTHONPATH", "")])}
@@ -207,6 +208,23 @@ def steps_of(folder: Path) -> int:
         return 0
     with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
         return len(ledger.recorded_steps("default"))
+
+
+def test_a_demo_takes_one_thread_and_gives_the_others_back(tmp_path, monkeypatch):
+    seen = []
+
+    def look(self):
+        seen.append(torch.get_num_threads())
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(Experiment, "run", look)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert cli.main(["demo", "--embedder", "hashed", "--pictures", "2", "--run", str(tmp_path / "run")]) == 2
+        assert seen == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
