@@ -30,7 +30,7 @@ NOTES = [
     "training among them. “default” is how vlmprobe asks unless told otherwise: by hints that follow from what failed, "
     "and by following failures up. “zero-shot” is the questioner with its own prompt. “paper's reward” is the "
     "questioner while it is trained with the paper's equation 5, as by vlmprobe reproduce.",
-    "These numbers of faults are of one run with one seed; docs/LOG.md has three seeds.",
+    "These numbers are of one run with one seed; docs/LOG.md has three seeds.",
 ]
 GALLERY = 160
 
