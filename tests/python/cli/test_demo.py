@@ -188,6 +188,7 @@ def test_an_interrupted_run_says_how_far_it_came_and_leaves_a_readable_ledger(tm
         [sys.executable, "-m", "vlmprobe", "demo", *words], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )  # fmt: skip
+    assert any(line.endswith("default: 100,000 answerer calls\n") for line in process.stderr)  # the ledger is there
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and steps_of(folder) < 2:
         time.sleep(0.2)
@@ -204,8 +205,6 @@ def test_an_interrupted_run_says_how_far_it_came_and_leaves_a_readable_ledger(tm
 
 def steps_of(folder: Path) -> int:
     """Recorded steps of the default way of asking."""
-    if not (folder / "ledger.sqlite").exists():
-        return 0
     with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
         return len(ledger.recorded_steps("default"))
 
