@@ -14,7 +14,7 @@ help:
 	@echo "make test-sanitize  the C++ tests under AddressSanitizer, UBSan and ThreadSanitizer, then the fuzzers"
 	@echo "make bench    beside TRL, Liger, FAISS, NumPy, vendi_score, one shape each; CASES=regex OUT=file MALLOC=kept"
 	@echo "make bench-record   every shape and thread count"
-	@echo "make demo     vlmprobe demo; ARGS='--steps 20' goes to it"
+	@echo "make demo     vlmprobe demo; ARGS='--calls 500' goes to it"
 	@echo "make reproduce  vlmprobe reproduce; ARGS='--tables 1 --seed 0 1' goes to it"
 	@echo "make format   clang-format and ruff, in place"
 	@echo "make clean    remove the build folders; .venv stays"

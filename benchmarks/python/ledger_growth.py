@@ -31,11 +31,11 @@ from vlmprobe.ledger import (
     StepRecord,
     VerdictRecord,
 )
-from vlmprobe.studies.demo.experiment import Settings
+from vlmprobe.studies.demo.experiment import DEFAULT, HEAD, ZERO_SHOT, Settings
 
 IMAGES, GROUP, K = 8, 8, 2  # per step, all of them new pictures
 STEP = IMAGES * GROUP * K
-RUN = "train paper"
+RUN = "paper"
 WORDS = (
     *("how", "many", "red", "blue", "green", "circles", "squares", "are", "there", "above", "below", "left", "right"),
     *("of", "the", "large", "small", "star"),
@@ -90,11 +90,13 @@ def build(path: Path, questions: int) -> None:
     roles = {"answerer": "tested@1", "embedder": "hashed"}
     config = {**vars(Settings(faults=None)), "faults": None}
     with Ledger(path) as ledger:
-        for run in ("before", RUN, "after", "zero-shot"):
-            ledger.begin(RunRecord(id=run, config=config, identities=roles))
+        ledger.begin(RunRecord(id=HEAD, config=config, identities=roles))
+        for run in (DEFAULT, ZERO_SHOT, RUN):
+            ledger.begin(RunRecord(id=run, config={"pass": "pool"}))
             for step in range(-(-questions // STEP) if run == RUN else 2):
-                ledger.record(replace(step_of(step), run=run, phase="train" if run == RUN else run))
+                ledger.record(replace(step_of(step), run=run, phase="train" if run == RUN else "pool"))
             ledger.finish(run)
+        ledger.finish(HEAD)
 
 
 def recording(path: Path, steps: int = 20) -> float:
@@ -122,12 +124,11 @@ def _steps(ledger: Ledger) -> int:
 
 def _report(ledger: Ledger) -> int:
     from vlmprobe.cli.demo import write_report
-    from vlmprobe.models.embedder import HashedNgramEmbedder
     from vlmprobe.studies.demo.outcome import Outcome
 
     with tempfile.TemporaryDirectory() as folder:
-        text, _ = write_report(Outcome(ledger, HashedNgramEmbedder()), Path(folder))
-    return int(json.loads(text)["arms"]["paper"]["n_questions"])
+        summary, _ = write_report(Outcome(ledger), Path(folder))
+    return int(summary["arms"][RUN]["questions_asked"])
 
 
 def _export(ledger: Ledger) -> int:

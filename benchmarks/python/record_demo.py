@@ -1,9 +1,9 @@
-"""The demo's results of record: three seeds of three settings, as JSON.
+"""The demo's results of record: three seeds of two settings, as JSON.
 
     python benchmarks/python/record_demo.py --out docs/results/demo.json
 
-Each case is one `vlmprobe demo` in a process of its own, with one thread; `--jobs 2` runs two at a time. What the
-demo has to show is checked at the end and printed, met or not.
+Each case is one `vlmprobe demo` in a process of its own; `--jobs 2` runs two at a time. What the demo has to show is
+checked at the end and printed, met or not.
 """
 
 from __future__ import annotations
@@ -17,47 +17,42 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+PLANTED = "executing, shipped faults"
 CASES = {
-    "tiny, no faults, paper": ["--answerer", "tiny"],
-    "executing, shipped faults, paper": ["--answerer", "executing"],
-    "executing, shipped faults, paper-no-diversity": ["--answerer", "executing", "--reward", "paper-no-diversity"],
+    PLANTED: ["--answerer", "executing"],
+    "tiny, no faults": ["--answerer", "tiny"],
 }
+LEFT_OUT = ("hints", "report")  # of the summary: long, or of no use elsewhere
 
 
 def measure(case: str, seed: int, folder: Path) -> dict:
     """One demo: its summary and the process's peak memory; a demo that failed is a row that says so."""
     run = folder / f"{case} {seed}".replace(" ", "_").replace(",", "")
     command = [sys.executable, "-m", "vlmprobe", "demo", "--seed", str(seed), "--run", str(run), *CASES[case]]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         print(f"{case}, seed {seed}: FAILED\n{said}", flush=True)
         return {"case": case, "seed": seed, "failed": said[-2000:]}
     summary = json.loads((run / "summary.json").read_text())
-    print(f"{case}, seed {seed}: {summary['seconds']} s, {usage.ru_maxrss / 1e6:.2f} GB", flush=True)
-    return {"case": case, "seed": seed, "peak_gb": round(usage.ru_maxrss / 1e6, 2), **summary}
+    found = ", ".join(f"{name} {arm['detected_10']}" for name, arm in summary["arms"].items())
+    print(f"{case}, seed {seed}: {found}; {summary['seconds']} s, {usage.ru_maxrss / 1e6:.2f} GB", flush=True)
+    kept = {key: value for key, value in summary.items() if key not in LEFT_OUT}
+    spent = {"peak_gb": round(usage.ru_maxrss / 1e6, 2), "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1)}
+    return {"case": case, "seed": seed, **spent, **kept}
 
 
 def claims(results: list[dict]) -> list[dict]:
-    """What the issue asks the demo to show, with the figures that decide it."""
-
-    def of(case: str) -> list[dict]:
-        return [result for result in results if result["case"] == case]
-
-    tiny, full, plain = map(of, CASES)
+    """What the demo has to show, with the figures that decide it, one for each seed."""
+    runs = [result["arms"] for result in results if result["case"] == PLANTED]
     found = []
-    for name, runs in (("tiny", tiny), ("executing", full)):
-        ratios = [run["after"]["fdr"] / run["before"]["fdr"] for run in runs]
-        found.append({"claim": f"{name}: FDR after / before >= 3", "figures": ratios, "met": min(ratios) >= 3})
-        valid = [run["after"]["qvr"] for run in runs]
-        found.append({"claim": f"{name}: QVR after >= 0.85", "figures": valid, "met": min(valid) >= 0.85})
-    gain = [p["after"]["fdr"] - f["after"]["fdr"] for p, f in zip(plain, full, strict=True)]
-    found.append({"claim": "no diversity terms: FDR above the full reward's", "figures": gain, "met": min(gain) > 0})
-    families = [run["after"]["effective_failure_families"] for run in plain]
-    text = "no diversity terms: effective failure families below 2"
-    found.append({"claim": text, "figures": families, "met": max(families) < 2})
+    for arm in ("zero-shot", "paper"):
+        more = [run["default"]["detected_10"] - run[arm]["detected_10"] for run in runs]
+        text = f"at equal answerer calls the default detects more faults than {arm}"
+        found.append({"claim": text, "figures": more, "met": min(more) > 0})
+    calls = [len({arm["answerer_calls"] for arm in result["arms"].values()}) for result in results]
+    found.append({"claim": "all arms made equally many calls", "figures": calls, "met": max(calls) == 1})
     return found
 
 
@@ -65,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.jobs) as pool:
         work = [(case, seed) for case in CASES for seed in arguments.seeds]
@@ -77,7 +72,7 @@ def main() -> None:
     shown = claims(results)
     arguments.out.write_text(json.dumps({"claims": shown, "results": results}, indent=1) + "\n")
     for claim in shown:
-        figures = ", ".join(f"{figure:.2f}" for figure in claim["figures"])
+        figures = ", ".join(map(str, claim["figures"]))
         print(f"{'met    ' if claim['met'] else 'NOT MET'}  {claim['claim']}: {figures}")
 
 

@@ -1,4 +1,4 @@
-"""The command: arguments, progress, files, the table."""
+"""`vlmprobe demo`: the default way of asking beside zero-shot and the paper's reward, on planted faults."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from vlmprobe._util.visible import say
 from vlmprobe.ledger import FailureRow
 from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
 from vlmprobe.models.protocols import Embedder
-from vlmprobe.report import FailureCard, comparison, read_curves, read_summary, write_page
+from vlmprobe.report import FailureCard, comparison, read_summary, write_page
 from vlmprobe.run.directory import RunDirectory, plain
-from vlmprobe.studies.demo.experiment import Experiment, Settings
+from vlmprobe.studies.demo.experiment import DEFAULT, Experiment, Settings
 from vlmprobe.studies.demo.outcome import Outcome
 from vlmprobe.vlm.load import quiet
 from vlmprobe.world.discovery import text_of
-from vlmprobe.world.source import HELD_OUT_SEED, WorldImages
 
 NOTES = [
     "Everything here is the embedded world: rendered scenes, executable questions, an oracle verifier. Its truth is "
     "known, which is why the faults that were found and missed can be counted; it is no statement about a real model.",
-    "Failures are shown beside kinds of failure: a higher rate of failures is not a wider view of them.",
-    "At this size the demo departs from the defaults: three questions a sequence, credit per question, KL weight 0.04.",
+    "All ways of asking have the same small questioner, pictures and faults, and as many answerer calls, those of "
+    "training among them. “default” is how vlmprobe asks unless told otherwise: by hints that follow from what failed, "
+    "and by following failures up. “zero-shot” is the questioner with its own prompt. “paper's reward” is the "
+    "questioner while it is trained with the paper's equation 5, as by vlmprobe reproduce.",
+    "These numbers are of one run with one seed; docs/LOG.md has three seeds.",
 ]
 GALLERY = 160
 
@@ -36,12 +38,16 @@ GALLERY = 160
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `vlmprobe demo`."""
     default = {field.name: field.default for field in fields(Settings)}
-    parser.add_argument("--steps", type=int, default=default["steps"], help="training steps (%(default)s)")
+    parser.add_argument(
+        "--calls", type=int, default=default["calls"], help="answers for each way of asking (%(default)s)"
+    )
+    parser.add_argument("--pictures", type=int, default=default["pictures"], help="asked about (%(default)s)")
     parser.add_argument("--seed", type=int, default=default["seed"], help="of sampling and image order (%(default)s)")
     parser.add_argument("--faults", metavar="FILE", help="JSON list of faults planted in the answerer")
     parser.add_argument("--answerer", choices=("executing", "tiny"), default=default["answerer"])
-    parser.add_argument("--reward", default=default["reward"], metavar="PRESET|EXPR", help="paper, or an expression")
-    parser.add_argument("--calls", type=int, default=default["calls"], help="answers per evaluation (%(default)s)")
+    parser.add_argument(
+        "--reward", default=default["reward"], metavar="PRESET|EXPR", help="trained with, too, beside the paper's"
+    )
     parser.add_argument("--embedder", choices=("minilm", "hashed"), help="minilm where it is installed, else hashed")
     parser.add_argument("--run", metavar="DIR", help="a new folder for the results (runs/demo-N)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, and nothing else, on stdout")
@@ -54,13 +60,10 @@ def run(args: argparse.Namespace) -> int:
     embedder = pick_embedder(args.embedder)
     quiet()
     with RunDirectory(args.run or free_folder(), quiet=args.json) as folder:
-        folder.steps = settings.steps
         experiment = Experiment(settings, embedder, folder)
-        with terminated():
+        with terminated(), one_thread():
             experiment.run()
-        folder.save(experiment.trainer)
-        outcome = Outcome(folder.ledger, embedder)
-        summary, page = write_report(outcome, folder.path)
+        summary, page = write_report(Outcome(folder.ledger), folder.path)
         say(as_json(summary) if args.json else f"\n{comparison(read_summary(summary))}\n{page}")
     return 0
 
@@ -72,7 +75,6 @@ def write_report(outcome: Outcome, folder: Path) -> tuple[dict[str, Any], Path]:
     page = write_page(
         folder / "report.html",
         summary=read_summary(summary),
-        curves=read_curves(outcome.curves()),
         gallery=gallery(outcome),
         title="vlmprobe demo",
         notes=NOTES,
@@ -99,6 +101,20 @@ def terminated() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for the block: models this small gain nothing from a second one, and threads that wait for each other
+    beside another busy process make a step many times as long."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def pick_embedder(name: str | None) -> Embedder:
     """An embedder by its name; without one, MiniLM where its package is installed, else hashed n-grams."""
     return EMBEDDERS[name or installed_embedder()]()
@@ -113,28 +129,27 @@ def free_folder() -> Path:
 
 
 def gallery(outcome: Outcome) -> list[FailureCard]:
-    """The failures of the evaluation after training, one per program first, so that kinds come before repeats."""
+    """The failures of the default way of asking, one per program first, so that kinds come before repeats."""
     seen: set[str | None] = set()
     first: list[FailureRow] = []
     again: list[FailureRow] = []
-    for row in outcome.ledger.failures(run="after"):
+    for row in outcome.failures():
         program = text_of(row.annotations, "program")
         kept = again if program in seen else first
         seen.add(program)
         if len(kept) < GALLERY:
             kept.append(row)
-    held_out = WorldImages(outcome.settings.held_out, seed=HELD_OUT_SEED)
-    return [_card(row, held_out) for row in (first + again)[:GALLERY]]
+    return [_card(row, outcome) for row in (first + again)[:GALLERY]]
 
 
-def _card(row: FailureRow, held_out: WorldImages) -> FailureCard:
+def _card(row: FailureRow, outcome: Outcome) -> FailureCard:
     return FailureCard(
         family=text_of(row.annotations, "family") or "other",
         question=row.question,
         answer=row.answer or "",
         truth=text_of(row.annotations, "truth"),
-        image=held_out[row.image].pixels,
+        image=outcome.images[row.image].pixels,
         fault=text_of(row.annotations, "triggered"),
         reason=row.reason,
-        source=f"after training, picture {row.image}",
+        source=f"{DEFAULT}, picture {row.image}",
     )

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
-from vlmprobe.cli.demo import pick_embedder, write_report
+from vlmprobe.cli.demo import write_report
 from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger
-from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.probe.build import RUN, images_of
 from vlmprobe.probe.config import FILE, Probe
 from vlmprobe.probe.outcome import Findings, findings
@@ -22,7 +21,7 @@ from vlmprobe.probe.session import embedder_of
 from vlmprobe.report.page.probe import write_probe_page
 from vlmprobe.run.directory import ledger_of
 from vlmprobe.run.pictures import recalled
-from vlmprobe.studies.demo.outcome import Outcome, head
+from vlmprobe.studies.demo.outcome import Outcome
 
 PAGE = "report.html"
 
@@ -57,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
                 say(numbers_text(found, probe, page))
                 return 0
         else:
-            hashed = head(ledger).identities["embedder"] == HashedNgramEmbedder().identity
+            outcome = Outcome(ledger)
             _check_place(out)
-            _, page = write_report(Outcome(ledger, pick_embedder("hashed" if hashed else "minilm")), out)
+            _, page = write_report(outcome, out)
     say(page)
     return 0
 

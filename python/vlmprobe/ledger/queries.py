@@ -127,22 +127,6 @@ def runs(db: sqlite3.Connection) -> list[RunRecord]:
     ]
 
 
-def reward_means(db: sqlite3.Connection, run: str, phase: str, term: str) -> dict[int, float | None]:
-    """Step -> mean of a reward term over the questions for which it is known."""
-    query = """
-      SELECT step, avg(value) FROM steps JOIN sequences USING (step_id) JOIN questions USING (sequence_id)
-      LEFT JOIN rewards ON rewards.question_id = questions.question_id AND term = ?
-      WHERE run_id = ? AND phase = ? GROUP BY step
-    """
-    return dict(db.execute(query, (term, run_id(db, run), phase)).fetchall())
-
-
-def step_numbers(db: sqlite3.Connection, run: str, phase: str) -> dict[int, dict[str, float | None]]:
-    """Step -> what its update did."""
-    found = db.execute("SELECT step, numbers FROM steps WHERE run_id = ? AND phase = ?", (run_id(db, run), phase))
-    return {step: json_object(numbers) for step, numbers in found}
-
-
 def run_id(db: sqlite3.Connection, run: str) -> int:
     """The run's number in the file."""
     found = db.execute("SELECT run_id FROM runs WHERE id = ?", (run,)).fetchone()

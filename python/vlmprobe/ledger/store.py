@@ -242,14 +242,6 @@ class Ledger:
         """The same totals for each step of a phase, in order."""
         return self._read(queries.steps, phase, run)
 
-    def reward_means(self, run: str, phase: str, term: str) -> dict[int, float | None]:
-        """Step -> mean of a reward term over the questions for which it is known; None where it is for none."""
-        return self._read(queries.reward_means, run, phase, term)
-
-    def step_numbers(self, run: str, phase: str) -> dict[int, dict[str, float | None]]:
-        """Step -> what its update did (`StepRecord.numbers`)."""
-        return self._read(queries.step_numbers, run, phase)
-
     def failures(self, phase: str | None = None, *, run: str | None = None, limit: int | None = None) -> Failures:
         """The valid questions answered wrongly, in the order they were recorded, the first `limit` of them.
 

@@ -68,7 +68,8 @@ class RunDirectory:
         """Steps that are planned, for the progress line."""
         self.stage = "run"
         """What is going on: named in metrics.jsonl, and when the run is interrupted."""
-        self._done = 0
+        self.done = 0
+        """Steps that were made, for an interruption's line."""
         self._failing: set[str] = set()
         self._warned: set[str] = set()
         self._quiet, self._began = quiet, time.monotonic()
@@ -78,7 +79,7 @@ class RunDirectory:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:  # also when quiet: an interrupted run says how far it came
-            self._print(f"{self.stage}: stopped after step {self._done}; the ledger so far: {self.ledger.path}")
+            self._print(f"{self.stage}: stopped after step {self.done}; the ledger so far: {self.ledger.path}")
         with suppress(OSError):  # every line is in the file already, or its error was raised
             self._metrics.close()
         self.ledger.close()
@@ -98,7 +99,7 @@ class RunDirectory:
         with self._writing(self.path / "metrics.jsonl"):
             self._metrics.write(step_line(self.stage, report))
             self._metrics.flush()
-        done = self._done = report.step + 1
+        done = self.done = report.step + 1
         if done % 10 == 0 or done == self.steps or not report.why.keys() <= self._failing:
             self.say(self._line(report))
         self._failing |= report.why.keys()
@@ -163,14 +164,14 @@ class RunDirectory:
         trainer.load(self.path / "checkpoints", step=step, missing_ok=True)
         if isinstance(trainer.images, Recalled):
             self.say(f"pictures are others than when the run began: {trainer.images.changes}")
-        self._done = trainer.next_step
+        self.done = trainer.next_step
         file = self.path / "metrics.jsonl"
         with self._writing(file):
             self._metrics.close()
             others, mine = split_lines(file, self.stage)
             for record in self.ledger.each_step(trainer.run, phase="train"):
                 mine[record.step] = step_line(self.stage, recorded_report(record))
-            own = [mine[number] for number in sorted(mine) if number < self._done]
+            own = [mine[number] for number in sorted(mine) if number < self.done]
             write_text(file, "".join([*others, *own]))
             self._metrics = file.open("a")
 

@@ -49,14 +49,18 @@ REWEIGHTED = {"paper": "paper", "no diversity": "paper-no-diversity", "no penalt
 """Rewards that the questions of table 1 are seen under, by the evaluator's verdicts: name -> preset."""
 
 
-def rl(arm: Arm, setup: Setup, scale: Scale, *, turns: bool = False) -> RL:
-    """RL with the arm's reward and L."""
-    options = TrainerOptions(
+def training(scale: Scale) -> TrainerOptions:
+    """Of RL."""
+    return TrainerOptions(
         learning_rate=scale.learning_rate, credit=scale.credit, loss=replace(grpo.PAPER, beta=scale.beta)
     )
+
+
+def rl(arm: Arm, setup: Setup, scale: Scale, *, turns: bool = False) -> RL:
+    """RL with the arm's reward and L."""
     return RL(
         questioner=setup.questioner(arm.questioner),
-        options=options,
+        options=training(scale),
         reward=scale.formula(arm.reward),
         prefix_length=arm.prefix_length,
         preface=setup.turns if turns else None,

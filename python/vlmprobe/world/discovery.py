@@ -15,8 +15,6 @@ from vlmprobe import metrics
 from vlmprobe._native import core
 from vlmprobe.ledger import JudgedQuestions, RecordedQuestions
 
-MASS_QUESTIONS = 40_000  # uniform valid questions that masses are estimated on
-
 
 def discovery(
     asked: RecordedQuestions, faults: core.world.FaultSet | None = None, masses: Sequence[float] = ()

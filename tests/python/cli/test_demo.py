@@ -12,19 +12,20 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from support.pages import Page
 from vlmprobe import cli
 from vlmprobe.ledger import AnswerRecord, Ledger, QuestionRecord, RecordedQuestions, RunRecord
-from vlmprobe.studies.demo.experiment import Settings, reward_name
+from vlmprobe.methods.task import pool
+from vlmprobe.studies.demo.experiment import Experiment, Settings, reward_name
 
 PYTHON = Path(__file__).parents[3] / "python"
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(PYTHON)}
-SHORT = ["--steps", "2", "--calls", "60", "--embedder", "hashed"]
-KEYS = {
-    *("n_questions", "n_valid", "n_unscored", "qvr", "fdr", "qvr_interval", "fdr_interval", "vendi", "vendi_n"),
-    *("prefix_entropy", "prefix_entropy_normalized", "distinct_failures", "effective_families"),
-    *("effective_failure_families", "duplicates", "answerer_calls", "faults"),
-}
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(PYTHON), os.environ.get("PYTHONPATH", "")])}
+CALLS = 200
+REWARD = "valid * wrong - 0.5 * invalid"
+SHORT = ["--calls", str(CALLS), "--pictures", "64", "--embedder", "hashed"]
+ARMS = ["default", "zero-shot", "paper"]
 
 
 def demo(*words: str, **more) -> subprocess.CompletedProcess[str]:
@@ -35,47 +36,101 @@ def demo(*words: str, **more) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("demo") / "run"
-    return folder, demo(*SHORT, "--reward", "valid * wrong - 0.5 * invalid", "--run", str(folder))
+    return folder, demo(*SHORT, "--reward", REWARD, "--run", str(folder))
 
 
-def test_the_last_line_is_the_page(finished):
+@pytest.fixture(scope="module")
+def summary(finished) -> dict:
+    return json.loads((finished[0] / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def page(finished) -> Page:
+    return Page((finished[0] / "report.html").read_text())
+
+
+def test_the_last_line_is_the_page_and_the_first_says_what_was_detected(finished, summary):
     folder, done = finished
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == str(folder / "report.html")
-    assert "step 2/2" in done.stderr and "FDR %" in done.stdout
-    page = (folder / "report.html").read_text()
-    assert "data:image/png" in page and "http://" not in page.replace("http://www.w3.org", "")
+    lines = done.stdout.strip().splitlines()
+    assert lines[-1] == str(folder / "report.html")
+    found = {name: arm["detected_10"] for name, arm in summary["arms"].items()}
+    assert " ".join(lines[:3]).startswith(
+        f"Of 15 planted faults the default way of asking detected {found['default']}, zero-shot {found['zero-shot']}, "
+        f"the paper's reward {found['paper']} and the reward {REWARD} {found[REWARD]}, at the same {CALLS} answerer "
+    )
+    assert all(f"{name}: {CALLS} answerer calls" in done.stderr for name in found)
 
 
-def test_the_summary_has_evaluations_and_arms_at_equal_calls(finished):
-    folder, _ = finished
-    summary = json.loads((folder / "summary.json").read_text())
-    assert {"before", "after", "arms", "seconds", "seed", "steps", "versions"} <= summary.keys()
-    assert summary["before"].keys() >= KEYS and summary["after"]["answerer_calls"] == 60
-    arms = summary["arms"]
-    assert set(arms) == {"zero-shot", "paper", "valid * wrong - 0.5 * invalid"}
-    assert len({arm["answerer_calls"] for arm in arms.values()}) == 1
-    for numbers in (summary["before"], *arms.values()):
-        assert len(numbers["faults"]) >= 12
-        for fault in numbers["faults"].values():
-            assert fault["reached"] >= fault["triggered"] >= fault["detected"] >= 0 and 0 < fault["mass"] < 0.1
-        low, high = numbers["qvr_interval"]
-        assert low <= numbers["qvr"] <= high and numbers["n_questions"] >= numbers["n_valid"] > 0
+def test_all_ways_of_asking_made_as_many_calls_and_training_is_among_them(finished, summary):
+    assert list(summary["arms"]) == [*ARMS, REWARD]
+    with Ledger(finished[0] / "ledger.sqlite", read_only=True) as ledger:
+        for name, arm in summary["arms"].items():
+            tally = pool(ledger, name)
+            answers = sum(question.answer is not None for _, question in tally.rows)
+            assert arm["answerer_calls"] == answers == CALLS
+            assert arm["questions_asked"] == len(tally.rows)
+            trained = {phase for phase, _ in ledger.recorded_steps(name)} == {"train"}
+            assert trained == (name in ("paper", REWARD))
 
 
-def test_the_run_directory_holds_ledger_metrics_and_checkpoint(finished):
-    folder, _ = finished
-    with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
-        assert {run.id for run in ledger.runs()} >= {"before", "after", "zero-shot", "train paper"}
-        assert "interrupted" not in "".join(map(str, ledger.progress()))
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    asked = "train valid * wrong - 0.5 * invalid"
-    assert [(line["stage"], line["step"]) for line in lines] == [
-        *((asked, 0), (asked, 1)),
-        *(("train paper", 0), ("train paper", 1)),
-    ]
-    assert lines[0]["questions"] == 192
-    assert (folder / "checkpoints" / "step-00000002" / "questioner" / "model.safetensors").is_file()
+def test_a_fault_is_detected_by_the_different_pairs_that_the_ledger_has(finished, summary):
+    """Counted again here, from questions, verdicts and annotations alone."""
+    with Ledger(finished[0] / "ledger.sqlite", read_only=True) as ledger:
+        for name, arm in summary["arms"].items():
+            pairs: dict[str, set] = {}
+            after: dict[str, int] = {}
+            calls = 0
+            for image, question in pool(ledger, name).rows:
+                calls += question.answer is not None
+                fault = question.annotations.get("triggered")
+                if fault and question.answer is not None and question.verdict.correct is False:
+                    pairs.setdefault(fault, set()).add((image, question.text))
+                    if len(pairs[fault]) == 10:
+                        after.setdefault(fault, calls)
+            assert {id: found["detected"] for id, found in arm["faults"].items() if found["detected"]} == {
+                id: len(some) for id, some in pairs.items()
+            }
+            assert {id: found["calls_to_10"] for id, found in arm["faults"].items() if found["calls_to_10"]} == after
+            assert arm["detected_10"] == len(after) and arm["curve"][-1][2] == len(after)
+            assert arm["detected_3"] == sum(len(some) >= 3 for some in pairs.values())
+    assert any(arm["detected_3"] for arm in summary["arms"].values())  # else the above says little
+
+
+def test_the_summary_says_what_was_planted_and_asked_about(summary):
+    assert {"planted", "reachable", "hints", "seconds", "calls", "pictures", "seed", "versions"} <= summary.keys()
+    assert len(summary["planted"]) == 15 and summary["reachable"] == sum(
+        fault["mass"] >= 0.0003 for fault in summary["planted"].values()
+    )
+    assert sum(hint["pulls"] for hint in summary["hints"]) >= 60 and summary["hints"][0]["judged"] > 0
+    for arm in summary["arms"].values():
+        low, high = arm["fdr_interval"]
+        assert low <= arm["fdr"] <= high and 0 < arm["seconds"] < summary["seconds"] + 0.2
+        for fault in arm["faults"].values():
+            assert fault["reached"] >= fault["triggered"] >= fault["detected"] >= 0
+
+
+def test_the_numbers_on_the_page_are_those_of_the_summary(finished, summary, page):
+    text = page.text
+    for arm in summary["arms"].values():
+        assert f"of 15 planted faults detected {arm['questions_asked']} questions asked, {CALLS} answered" in text
+        assert f"{100 * arm['fdr']:.1f} %" in text and f"{arm['distinct_failing_programs']}" in text
+    for id, fault in summary["planted"].items():
+        assert id in text and fault["effect"] in text
+    for hint in summary["hints"][:30]:
+        assert f"{hint['hint']} {hint['pulls']} {hint['judged']} {hint['failures']}" in text
+    assert page.tags.count("svg") == 1 and page.tags.count("img") > 1
+    source = (finished[0] / "report.html").read_text()
+    assert "http://" not in source.replace("http://www.w3.org", "")
+
+
+def test_the_gallery_is_of_the_default_and_begins_with_one_of_each_kind(finished, page):
+    with Ledger(finished[0] / "ledger.sqlite", read_only=True) as ledger:
+        failures = list(ledger.failures(run="default"))
+    kinds = {row.annotations.get("triggered") or row.annotations["family"] for row in failures}
+    assert f"One failure of each kind {len(kinds)} of default" in page.text
+    for row in failures[:1]:
+        assert f"{row.question} answered {row.answer} right {row.annotations['truth']}" in page.text
 
 
 def test_everything_that_is_shown_comes_from_the_ledger(finished, tmp_path, capsys):
@@ -97,45 +152,84 @@ def test_everything_that_is_shown_comes_from_the_ledger(finished, tmp_path, caps
 
 def test_another_runs_ledger_has_no_demo_to_report(tmp_path, capsys):
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        ledger.begin(RunRecord(id="before"))
+        ledger.begin(RunRecord(id="default"))
     assert cli.main(["report", "--run", str(tmp_path)]) == 2
-    assert "expected the ledger of a finished demo, got before" in capsys.readouterr().err
+    assert "expected the ledger of a finished demo, got default" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("ledger.sqlite")] == []
 
 
-def test_equal_seeds_give_equal_ledgers_but_for_times(tmp_path):
-    def dump(name: str) -> list[str]:
-        assert demo(*SHORT, "--run", str(tmp_path / name)).returncode == 0
-        with Ledger(tmp_path / name / "ledger.sqlite", read_only=True) as ledger:
+def test_equal_seeds_give_equal_ledgers_but_for_times(finished, tmp_path):
+    def dump(folder: Path) -> list[str]:
+        with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
             return list(ledger.dump())
 
-    assert dump("a") == dump("b")
+    again = demo(*SHORT, "--reward", REWARD, "--run", str(tmp_path / "again"), "--json")
+    assert dump(finished[0]) == dump(tmp_path / "again")
+    assert json.loads(again.stdout)["report"] == str(tmp_path / "again" / "report.html")
+
+
+def test_faults_of_a_file_and_another_answerer(tmp_path):
+    """The tiny answerer has no planted faults but those of the file; this one is rarer than what can be reached."""
+    file = tmp_path / "faults.json"
+    when = {"family": "same", "shape": "star", "texture": "striped", "color": "purple", "num_objects": 6}
+    file.write_text(json.dumps([{"id": "rare", "when": when, "effect": "other"}]))
+    words = ["--calls", "20", "--pictures", "8", "--embedder", "hashed", "--run", str(tmp_path / "run")]
+    done = demo("--answerer", "tiny", "--faults", str(file), *words)
+    assert done.returncode == 0, done.stderr
+    text = Page((tmp_path / "run" / "report.html").read_text()).text
+    assert "Of 1 planted fault the default" in text and "0 of them can be expected to be reached" in text
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["answerer"].startswith("answerer+faults[")
 
 
 def test_an_interrupted_run_says_how_far_it_came_and_leaves_a_readable_ledger(tmp_path):
     folder = tmp_path / "run"
-    words = ["--steps", "1000", "--calls", "30", "--embedder", "hashed", "--run", str(folder)]
+    words = ["--calls", "100000", "--embedder", "hashed", "--run", str(folder)]
     process = subprocess.Popen(
         [sys.executable, "-m", "vlmprobe", "demo", *words], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )  # fmt: skip
+    assert any(line.endswith("default: 100,000 answerer calls\n") for line in process.stderr)  # the ledger is there
     deadline = time.monotonic() + 120
-    metrics = folder / "metrics.jsonl"
-    while time.monotonic() < deadline and not (metrics.is_file() and metrics.read_text().count("\n") >= 2):
+    while time.monotonic() < deadline and steps_of(folder) < 2:
         time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "train paper: stopped after step" in said and "the ledger so far:" in said
+    steps = steps_of(folder)
+    assert steps >= 2
+    assert f"default: stopped after step {steps}; the ledger so far:" in said
     with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
-        [training] = [line for line in map(str, ledger.progress()) if line.startswith("train paper")]
-        assert "interrupted" in training and len(ledger.steps("train")) >= 2
+        assert [str(line).split(";")[0] for line in ledger.progress()] == ["demo: interrupted", "default: interrupted"]
+    assert cli.main(["report", "--run", str(folder)]) == 2
+
+
+def steps_of(folder: Path) -> int:
+    """Recorded steps of the default way of asking."""
+    with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
+        return len(ledger.recorded_steps("default"))
+
+
+def test_a_demo_takes_one_thread_and_gives_the_others_back(tmp_path, monkeypatch):
+    seen = []
+
+    def look(self):
+        seen.append(torch.get_num_threads())
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(Experiment, "run", look)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert cli.main(["demo", "--embedder", "hashed", "--pictures", "2", "--run", str(tmp_path / "run")]) == 2
+        assert seen == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
     "words, text",
     [
-        (["--steps", "0"], "[demo] steps: expected at least 1, got 0"),
+        (["--pictures", "0"], "[demo] pictures: expected at least 1, got 0"),
         (["--seed", "-1"], "[demo] seed: expected 0 to 2**32 - 1, got -1"),
         (["--calls", "0"], "[demo] calls: expected at least 1, got 0"),
         (["--faults", "nowhere.json"], "[load_faults] nowhere.json: expected a JSON file with faults, got none"),
@@ -160,7 +254,7 @@ def test_a_fault_file_with_an_unknown_feature_names_the_fault(tmp_path):
 
 def test_a_folder_with_something_in_it_is_not_overwritten(tmp_path):
     (tmp_path / "kept").write_text("mine")
-    done = demo("--run", str(tmp_path))
+    done = demo("--embedder", "hashed", "--run", str(tmp_path))
     assert done.returncode == 2 and "expected a new or empty folder" in done.stderr
     assert (tmp_path / "kept").read_text() == "mine"
 
@@ -178,7 +272,7 @@ def test_a_cut_stops_right_after_its_last_call():
     assert [q.text for _, q in tally.first(2).rows] == ["0", "1", "2", "3"]
 
 
-@pytest.mark.parametrize("changes", [{"k": 9}, {"answerer": "oracle"}, {"pool": 0}, {"held_out": 0}])
+@pytest.mark.parametrize("changes", [{"answerer": "oracle"}, {"pictures": 0}, {"calls": 0}])
 def test_settings_are_checked(changes):
     with pytest.raises(ValueError, match=rf"^\[demo\] {next(iter(changes))}: expected"):
         Settings(**changes)

@@ -20,9 +20,9 @@ from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
 from vlmprobe.run.checkpoint import checkpoints, find
 from vlmprobe.run.directory import RunDirectory, versions
 from vlmprobe.studies import arms
-from vlmprobe.studies.demo import experiment
 from vlmprobe.studies.plan import SMALL as SCALE
 from vlmprobe.studies.plan import arms as arms_of
+from vlmprobe.studies.plantedbench import settings as bench
 from vlmprobe.studies.reproduce import ArmsFailed
 from vlmprobe.studies.setup import WorldSetup
 from vlmprobe.world.verifiers import OracleVerifier
@@ -246,8 +246,8 @@ class Down:
 
 
 def test_a_demo_whose_answerer_is_down_ends_with_its_words(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(experiment, "ExecutingAnswerer", Down)
-    words = ["--steps", "1", "--calls", "4", "--embedder", "hashed", "--run", str(tmp_path / "run"), "--json"]
+    monkeypatch.setattr(bench, "ExecutingAnswerer", Down)
+    words = ["--calls", "4", "--embedder", "hashed", "--run", str(tmp_path / "run"), "--json"]
     assert cli.main(["demo", *words]) == 4
     out, err = capsys.readouterr()
     assert out == "" and "vlmprobe demo: [answerer] down+faults" in err and "Connection refused; the step" in err

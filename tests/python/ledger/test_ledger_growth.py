@@ -85,7 +85,7 @@ def test_failures_are_a_sequence(ledger, monkeypatch):
         found[len(whole)]
     for limit in (0, 1, 6, 7, 8, 14):
         assert ledger.failures(limit=limit) == whole[:limit] and len(ledger.failures(limit=limit)) == limit
-    assert ledger.failures("after", run="after") == [row for row in whole if row.run == "after"] != []
+    assert ledger.failures("pool", run="default") == [row for row in whole if row.run == "default"] != []
     assert (
         whole[3] in found and not ledger.failures(run="nobody") and repr(found) == f"Failures({len(whole)} questions)"
     )

@@ -1,77 +1,91 @@
-"""What a demo found in sentences, as the terminal's table and as curves: worked by hand, and honest about what is not
+"""What a demo found in sentences, and as the terminal's table: worked by hand, and honest about what is not
 known."""
 
 import re
 
-import numpy as np
 import pytest
 
 from support import demo_results as made
 from support.pages import Page
-from vlmprobe.report import Panel, comparison, read_curves, read_summary, write_page
-from vlmprobe.report.draw.panels import charts, smooth
+from vlmprobe.report import comparison, read_summary, write_page
 from vlmprobe.report.page.headline import headline
 from vlmprobe.report.table.format import count, decimal, percent, plain, small_percent
 
 
 def test_headline_worked_by_hand():
-    """0.3125 / 0.041 = 7.62; 46 programs before, 143 after; families fall from 9.26 to 2.99."""
-    sentences = headline(read_summary(made.summary()))
-    assert sentences[0] == (
-        "After 150 training steps the answerer gets 31.2 % (25.6 to 37.5, n = 1,401) of the valid questions wrong, "
-        "7.6 times the rate before: 4.1 % (3.4 to 4.9, n = 1,213)."
-    )
-    assert (
-        "143 distinct programs, before 46, in 3.0 effective families, before 9.3: more failures in fewer families"
-        in sentences[2]
-    )
-    assert sentences[3] == "Of 5 planted faults 5 were detected, before 4."
-    assert sentences[4].startswith(
-        "Failure rates of whole runs at equal answerer calls: zero-shot 4.0 % (3.3 to 4.9, n = 19,366), 5 faults"
+    """Of 7,013 questions 51.2 % are valid: 3,591; of 4,672 79 %: 3,691; of 4,352 91.2 %: 3,969."""
+    assert headline(read_summary(made.summary())) == [
+        "Of 5 planted faults the default way of asking detected 4, zero-shot 2 and the paper's reward 1, at the same "
+        "3,000 answerer calls each.",
+        "A fault counts as detected once ten different pairs of a picture and a question showed it. All of them can be "
+        "reached: each is met by at least 0.03 % of valid questions.",
+        "The default way of asking found 143 different programs (kinds of question) that fail, zero-shot 46 and the "
+        "paper's reward 38.",
+        "Answered wrongly, of the valid questions: default 31.2 % (25.6 to 37.5, n = 3,591); zero-shot 4.1 % (3.4 to "
+        "4.9, n = 3,691); paper's reward 24.1 % (19.8 to 28.9, n = 3,969).",
+    ]
+
+
+def test_faults_too_rare_to_be_reached_are_said():
+    summary = made.summary() | {"reachable": 3}
+    assert headline(read_summary(summary))[1].endswith(
+        " 3 of them can be expected to be reached, being met by at least 0.03 % of valid questions; the others are "
+        "rarer."
     )
 
 
-def test_arms_are_called_equal_only_when_their_calls_are(tmp_path):
-    """19,366, 19,287 and 19,459 calls spread by 0.9 % of the largest; with 19,000 by 2.4 %, where 2 % are allowed."""
+def test_calls_are_called_equal_only_when_they_are(tmp_path):
     equal, unequal, unknown = made.summary(), made.summary(), made.summary()
-    unequal["arms"]["paper"]["answerer_calls"] = 19_000
+    unequal["arms"]["paper"]["answerer_calls"] = 2999
     unknown["arms"]["paper"]["answerer_calls"] = None
     for summary, words in ((equal, "equal"), (unequal, "different or unknown"), (unknown, "different or unknown")):
-        assert headline(read_summary(summary))[-1].startswith(
-            f"Failure rates of whole runs at {words} answerer calls: "
-        )
+        first = headline(read_summary(summary))[0]
+        assert ("at the same 3,000 answerer calls" in first) == (summary is equal)
+        assert ("zero-shot (at 3,000 answerer calls) 2" in first) == (summary is not equal)
         page = Page(write_page(tmp_path / "r.html", summary=read_summary(summary)).read_text())
-        assert f"Whole runs, training included, at {words} answerer calls" in page.text
+        assert f"Ways of asking, at {words} answerer calls" in page.text
+
+
+def test_without_planted_faults_the_programs_come_first():
+    summary = made.summary() | {"planted": {}}
+    assert headline(read_summary(summary))[0] == (
+        "The default way of asking found 143 different programs (kinds of question) that fail, zero-shot 46 and the "
+        "paper's reward 38, at the same 3,000 answerer calls each."
+    )
+    assert "Planted faults" not in comparison(read_summary(summary))
 
 
 def test_terminal_table_worked_by_hand():
-    summary = {
-        "before": {"n_valid": 1000, "fdr": 0.25, "fdr_interval": [0.2, 0.3], "faults": {"a": {"reached": 3}}},
-        "after": {"n_valid": 8, "fdr": float("nan"), "faults": {"a": {"reached": 0, "detected": 0}}},
+    arms = {
+        "default": {"answerer_calls": 9, "fdr": 0.25, "fdr_interval": [0.2, 0.3], "detected_10": 1, "reached": 1},
+        "valid * wrong": {"answerer_calls": 9, "fdr": float("nan"), "detected_10": 0},
     }
-    assert comparison(read_summary(summary)) == (
-        "                                      before  after\n"
-        "Questions       valid                  1,000      8\n"
-        "Failures        FDR %      25.0 [20.0, 30.0]      –\n"
-        "Planted faults  reached                    1      0\n"
-        "                triggered                  0      0\n"
-        "                detected                   0      0"
+    assert comparison(read_summary({"arms": arms, "planted": {"a": {}}, "reachable": 1})) == (
+        "Of 1 planted fault the default way of asking detected 1 and the reward valid * wrong 0, at the same\n"
+        "9 answerer calls each.\n"
+        "\n"
+        "                                   default  valid * wrong\n"
+        "Planted faults  reached                  1              –\n"
+        "                ≥ 10                     1              0\n"
+        "Cost            calls                    9              9\n"
+        "Failures        FDR %    25.0 [20.0, 30.0]              –"
     )
 
 
 @pytest.mark.parametrize("width", [1, 60, 80, 100, 200])
-def test_terminal_table_keeps_to_its_width_and_loses_no_run(width):
-    table = comparison(read_summary(made.summary()), width=width)
+def test_terminal_table_keeps_to_its_width_and_loses_no_arm(width):
+    said = comparison(read_summary(made.summary()), width=width)
     if width >= 60:
-        assert max(map(len, table.splitlines())) <= width
-    for name in ("before", "after", "zero-shot", "paper", "coverage"):
-        assert len(re.findall(rf"\b{name}\b", table)) == 1
+        assert max(map(len, said.splitlines())) <= width
+    table = said.split("\n\n", 1)[1]
+    for name in ("default", "zero-shot", "paper's reward"):
+        assert len(re.findall(rf"{name}(?!\w)", table)) == 1
     assert "31.2 [25.6, 37.5]" in table
 
 
 def test_terminal_table_cannot_be_made_to_move_the_cursor():
-    table = comparison(read_summary({"arms": {"\x1b[2Jx\ny" + "z" * 99: {"fdr": 0.5}}}))
-    assert "\x1b" not in table and len(table.splitlines()) == 2
+    said = comparison(read_summary({"arms": {"\x1b[2Jx\ny" + "z" * 99: {"fdr": 0.5}}}), width=400)
+    assert "\x1b" not in said and len(said.splitlines()) == 4
 
 
 def test_numbers_as_printed():
@@ -87,28 +101,12 @@ def test_numbers_as_printed():
     assert plain("a\x00b\u202ec", 12) == "a⟨U+0000⟩b…" and plain("ok\n\t") == "ok\n\t"
 
 
-def test_running_mean_leaves_gaps_out():
-    """Window 2 over 1, -, 3, 5, -, -: 1, 1, 3, 4, 5, -."""
-    nan = float("nan")
-    np.testing.assert_array_equal(smooth(np.array([1, nan, 3, 5, nan, nan]), 2), [1, 1, 3, 4, 5, nan])
-
-
-def test_charts_without_numbers_are_not_drawn():
-    assert charts(read_curves([])) == []
-    assert [
-        chart.title for chart in charts(read_curves([{"step": 0, "kl": 0.1, "fdr": None}, {"step": 1, "kl": 0.2}]))
-    ] == ["KL to the reference"]
-    assert len(charts(read_curves([{"step": 0, "reward": 1.0}]))) == 1  # a single step is a chart too
-
-
 def test_errors(tmp_path):
-    good = read_summary({"before": {"fdr": 0.5}})
+    good = read_summary({"arms": {"default": {"fdr": 0.5}}})
     with pytest.raises(ValueError, match=r"^\[write_page\] path: no folder '.*nowhere'"):
         write_page(tmp_path / "nowhere" / "r.html", summary=good)
     with pytest.raises(ValueError, match=r"^\[write_page\] per_family: expected at least 1, got 0"):
         write_page(tmp_path / "r.html", summary=good, per_family=0)
-    with pytest.raises(ValueError, match=r"^\[charts\] panel 'p': expected at most 3 lines, got 4"):
-        write_page(tmp_path / "r.html", summary=good, panels=[Panel(title="p", series=dict.fromkeys("abcd", "x"))])
     with pytest.raises(ValueError, match=r"^\[comparison\] width: expected at least 1, got 0"):
         comparison(good, width=0)
     assert list(tmp_path.iterdir()) == []  # nothing half written

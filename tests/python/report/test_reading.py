@@ -8,7 +8,7 @@ import re
 import pytest
 
 from support import demo_results, paper_results
-from vlmprobe.report import read_curves, read_results, read_summary
+from vlmprobe.report import read_results, read_summary
 from vlmprobe.report.results.numbers import Difference, Estimate
 
 
@@ -26,24 +26,18 @@ def test_results_are_read_all_the_way_down():
 
 def test_a_summary_is_read_all_the_way_down():
     read = read_summary(demo_results.summary())
-    assert read.after.failure == Estimate(value=0.3125, low=0.3125 * 0.82, high=0.3125 * 1.2, n=1401)
-    assert read.arms["paper"].faults["count_many_off"].when == {"family": "count", "num_objects": {"min": 5}}
-    assert read.arms["paper"].faults_at("detected") == 5 and read_summary({"before": {}}).before.faults_at("x") is None
+    assert read.arms["default"].failure == Estimate(value=0.3125, low=0.3125 * 0.82, high=0.3125 * 1.2, n=3591)
+    assert read.planted["count_many_off"].when == {"family": "count", "num_objects": {"min": 5}}
+    assert read.arms["paper"].faults["left_right_swap"].calls_to_10 is None and read.hints[0].failures == 9
+    assert read.arms["zero-shot"].curve[1] == [100, 1, 1] and read.calls == 3000
 
 
 def test_what_is_missing_or_not_finite_is_not_known():
-    read = read_summary({"before": {"fdr": math.nan, "qvr": None, "vendi": math.inf, "more": "x"}, "versions": None})
-    assert (read.before.fdr, read.before.qvr, read.before.vendi) == (None, None, None)
-    assert read.versions == {} and read.after is None
-
-
-def test_curves_are_lines_with_gaps():
-    read = read_curves([{"step": 0, "kl": 1.0}, {"step": 2, "fdr": 0.5, "kl": None}, {"step": 3, "fdr": math.nan}])
-    assert read.steps == [0, 2, 3]
-    assert {key: [str(value) for value in line] for key, line in read.lines.items()} == {
-        "kl": ["1.0", "nan", "nan"],
-        "fdr": ["nan", "0.5", "nan"],
-    }
+    arms = {"default": {"fdr": math.nan, "qvr": None, "seconds": math.inf, "more": "x"}}
+    read = read_summary({"arms": arms, "versions": None})
+    default = read.arms["default"]
+    assert (default.fdr, default.qvr, default.seconds, default.detected_10) == (None, None, None, None)
+    assert read.versions == {} and read.calls is None
 
 
 def test_the_record_in_the_docs_is_read(pytestconfig):
@@ -97,10 +91,12 @@ def test_what_does_not_fit_is_named(path, value, said):
 
 def test_a_summary_that_does_not_fit_is_named():
     for content, said in (
-        ({"arms": {}}, "summary: expected at least one of before, after and arms, got none"),
-        ({"before": []}, "summary.before: expected an object, got list"),
-        ({"before": {"fdr": "high"}}, "summary.before.fdr: expected a number, got 'high'"),
-        ({"before": {"fdr_interval": [0.1]}}, "fdr_interval: expected two ends, got 1"),
+        ({"arms": {}}, "summary.arms: expected at least one, got none"),
+        ({"seed": 1}, "summary: expected 'arms', got seed"),
+        ({"arms": {"a": []}}, "summary.arms['a']: expected an object, got list"),
+        ({"arms": {"a": {"fdr": "high"}}}, "summary.arms['a'].fdr: expected a number, got 'high'"),
+        ({"arms": {"a": {"fdr_interval": [0.1]}}}, "fdr_interval: expected two ends, got 1"),
+        ({"arms": {"a": {"curve": [[1, 2]]}}}, "curve: expected [calls, faults, faults], got 2 numbers"),
         (
             {"arms": {"a": {"faults": {"f": {"reached": "1"}}}}},
             "summary.arms['a'].faults['f'].reached: expected a number",
@@ -108,7 +104,3 @@ def test_a_summary_that_does_not_fit_is_named():
     ):
         with pytest.raises(ValueError, match=re.escape(f"[report] {said}")):
             read_summary(content)
-    with pytest.raises(ValueError, match=r"^\[report\] curves\[1\]: step: expected a whole number, got none"):
-        read_curves([{"step": 0}, {"fdr": 0.1}])
-    with pytest.raises(ValueError, match=r"^\[report\] curves\[0\]: fdr: expected a number, got 'x'"):
-        read_curves([{"step": 0, "fdr": "x"}])

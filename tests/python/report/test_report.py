@@ -10,8 +10,8 @@ from PIL import Image as PILImage
 
 from support import demo_results as made
 from support.pages import Page
-from vlmprobe.report import FailureCard, Panel, read_curves, read_summary, write_page
-from vlmprobe.report.page.cards import families, picture
+from vlmprobe.report import FailureCard, read_summary, write_page
+from vlmprobe.report.page.cards import families, one_of_each, picture
 from vlmprobe.report.page.headline import headline
 from vlmprobe.report.table.format import plain
 
@@ -24,7 +24,6 @@ def full_page(tmp_path_factory):
     write_page(
         path,
         summary=read_summary(made.summary()),
-        curves=read_curves(made.curves()),
         gallery=made.gallery(),
         title=title,
         notes=notes,
@@ -50,14 +49,16 @@ def test_every_colour_of_the_page_is_one_of_its_variables(full_page):
 
 def test_page_has_every_part(full_page):
     page = Page(full_page.read_text())
-    assert page.tags.count("svg") == 6
-    assert page.tags.count("img") == 20
+    assert page.tags.count("svg") == 1
+    assert page.tags.count("img") == 20 + 4  # and one of each: three faults and a family without one
     for words in (
         "31.2",
         "[25.6, 37.5]",
-        "1,401",
-        "coverage",
-        "24,576",
+        "3,591",
+        "zero-shot",
+        "4,352",
+        "Of 5 planted faults the default way of asking detected 4",
+        "left square",
         "purple_is_blue",
         "what color is the large square",
     ):
@@ -81,7 +82,6 @@ def test_two_pages_of_the_same_run_are_equal(full_page, tmp_path):
     again = write_page(
         tmp_path / "r.html",
         summary=read_summary(made.summary()),
-        curves=read_curves(made.curves()),
         gallery=made.gallery(),
         title=title,
         notes=notes,
@@ -105,21 +105,19 @@ HOSTILE = [
 def _page_with(tmp_path, text):
     """A page with `text` in every place that takes one."""
     summary = made.summary()
-    summary["arms"] = {text: made.evaluation(1.0)}
+    summary["arms"] = {text: made.arm(1)}
     summary["versions"] = {text: text}
-    summary["after"]["faults"] = {text: {"mass": 0.1, "when": {text: [text]}, "effect": text, "description": None}}
+    summary["planted"] = {text: {"mass": 0.1, "when": {text: [text]}, "effect": text}}
+    summary["hints"] = [{"hint": text, "pulls": 1, "judged": 1, "failures": 1}]
     fields = dict.fromkeys(("family", "question", "answer", "truth", "fault", "reason", "source"), text)
     card = FailureCard(**fields, image=made.scene(1))
-    panel = Panel(title=text, series={"fdr": text, "qvr": text})
     path = tmp_path / "page.html"
     write_page(
         path,
         summary=read_summary(summary),
-        curves=read_curves(made.curves(9)),
         gallery=[card],
         title=text,
         notes=[text],
-        panels=[panel],
     )
     return path.read_text(encoding="utf-8")
 
@@ -136,19 +134,36 @@ def test_hostile_text_is_shown_and_does_nothing(tmp_path, text):
 
 def test_a_long_text_is_cut(tmp_path):
     card = FailureCard(family="count", question="q" * 10_000_000, answer="a")
-    path = write_page(tmp_path / "r.html", summary=read_summary({"before": {"fdr": 0.5}}), gallery=[card])
+    path = write_page(tmp_path / "r.html", summary=read_summary({"arms": {"default": {"fdr": 0.5}}}), gallery=[card])
     assert path.stat().st_size < 30_000
 
 
 def test_unknown_numbers_are_dashes_and_empty_columns_are_left_out(tmp_path):
     nan = float("nan")
-    summary = {"before": {"n_valid": 0, "fdr": nan, "fdr_interval": [nan, nan]}, "after": {"n_valid": 9, "fdr": 0.5}}
-    page = Page(write_page(tmp_path / "r.html", summary=read_summary(summary)).read_text())
+    arms = {"default": {"n_valid": 0, "fdr": nan, "fdr_interval": [nan, nan]}, "zero-shot": {"n_valid": 9, "fdr": 0.5}}
+    page = Page(write_page(tmp_path / "r.html", summary=read_summary({"arms": arms})).read_text())
     assert "nan" not in page.text.lower() and "None" not in page.text
-    assert "Vendi score" not in page.text and page.tags.count("svg") == 0
-    assert headline(read_summary(summary)) == [
-        "After training the answerer gets 50.0 % (n = 9) of the valid questions wrong: – % (n = 0)."
+    assert "lexical diversity" not in page.text and page.tags.count("svg") == 0
+    assert headline(read_summary({"arms": arms}))[-1] == (
+        "Answered wrongly, of the valid questions: default – % (n = 0); zero-shot 50.0 % (n = 9)."
+    )
+
+
+def test_the_figure_has_a_line_for_each_arm_and_ends_where_the_table_does(full_page):
+    page = Page(full_page.read_text())
+    source = full_page.read_text()
+    lines = set(re.findall(r"var\((--line-\d)\)", source[source.index("<svg") : source.index("</svg>")]))
+    assert lines == {"--line-0", "--line-1", "--line-2"}
+    assert "default 4 zero-shot 2 paper's reward 1" in page.text
+
+
+def test_one_failure_of_each_kind_comes_first():
+    """A kind is a planted fault, else a family."""
+    named = [("count", "f"), ("count", "f"), ("color", None), ("size", "g"), ("color", None), ("count", None)]
+    cards = [
+        FailureCard(family=family, fault=fault, question=str(i), answer="a") for i, (family, fault) in enumerate(named)
     ]
+    assert [card.question for card in one_of_each(cards)] == ["0", "2", "3", "5"]
 
 
 def test_families_are_ordered_by_size_then_name():
@@ -176,8 +191,9 @@ def test_every_picture_of_the_page_can_be_decoded_whole(tmp_path):
         FailureCard(family="f", question="q", answer="a", image=PILImage.fromarray(noise)),
         FailureCard(family="f", question="q", answer="a", image=PILImage.new("RGB", (900, 600), "red")),
     ]
-    page = write_page(tmp_path / "page.html", summary=read_summary({"before": {"fdr": 0.5}}), gallery=cards).read_text()
+    summary = read_summary({"arms": {"default": {"fdr": 0.5}}})
+    page = write_page(tmp_path / "page.html", summary=summary, gallery=cards).read_text()
     uris = re.findall(r'src="data:image/[a-z]+;base64,([^"]+)"', page)
     pictures = [PILImage.open(io.BytesIO(base64.b64decode(uri, validate=True))) for uri in uris]
-    assert [image.size for image in pictures] == [(64, 64), (320, 213)]
+    assert [image.size for image in pictures] == [(64, 64), (64, 64), (320, 213)]  # the first of its kind, then all
     assert np.array_equal(np.asarray(pictures[0].convert("RGB")), noise)

@@ -65,9 +65,9 @@ def test_faults_are_counted_by_distinct_pairs_and_calls_by_answers():
         ]),
         {"a": 0.004, "b": 0.0002, "c": 0.001}, budget=10,
     )  # fmt: skip
-    a = {"mass": 0.004, "reached": 4, "triggered": 3, "detected": 3, "calls_to_first": 2}
-    b = {"mass": 0.0002, "reached": 2, "triggered": 2, "detected": 1, "calls_to_first": 5}
-    c = {"mass": 0.001, "reached": 0, "triggered": 0, "detected": 0, "calls_to_first": None}
+    a = {"mass": 0.004, "reached": 4, "triggered": 3, "detected": 3, "calls_to_first": 2, "calls_to_10": None}
+    b = {"mass": 0.0002, "reached": 2, "triggered": 2, "detected": 1, "calls_to_first": 5, "calls_to_10": None}
+    c = {"mass": 0.001, "reached": 0, "triggered": 0, "detected": 0, "calls_to_first": None, "calls_to_10": None}
     assert found["faults"] == {"a": a, "b": b, "c": c}
     assert (found["reachable"], found["reached"], found["triggered"]) == (2, 2, 2)
     assert (found["detected_3"], found["detected_10"]) == (1, 0)

@@ -1,6 +1,5 @@
 """Results as `vlmprobe demo` computes them, made up, for the tests of what people read."""
 
-import math
 import random
 
 from PIL import Image as PILImage
@@ -17,71 +16,54 @@ FAULTS = {
 }
 
 
-def evaluation(scale, *, n=1536, qvr=0.79, fdr=0.041):
-    valid = round(n * qvr)
+def arm(detected, *, asked=4672, qvr=0.79, fdr=0.041, programs=46):
+    """An arm that detected the first faults, each after 100 calls more."""
+    found = {name: 100 * (place + 1) for place, name in enumerate(FAULTS) if place < detected}
+    rises = [[calls, place + 1, place + 1] for place, calls in enumerate(found.values())]
     return {
-        "n_questions": n,
-        "n_valid": valid,
+        "answerer_calls": 3000,
+        "questions_asked": asked,
+        "seconds": 12.3,
+        "n_valid": round(asked * qvr),
         "n_unscored": 3,
         "qvr": qvr,
         "fdr": fdr,
         "qvr_interval": [qvr - 0.021, qvr + 0.019],
         "fdr_interval": [fdr * 0.82, fdr * 1.2],
-        "vendi": 41.27 / scale,
-        "prefix_entropy": 4.1,
-        "prefix_entropy_normalized": 0.581,
-        "distinct_failures": round(46 * scale),
-        "effective_families": 12.4 / scale,
-        "effective_failure_families": 9.26 / scale,
-        "duplicates": 0.062,
-        "answerer_calls": valid,
+        "ld": 0.284,
+        "families": 6.21,
+        "distinct_failing_programs": programs,
+        "reached": 5,
+        "detected_3": detected,
+        "detected_10": detected,
+        "curve": [[0, 0, 0], *rises, [3000, detected, detected]],
         "faults": {
-            name: {
-                "mass": mass,
-                "when": when,
-                "effect": effect,
-                "reached": round(mass * n * scale),
-                "triggered": int(mass * n * scale * 0.95),
-                "detected": int(mass * n * scale * 0.95),
-            }
-            for name, (mass, when, effect) in FAULTS.items()
+            name: {"reached": 31, "detected": 12 if name in found else 2, "calls_to_10": found.get(name)}
+            for name in FAULTS
         },
     }
 
 
 def summary():
     return {
-        "before": evaluation(1.0),
-        "after": evaluation(3.1, qvr=0.912, fdr=0.3125),
         "arms": {
-            "zero-shot": evaluation(1.2, n=24576, qvr=0.788, fdr=0.0405),
-            "paper": evaluation(2.9, n=21312, qvr=0.905, fdr=0.241),
-            "coverage": evaluation(1.7, n=22600, qvr=0.861, fdr=0.163),
+            "default": arm(4, asked=7013, qvr=0.512, fdr=0.3125, programs=143),
+            "zero-shot": arm(2),
+            "paper": arm(1, asked=4352, qvr=0.912, fdr=0.241, programs=38),
         },
-        "seconds": 268.4,
+        "planted": {
+            name: {"mass": mass, "when": when, "effect": effect} for name, (mass, when, effect) in FAULTS.items()
+        },
+        "reachable": 5,
+        "hints": [
+            {"hint": "purple", "pulls": 12, "judged": 31, "failures": 9},
+            {"hint": "left square", "pulls": 3, "judged": 7, "failures": 0},
+        ],
+        "seconds": 68.4,
         "seed": 7,
-        "steps": 150,
+        "pictures": 256,
         "versions": {"vlmprobe": "0.1.0", "torch": "2.13.0", "transformers": "5.23.0"},
     }
-
-
-def curves(steps=150):
-    draw = random.Random(3)
-    rise = [1 / (1 + math.exp(-(step - 60) / 15)) for step in range(steps)]
-    return [
-        {
-            "step": step,
-            "reward": -0.1 + 0.4 * r + draw.gauss(0, 0.05),
-            "qvr": 0.78 + 0.13 * r + draw.gauss(0, 0.02),
-            "fdr": max(0.0, 0.04 + 0.27 * r + draw.gauss(0, 0.03)) if step % 10 else None,
-            "semantic": 0.95 - 0.4 * r + draw.gauss(0, 0.02),
-            "lexical": 0.6 - 0.5 * r + draw.gauss(0, 0.02),
-            "kl": 0.08 * r + abs(draw.gauss(0, 0.005)),
-            "effective_families": 12.4 - 6 * r + draw.gauss(0, 0.3),
-            "effective_failure_families": 8.9 - 6.5 * r + draw.gauss(0, 0.4),
-        }
-        for step, r in enumerate(rise)
-    ]
 
 
 def scene(seed):
@@ -112,7 +94,7 @@ def gallery():
             fault=fault,
             image=scene(i),
             reason=f"The scene says {truth}.",
-            source=f"after, step {i // 3}, image {i}",
+            source=f"default, step {i // 3}, image {i}",
         )
         for i, (family, question, answer, truth, fault) in enumerate(asked * 4)
     ]

@@ -1,4 +1,4 @@
-"""The figure of PlantedBench: faults detected over the calls, and how many more than the base method each detects."""
+"""Faults detected over the answerer calls: the figure of a demo, and that of PlantedBench with its differences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,23 @@ from vlmprobe.report.draw.svg import LINES, axes, canvas, colour, saved, width_o
 from vlmprobe.studies.plantedbench.compare import MethodResult
 
 MEASURE = "detected_10"
+Points = Sequence[tuple[int, float]]
+"""(answerer calls, faults detected with at least ten pairs)."""
 _HIGH, _CURVES, _BARS = 2.9, 3.6, 2.1  # inches
+_WIDE, _LOW = 9.6, 2.4  # inches of the curves where they stand alone
+
+
+def detected(name: str, lines: Sequence[Points], planted: int) -> str:
+    """A curve for each way of asking, in the colours of `LINES`."""
+    from matplotlib.ticker import StrMethodFormatter
+
+    with canvas(name, _WIDE + 0.6, _LOW + 0.6) as figure:
+        plot = axes(figure, 0.35, 0.5, _WIDE, _LOW)
+        _curves(plot, lines, planted)
+        plot.margins(x=0)
+        plot.set_yticks(range(0, planted + 1, max(1, planted // 5)))
+        plot.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        return saved(figure)
 
 
 def planted(name: str, methods: Sequence[MethodResult]) -> str:
@@ -18,12 +34,8 @@ def planted(name: str, methods: Sequence[MethodResult]) -> str:
     names = width_of([method.method for method in methods])
     with canvas(name, 0.6 + _CURVES + names + 0.5 + _BARS + 0.2, _HIGH + 0.8) as figure:
         left = axes(figure, 0.6, 0.6, _CURVES, _HIGH)
-        for index, method in enumerate(methods):
-            left.plot(*zip(*method.curve, strict=True), drawstyle="steps-post", linewidth=1.6, **_colour(index))
-        left.set_ylim(0, max(1.0, *(method.reachable for method in methods)))
-        left.set_xlabel("answerer calls")
+        _curves(left, [method.curve for method in methods], max(1.0, *(method.reachable for method in methods)))
         left.set_title("faults detected, 10 pairs or more", fontsize=9, color=colour("ink"))
-        left.grid(axis="y", color=colour("rule"))
         right = axes(figure, 0.6 + _CURVES + names + 0.5, 0.6, _BARS, _HIGH)
         right.set_yticks(range(len(methods)), [method.method for method in methods])
         right.set_ylim(len(methods) - 0.5, -0.5)
@@ -33,6 +45,14 @@ def planted(name: str, methods: Sequence[MethodResult]) -> str:
         right.set_title("more than the base method", fontsize=9, color=colour("ink"))
         right.grid(axis="x", color=colour("rule"))
         return saved(figure)
+
+
+def _curves(plot: Any, lines: Sequence[Points], top: float) -> None:
+    for index, points in enumerate(lines):
+        plot.plot(*zip(*points, strict=True), drawstyle="steps-post", linewidth=1.6, **_colour(index))
+    plot.set_ylim(0, top)
+    plot.set_xlabel("answerer calls")
+    plot.grid(axis="y", color=colour("rule"))
 
 
 def _colour(index: int) -> dict[str, Any]:

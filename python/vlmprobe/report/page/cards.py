@@ -56,6 +56,14 @@ class Family:
     shown: Sequence[FailureCard]
 
 
+def one_of_each(cards: Sequence[FailureCard]) -> list[FailureCard]:
+    """The first card of each kind, in their order: of a planted fault, else of a family."""
+    found: dict[str, FailureCard] = {}
+    for card in cards:
+        found.setdefault(card.fault or card.family, card)
+    return list(found.values())
+
+
 def families(cards: Sequence[FailureCard], *, per_family: int) -> list[Family]:
     """The cards by family, the largest first (equal ones by name), each family's first `per_family` in their order."""
     ordered = sorted(cards, key=lambda card: card.family)

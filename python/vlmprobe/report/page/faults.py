@@ -1,46 +1,52 @@
-"""The planted faults as a table: what each is, its mass, and how far each run got with it."""
+"""The planted faults as a table: what each is, its mass, and which arm found it, after how many calls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vlmprobe.report.page.columns import named_runs
-from vlmprobe.report.results.demo import STAGES, Fault, Summary
+from vlmprobe.report.page.columns import arm_name
+from vlmprobe.report.results.demo import Arm, Fault, Found, Summary
 from vlmprobe.report.table import format
 from vlmprobe.report.table.cells import Cell, Column, Table, words
+
+_COLUMNS = {
+    "reached": ("reached", "pairs that met the fault's condition"),
+    "detected": ("detected", "pairs that were answered wrongly because of it"),
+    "calls_to_10": ("calls to 10", "answerer calls after which ten pairs were detected"),
+}
 
 
 def fault_table(summary: Summary) -> Table | None:
     """A row per fault, the commonest first; None without planted faults."""
-    runs = [(name, run.faults) for name, run in named_runs(summary) if run.faults]
-    known = {id: fault for _, faults in runs for id, fault in faults.items()}
-    if not known:
+    if not summary.planted:
         return None
-    stages = [Column(head=stage[0], help=stage, group=name, key=stage) for name, _ in runs for stage in STAGES]
+    columns = [
+        Column(head=head, help=help, group=arm_name(name), key=key)
+        for name in summary.arms
+        for key, (head, help) in _COLUMNS.items()
+    ]
     return Table(
         id="faults",
-        title="Planted faults",
-        columns=[words("fault, when and effect"), Column(head="mass %"), *stages],
+        title="Which fault was found by which way of asking, and when",
+        columns=[words("fault, when and effect"), Column(head="mass %"), *columns],
         rows=[
             [
                 Cell(text=id, remark=_told(fault)),
                 Cell(text=format.small_percent(fault.mass)),
-                *(Cell(text=_number(faults.get(id, Fault()), stage)) for _, faults in runs for stage in STAGES),
+                *(cell for arm in summary.arms.values() for cell in _cells(arm, id)),
             ]
-            for id, fault in sorted(known.items(), key=lambda item: -(item[1].mass or 0.0))
+            for id, fault in sorted(summary.planted.items(), key=lambda item: -(item[1].mass or 0.0))
         ],
     )
 
 
-def _number(fault: Fault, stage: str) -> str:
-    count: float | None = getattr(fault, stage)
-    return format.count(count)
+def _cells(arm: Arm, id: str) -> list[Cell]:
+    found = arm.faults.get(id, Found())
+    return [Cell(text=format.count(number)) for number in (found.reached, found.detected, found.calls_to_10)]
 
 
 def _told(fault: Fault) -> str:
-    """Its description; else its condition and effect: "family count, num_objects ≥ 5: off_by_one"."""
-    if fault.description:
-        return fault.description
+    """Its condition and effect: "family count, num_objects ≥ 5: off_by_one"."""
     condition = ", ".join(_condition(feature, wanted) for feature, wanted in fault.when.items())
     return ": ".join(filter(None, [condition, fault.effect]))
 

@@ -1,25 +1,29 @@
-"""The sentences at the top: what was found, each number with its n and its interval."""
+"""The sentences at the top: what was found, each rate with its n and its interval."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from vlmprobe.report.page.columns import equal_calls
-from vlmprobe.report.results.demo import Evaluation, Summary
+from vlmprobe.report.page.columns import arm_name
+from vlmprobe.report.results.demo import Summary
 from vlmprobe.report.results.numbers import Estimate
 from vlmprobe.report.table import format
 
+_WORDS = {"default": "the default way of asking", "paper": "the paper's reward", "zero-shot": "zero-shot"}
+
 
 def headline(summary: Summary) -> list[str]:
-    """One sentence on failures, one on validity, one on kinds, one on planted faults, one on the arms; those for which
-    the summary has no numbers are left out."""
-    before, after = summary.before, summary.after
-    sentences: list[str | None] = []
-    if before is not None and after is not None:
-        sentences += [_failures(before, after, summary.steps), _validity(before, after), _kinds(before, after)]
-        sentences.append(_faults(before, after))
-    sentences.append(_arms(summary.arms))
-    return [sentence for sentence in sentences if sentence]
+    """What each arm found at its calls, and what that counts; then programs and failure rates. Without planted faults
+    the programs come first."""
+    programs = _found(summary, "distinct_failing_programs", "found {} different programs (kinds of question) that fail")
+    if not summary.planted:
+        return [f"{_capital(programs)}{_equal(summary)}.", _rates(summary)]
+    faults = _found(summary, "detected_10", "detected {}")
+    planted = len(summary.planted)
+    return [
+        f"Of {planted} planted fault{'' if planted == 1 else 's'} {faults}{_equal(summary)}.",
+        _counted(summary),
+        f"{_capital(programs)}.",
+        _rates(summary),
+    ]
 
 
 def rate(estimate: Estimate) -> str:
@@ -29,54 +33,37 @@ def rate(estimate: Estimate) -> str:
     return f"{format.percent(estimate.value)} % ({', '.join(inside)})"
 
 
-def _failures(before: Evaluation, after: Evaluation, steps: int | None) -> str | None:
-    if after.fdr is None:
-        return None
-    when = "After training" if steps is None else f"After {steps:,} training steps"
-    times = f", {format.decimal(after.fdr / before.fdr, 1)} times the rate before" if before.fdr else ""
-    return (
-        f"{when} the answerer gets {rate(after.failure)} of the valid questions wrong{times}: {rate(before.failure)}."
+def _found(summary: Summary, key: str, first: str) -> str:
+    """`the default way of asking detected 9, zero-shot 4 and the paper's reward 3`; where arms made different numbers
+    of calls, each with its own."""
+    parts = list[str]()
+    for name, arm in summary.arms.items():
+        calls = "" if summary.calls is not None else f" (at {format.count(arm.answerer_calls)} answerer calls)"
+        number: float | None = getattr(arm, key)
+        shown = format.count(number)
+        parts.append(f"{_WORDS.get(name, f'the reward {name}')}{calls} {shown if parts else first.format(shown)}")
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _counted(summary: Summary) -> str:
+    total, reachable = len(summary.planted), summary.reachable
+    said = "A fault counts as detected once ten different pairs of a picture and a question showed it. "
+    if reachable == total:
+        return said + "All of them can be reached: each is met by at least 0.03 % of valid questions."
+    return said + (
+        f"{format.count(reachable)} of them can be expected to be reached, being met by at least 0.03 % of valid "
+        "questions; the others are rarer."
     )
 
 
-def _validity(before: Evaluation, after: Evaluation) -> str | None:
-    if after.qvr is None:
-        return None
-    return f"Of the questions {rate(after.validity)} are valid; before, {rate(before.validity)}."
+def _rates(summary: Summary) -> str:
+    found = [f"{arm_name(name)} {rate(arm.failure)}" for name, arm in summary.arms.items()]
+    return f"Answered wrongly, of the valid questions: {'; '.join(found)}."
 
 
-def _kinds(before: Evaluation, after: Evaluation) -> str | None:
-    programs = before.distinct_failures, after.distinct_failures
-    families = before.effective_failure_families, after.effective_failure_families
-    if programs[0] is None or programs[1] is None:
-        return None
-    text = f"The failures are {format.count(programs[1])} distinct programs, before {format.count(programs[0])}"
-    if families[0] is not None and families[1] is not None:
-        text += f", in {format.decimal(families[1], 1)} effective families, before {format.decimal(families[0], 1)}"
-        if families[1] < families[0]:
-            text += ": more failures in fewer families" if _rose(before, after) else ""
-    return text + "."
-
-
-def _rose(before: Evaluation, after: Evaluation) -> bool:
-    return before.fdr is not None and after.fdr is not None and after.fdr > before.fdr
-
-
-def _faults(before: Evaluation, after: Evaluation) -> str | None:
-    found = [run.faults_at("detected") for run in (before, after)]
-    if found[0] is None or found[1] is None:
-        return None
-    return f"Of {len(after.faults)} planted faults {found[1]} were detected, before {found[0]}."
-
-
-def _arms(arms: Mapping[str, Evaluation]) -> str | None:
-    with_rate = {name: arm for name, arm in arms.items() if arm.fdr is not None}
-    if len(with_rate) < 2:
-        return None
-    parts = []
-    for name, arm in with_rate.items():
-        found = arm.faults_at("detected")
-        faults = "" if found is None else f", {found} faults detected"
-        parts.append(f"{name} {rate(arm.failure)}{faults}")
-    calls = "equal" if equal_calls(arms) else "different or unknown"
-    return f"Failure rates of whole runs at {calls} answerer calls: {'; '.join(parts)}."
+def _equal(summary: Summary) -> str:
+    return f", at the same {format.count(summary.calls)} answerer calls each" if summary.calls is not None else ""

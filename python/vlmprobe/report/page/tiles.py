@@ -1,42 +1,34 @@
-"""The five numbers of the page to see first: after training, and before below it."""
+"""The large numbers at the top of the page, one for each way of asking."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vlmprobe.report.page.columns import METRICS
-from vlmprobe.report.results.demo import Summary
+from vlmprobe.report.page.columns import arm_name
+from vlmprobe.report.results.demo import Arm, Summary
 from vlmprobe.report.table import format
-from vlmprobe.report.table.cells import Cell
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
     """One of them."""
 
-    key: str
     label: str
-    unit: str
+    value: str
     of: str
     """What it is of, in small print."""
-    now: Cell
-    then: Cell
+    more: str
+    """Another line of small print."""
 
 
 def tiles(summary: Summary) -> list[Tile]:
-    """Those that are known; none without both evaluations."""
-    before, after = summary.before, summary.after
-    if before is None or after is None:
-        return []
-    wanted = (
-        ("fdr", "Failure rate", "%", f"n = {format.count(after.n_valid)}"),
-        ("qvr", "Valid questions", "%", f"n = {format.count(after.n_questions)}"),
-        ("distinct_failures", "Failing programs", "", "distinct"),
-        ("effective_failure_families", "Failure families", "", "effective"),
-        ("detected", "Faults detected", "", f"of {len(after.faults)} planted"),
-    )
-    found = [
-        Tile(key=key, label=label, unit=unit, of=of, now=METRICS[key].cell(after), then=METRICS[key].cell(before))
-        for key, label, unit, of in wanted
-    ]
-    return [tile for tile in found if tile.now.known]
+    """Faults detected by each arm; without planted faults, different failing programs."""
+    return [_tile(name, arm, len(summary.planted)) for name, arm in summary.arms.items()]
+
+
+def _tile(name: str, arm: Arm, planted: int) -> Tile:
+    value, of = arm.distinct_failing_programs, "different failing programs"
+    if planted:
+        value, of = arm.detected_10, f"of {planted} planted faults detected"
+    more = f"{format.count(arm.questions_asked)} questions asked, {format.count(arm.answerer_calls)} answered"
+    return Tile(label=arm_name(name), value=format.count(value), of=of, more=more)

@@ -1,68 +1,77 @@
-"""The results of a demo: evaluations before and after training, whole runs, and curves over the steps."""
+"""The results of a demo: ways of asking on the same planted faults, pictures and number of answerer calls."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vlmprobe._util.json import member, typed
+from vlmprobe.probe.hints import AskedFor
 from vlmprobe.report.results.numbers import Estimate
 from vlmprobe.report.results.reading import read
-
-STAGES = ("reached", "triggered", "detected")
-"""How far a question can get with a planted fault."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A planted fault, and the numbers of questions that got so far with it."""
+    """A planted fault."""
 
     mass: float | None = None
-    """Share of uniformly drawn valid questions that meet its condition."""
+    """Its share of valid questions about the pictures."""
     when: Mapping[str, object] = field(default_factory=dict)
     """Feature -> a value, a list of values, or `min` and `max`."""
     effect: str = ""
-    description: str = ""
-    """Instead of condition and effect."""
-    reached: float | None = None
-    triggered: float | None = None
-    detected: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """The numbers of one evaluation or of one whole run."""
+class Found:
+    """What a way of asking did to a fault: numbers of different pairs of a picture and a question."""
 
-    n_questions: float | None = None
+    reached: float | None = None
+    detected: float | None = None
+    calls_to_10: float | None = None
+    """Answerer calls after which ten pairs were detected; None: never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """The numbers of a way of asking."""
+
+    answerer_calls: float | None = None
+    questions_asked: float | None = None
+    seconds: float | None = None
     n_valid: float | None = None
     n_unscored: float | None = None
     qvr: float | None = None
     qvr_interval: Sequence[float | None] = (None, None)
     fdr: float | None = None
     fdr_interval: Sequence[float | None] = (None, None)
-    distinct_failures: float | None = None
-    effective_failure_families: float | None = None
-    effective_families: float | None = None
-    vendi: float | None = None
-    prefix_entropy_normalized: float | None = None
-    duplicates: float | None = None
-    """Share of the valid questions that repeat another word for word."""
-    answerer_calls: float | None = None
-    faults: Mapping[str, Fault] = field(default_factory=dict)
-    """Id -> a planted fault."""
+    ld: float | None = None
+    """Entropy of the first two words, divided by the logarithm of n."""
+    families: float | None = None
+    """Effective number among the valid questions."""
+    distinct_failing_programs: float | None = None
+    reached: int | None = None
+    """Faults, as all that follows."""
+    detected_3: int | None = None
+    detected_10: int | None = None
+    curve: Sequence[Sequence[int]] = ()
+    """[calls, detected_3, detected_10] where one of these changes."""
+    faults: Mapping[str, Found] = field(default_factory=dict)
+    """Id of a fault -> what became of it."""
 
     def __post_init__(self) -> None:
         for name in ("qvr_interval", "fdr_interval"):
             if len(getattr(self, name)) != 2:
                 raise ValueError(f"[report] {name}: expected two ends, got {len(getattr(self, name))}")
+        for point in self.curve:
+            if len(point) != 3:
+                raise ValueError(f"[report] curve: expected [calls, faults, faults], got {len(point)} numbers")
 
     @property
     def validity(self) -> Estimate:
         """QVR, of all questions."""
         low, high = self.qvr_interval
-        return Estimate(value=self.qvr, low=low, high=high, n=self.n_questions)
+        return Estimate(value=self.qvr, low=low, high=high, n=self.questions_asked)
 
     @property
     def failure(self) -> Estimate:
@@ -70,66 +79,39 @@ class Evaluation:
         low, high = self.fdr_interval
         return Estimate(value=self.fdr, low=low, high=high, n=self.n_valid)
 
-    def faults_at(self, stage: str) -> int | None:
-        """How many of the planted faults got as far as the stage; None without planted faults."""
-        return sum((getattr(fault, stage) or 0) > 0 for fault in self.faults.values()) if self.faults else None
-
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """What a demo found."""
 
-    before: Evaluation | None = None
-    """The questioner before training, on held-out images."""
-    after: Evaluation | None = None
-    """After training, on the same images."""
-    arms: Mapping[str, Evaluation] = field(default_factory=dict)
-    """Name -> a whole run, training included, at equal answerer calls."""
+    arms: Mapping[str, Arm]
+    """Name -> a way of asking; the first is the one that the page is about."""
+    planted: Mapping[str, Fault] = field(default_factory=dict)
+    """Id -> a planted fault."""
+    reachable: int | None = None
+    """Faults of at least the mass from which on one can be expected to be reached."""
+    hints: Sequence[AskedFor] = ()
+    """What the first arm was told to ask about."""
     seconds: float | None = None
     seed: int | None = None
-    steps: int | None = None
+    pictures: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not self.arms:
+            raise ValueError("[report] summary.arms: expected at least one, got none")
 
-@dataclass(frozen=True, kw_only=True)
-class Curves:
-    """Numbers over S training steps."""
-
-    steps: Sequence[int] = ()
-    """[S]"""
-    lines: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Key -> [S]; NaN where it is not known."""
-
-
-NO_CURVES = Curves()
+    @property
+    def calls(self) -> float | None:
+        """Answerer calls of each arm; None where they differ or are not known."""
+        calls = {arm.answerer_calls for arm in self.arms.values()}
+        return calls.pop() if len(calls) == 1 else None
 
 
 def read_summary(content: Mapping[str, Any]) -> Summary:
     """The results that `summary.json` holds.
 
     Raises:
-        ValueError: none of `before`, `after` and `arms` is there, or a part is of another shape; names it.
+        ValueError: there is no arm, or a part is of another shape; names it.
     """
-    found = read(Summary, content, "summary")
-    if found.before is None and found.after is None and not found.arms:
-        raise ValueError("[report] summary: expected at least one of before, after and arms, got none")
-    return found
-
-
-def read_curves(rows: Sequence[Mapping[str, Any]]) -> Curves:
-    """Curves of one mapping per training step with `step` and numbers; None, NaN and absent ones are gaps.
-
-    Raises:
-        ValueError: a row without `step`, or a value that is no number.
-    """
-    steps: list[int] = []
-    lines: dict[str, list[float]] = {}
-    for index, row in enumerate(rows):
-        where = f"curves[{index}]"
-        steps.append(member("report", where, typed("report", where, row, dict), "step", int))
-        for key in dict.fromkeys([*lines, *row]):
-            value = row.get(key)
-            line = lines.setdefault(key, [math.nan] * index)
-            line.append(math.nan if value is None else typed("report", f"{where}: {key}", value, float))
-    lines.pop("step", None)
-    return Curves(steps=steps, lines=lines)
+    return read(Summary, content, "summary")

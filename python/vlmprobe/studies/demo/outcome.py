@@ -2,142 +2,127 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
+import json
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
 from vlmprobe._native import core
 from vlmprobe._util.json import check_fields, member, typed
-from vlmprobe.ledger import JudgedQuestions, Ledger, RunRecord
+from vlmprobe.ledger import FailureRow, Ledger, RunRecord
+from vlmprobe.loop.record import recorded_round
 from vlmprobe.loop.tally import Tally
-from vlmprobe.metrics import effective_number_counted
-from vlmprobe.models.protocols import Embedder
-from vlmprobe.studies.demo.experiment import PAPER, ZERO_SHOT, Settings, reward_name, training
-from vlmprobe.world.discovery import MASS_QUESTIONS, Discovery, text_of
-
-WINDOW = 10  # steps that the curves' effective families are taken over
+from vlmprobe.methods.task import pool, pool_runs
+from vlmprobe.probe.hints import AskedFor, HintCounts
+from vlmprobe.studies.demo.experiment import DEFAULT, HEAD, ZERO_SHOT, Settings, trained
+from vlmprobe.studies.plantedbench.faults import REACHABLE, masses_over
+from vlmprobe.studies.plantedbench.score import score
+from vlmprobe.world.source import POOL_SEED, WorldImages
 
 
 class Outcome:
-    """The numbers and rows of a finished demo, read from its ledger part by part.
+    """The numbers and rows of a finished demo.
 
     Args:
         ledger: of the demo.
-        embedder: of the demo, for equal numbers; see `head`.
 
     Raises:
         ValueError: the ledger of something else, or of a demo that did not end.
     """
 
-    def __init__(self, ledger: Ledger, embedder: Embedder):
-        self.ledger, self.embedder = ledger, embedder
-        self.run = head(ledger)
+    def __init__(self, ledger: Ledger):
+        self.ledger, self.run = ledger, head(ledger)
         self.settings = settings_of(self.run)
-        planted = self.run.config.get("faults")
-        if planted is not None:
-            typed("demo", f"{ledger.path}: run 'after': config: faults", planted, str)
-        self.faults = None if planted is None else core.world.FaultSet.parse(planted, 0)
-        self.masses = self.faults.masses(MASS_QUESTIONS, seed=1) if self.faults is not None else []
-        self._families: dict[str, Families] = {}
+        self.images = WorldImages(self.settings.pictures, seed=POOL_SEED)
+        self.planted = self._planted()
+        self._times = dict(zip((run.id for run in ledger.runs()), ledger.times(), strict=True))
 
     def summary(self) -> dict[str, Any]:
-        """`before`, `after`, `arms`, and what was run by whom."""
-        trained = sorted({reward_name(self.settings.reward), PAPER})
-        budget = min(self.ledger.counts(run=training(name)).answerer_calls for name in trained)
-        calls = self.settings.calls
-        arms = {ZERO_SHOT: self.numbers(ZERO_SHOT, budget)} if budget else {}
+        """`arms` by name, what was planted, the hints of the default arm, and what was run by whom."""
+        settings = self.settings
         return {
-            "before": self.numbers("before", calls),
-            "after": self.numbers("after", calls),
-            "arms": arms | {name: self.numbers(training(name), budget) for name in trained},
-            "seconds": seconds(self.ledger),
-            "seed": self.settings.seed,
-            "steps": self.settings.steps,
-            "reward": self.settings.reward,
+            "arms": {name: self.numbers(name) for name in (DEFAULT, ZERO_SHOT, *trained(settings.reward))},
+            "planted": self.planted,
+            "reachable": sum(fault["mass"] >= REACHABLE for fault in self.planted.values()),
+            "hints": [asdict(each) for each in self.hints()],
+            "seconds": self.seconds([HEAD]),
+            "calls": settings.calls,
+            "pictures": settings.pictures,
+            "seed": settings.seed,
+            "reward": settings.reward,
             "answerer": self.run.identities["answerer"],
-            "embedder": self.embedder.identity,
+            "embedder": self.run.identities["embedder"],
             "versions": dict(self.run.versions),
         }
 
-    def numbers(self, run: str, calls: int) -> dict[str, Any]:
-        """The paper's numbers and the world's over a run's questions, up to the given number of answers."""
-        found, world, families = Tally(), Discovery(self.faults, self.masses), Families()
-        for part in self.ledger.each_judged(run):
-            some = part.first(calls - found.calls)
-            found.add(some)
-            world.add(some)
-            families.add(part)
-        self._families[run] = families
-        return found.numbers(self.embedder) | world.numbers()
+    def numbers(self, arm: str) -> dict[str, Any]:
+        """Those of PlantedBench for an arm, with the rates' intervals, their n, and seconds."""
+        asked = pool(self.ledger, arm)
+        masses = {fault: known["mass"] for fault, known in self.planted.items()}
+        tally = Tally.of(asked.judged())
+        qvr, fdr = tally.rates()
+        return {
+            **score(asked, masses, budget=self.settings.calls),
+            "n_valid": tally.valid,
+            "n_unscored": qvr.n_unscored + fdr.n_unscored,
+            "qvr_interval": [qvr.low, qvr.high],
+            "fdr_interval": [fdr.low, fdr.high],
+            "seconds": self.seconds(pool_runs(self.ledger, arm)),
+        }
 
-    def curves(self) -> list[dict[str, Any]]:
-        """A row per step of the training that was asked for: rates, reward, novelty, KL, and effective families over
-        the last steps."""
-        run, phase = training(self.settings.reward), "train"
-        if run not in self._families:
-            self.numbers(run, 0)
-        updates = self.ledger.step_numbers(run, phase)
-        terms = {term: self.ledger.reward_means(run, phase, term) for term in ("semantic", "lexical")}
-        return [
-            {
-                "step": each.step,
-                "fdr": each.n_wrong / each.n_valid if each.n_valid else math.nan,
-                "qvr": each.n_valid / each.n_questions,
-                "reward": _number(each.reward),
-                **{term: _number(means.get(each.step)) for term, means in terms.items()},
-                **recent,
-                "kl": updates[each.step].get("kl"),
-            }
-            for each, recent in zip(self.ledger.steps(phase, run=run), self._families[run].recent(), strict=True)
-        ]
+    def hints(self) -> list[AskedFor]:
+        """What the default arm was told to ask about, and what came of it."""
+        found = HintCounts()
+        for run in pool_runs(self.ledger, DEFAULT):
+            for record in self.ledger.each_step(run):
+                found.see(recorded_round(record))
+        return found.found()
 
+    def failures(self) -> Iterator[FailureRow]:
+        """Those of the default arm, in the order in which they were found, each pair of picture and question once."""
+        seen: set[tuple[int, str]] = set()
+        for run in pool_runs(self.ledger, DEFAULT):
+            for row in self.ledger.failures(run=run):
+                if (row.image, row.question) not in seen:
+                    seen.add((row.image, row.question))
+                    yield row
 
-class Families:
-    """The families of a run's valid questions, step by step."""
+    def seconds(self, runs: list[str]) -> float:
+        """From the first beginning to the last end of some runs."""
+        times = [self._times[run] for run in runs]
+        began, ended = (min(begin for begin, _ in times), max(end for _, end in times if end is not None))
+        try:
+            return round((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds(), 1)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"[demo] {self.ledger.path}: runs: expected times ({error})") from None
 
-    def __init__(self) -> None:
-        self._valid: dict[int, Counter[str]] = {}
-        self._failing: dict[int, Counter[str]] = {}
-
-    def add(self, part: JudgedQuestions) -> None:
-        """Adds some questions, in their order."""
-        for step, valid, right, known in zip(part.step, part.valid, part.correct, part.annotations, strict=True):
-            if step not in self._valid:
-                self._valid[step], self._failing[step] = Counter(), Counter()
-            if valid is True and (family := text_of(known, "family")):
-                self._valid[step][family] += 1
-                self._failing[step][family] += right is False
-
-    def recent(self) -> Iterator[dict[str, float]]:
-        """Effective families and failing ones at each step, over it and those before it in the window."""
-        steps = sorted(self._valid)
-        for i in range(len(steps)):
-            window = steps[max(0, i + 1 - WINDOW) : i + 1]
-            valid, failing = (sum((kind[step] for step in window), Counter()) for kind in (self._valid, self._failing))
-            yield {
-                "effective_families": effective_number_counted(valid),
-                "effective_failure_families": effective_number_counted(failing),
-            }
+    def _planted(self) -> dict[str, dict[str, Any]]:
+        """Id of each planted fault -> its condition, effect, and mass over the pictures."""
+        text = self.run.config.get("faults")
+        if text is None:
+            return {}
+        faults = core.world.FaultSet.parse(typed("demo", f"{self.ledger.path}: config: faults", text, str), 0)
+        return {
+            fault["id"]: {"when": fault["when"], "effect": fault["effect"], "mass": mass}
+            for fault, mass in zip(json.loads(faults.to_json()), masses_over(faults, self.images), strict=True)
+        }
 
 
 def head(ledger: Ledger) -> RunRecord:
-    """The demo's settings, versions and models, as its last evaluation has them.
+    """The demo's settings, versions and models.
 
     Raises:
         ValueError: the ledger of something else, or of a demo that did not end.
     """
     runs = {run.id: run for run in ledger.runs()}
-    if not {"before", "after"} <= runs.keys() or not all(run.finished for run in ledger.progress()):
+    if HEAD not in runs or not all(run.finished for run in ledger.progress()):
         raise ValueError(
             f"[demo] {ledger.path}: expected the ledger of a finished demo, got {', '.join(runs) or 'an empty one'}"
         )
-    where = f"{ledger.path}: run 'after': identities"
     for role in ("answerer", "embedder"):
-        member("demo", where, runs["after"].identities, role, str)
-    return runs["after"]
+        member("demo", f"{ledger.path}: run {HEAD!r}: identities", runs[HEAD].identities, role, str)
+    return runs[HEAD]
 
 
 def settings_of(run: RunRecord) -> Settings:
@@ -145,17 +130,3 @@ def settings_of(run: RunRecord) -> Settings:
     names = {field.name for field in fields(Settings)} - {"faults"}
     check_fields("demo", f"run {run.id!r}: config", Settings, run.config)
     return Settings(**{name: value for name, value in run.config.items() if name in names})
-
-
-def seconds(ledger: Ledger) -> float:
-    """From the first beginning to the last end."""
-    times = ledger.times()
-    began, ended = (min(begin for begin, _ in times), max(end for _, end in times if end is not None))
-    try:
-        return round((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds(), 1)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"[demo] {ledger.path}: runs: expected times ({error})") from None
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value

@@ -50,6 +50,7 @@ class FaultCount:
             "mass": self.mass,
             **{what: len(pairs) for what, pairs in self._pairs.items()},
             "calls_to_first": self.detected_at(1),
+            "calls_to_10": self.detected_at(10),
         }
 
 
@@ -67,7 +68,7 @@ def score(asked: RecordedQuestions, masses: Mapping[str, float], *, budget: int)
         calls wrong, and false_failures, those that were answered rightly: errors of the verifier; qvr, fdr, ld,
         distinct_failing_programs, families (effective number among the valid questions); curve: [calls, faults
         detected at 3, at 10]; faults: by id, each with mass, reached, triggered, detected (distinct pairs),
-        calls_to_first (None: never).
+        calls_to_first, calls_to_10 (answerer calls; None: never).
     """
     judged = asked.judged()
     counts = {fault: FaultCount(mass) for fault, mass in masses.items()}
