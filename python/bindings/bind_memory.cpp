@@ -133,6 +133,7 @@ void bind_memory(pybind11::module_& module) {
             return std::pair(found.score, found.id);
           },
           py::arg("image"), py::arg("embeddings"), py::arg("k"), Release())
+      .def("crowding", &QuestionMemory::crowding, py::arg("embeddings"), py::arg("floor"), Release())
       .def("merge", &QuestionMemory::merge, py::arg("other"), Release())
       .def("save", &QuestionMemory::save, py::arg("directory"), Release())
       .def_static("load", &QuestionMemory::load, py::arg("directory"), py::arg("backend"), py::arg("dim"), Release())

@@ -265,6 +265,19 @@ class QuestionMemory:
         """
         return Neighbours(*self._core.nearest(_integers(image), torch.as_tensor(embeddings), k))
 
+    def crowding(self, embeddings: torch.Tensor, *, floor: float) -> torch.Tensor:
+        """How crowded it is around each embedding: the sum over all questions, on whatever image, of
+        max(0, (cosine - floor) / (1 - floor)).
+
+        Args:
+            embeddings: [Q, D] float32 rows of unit length, on the CPU.
+            floor: The cosine in [0, 1) up to which questions are of other kinds.
+
+        Returns:
+            [Q] float64, one more for each question that is the same.
+        """
+        return self._core.crowding(torch.as_tensor(embeddings), floor)
+
     def merge(self, other: QuestionMemory) -> int:
         """Enter the questions of another memory whose keys are not here yet; runs are the same when their names are.
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from vlmprobe import _core
+from vlmprobe.memory import QuestionMemory
 
 
 def _column(name: str, values: Any, dtype: torch.dtype) -> torch.Tensor:
@@ -52,6 +53,10 @@ class Batch:
     """[Q]: the questions, for custom terms."""
     images: torch.Tensor | None = None
     """[Q] int64: labels of the images, for custom terms."""
+    embeddings: torch.Tensor | None = None
+    """[Q, D] float32 unit rows, zero where the question is not valid, for custom terms."""
+    memory: QuestionMemory | None = None
+    """The failures before this step, for custom terms."""
 
     def __post_init__(self) -> None:
         dtypes = {"sequence": torch.int64, "valid": torch.int8, "correct": torch.int8}
@@ -159,11 +164,34 @@ def term(name: str, function: TermFunction) -> Expression:
     return Expression(_core.Formula.custom(name), {name: function})
 
 
+KIND = 0.5
+"""Cosine up to which questions are of other kinds, for `rare`."""
+KNOWN = 4.0
+"""Failures of a kind at which one more is worth half, for `rare`."""
+
+
+def _rare(batch: Batch) -> torch.Tensor:
+    if batch.memory is None or batch.embeddings is None:
+        raise ValueError("[reward::rare] batch: expected the memory and the embeddings of a step, got none")
+    found = torch.full((len(batch),), torch.nan, dtype=torch.float64)
+    rows = ((batch.valid == 1) & (batch.correct == 0)).nonzero()[:, 0]
+    if len(rows):
+        some = batch.embeddings[rows]
+        beside = ((some @ some.T).double().clamp(max=1) - KIND).clamp(min=0).fill_diagonal_(0).sum(1) / (1 - KIND)
+        found[rows] = 1 / (1 + (batch.memory.crowding(some, floor=KIND) + beside) / KNOWN)
+    return found.masked_fill((batch.valid == 1) & (batch.correct == 1), 1.0)
+
+
 semantic = Expression(_core.Formula.term(_core.TermId.semantic))
 lexical = Expression(_core.Formula.term(_core.TermId.lexical))
 valid = Expression(_core.Formula.term(_core.TermId.valid))
 wrong = Expression(_core.Formula.term(_core.TermId.wrong))
 invalid = Expression(_core.Formula.term(_core.TermId.invalid))
+
+rare = term("rare", _rare)
+"""How new the kind of a failure is: 1 / (1 + c / `KNOWN`), where c is how crowded it is around the question
+(`QuestionMemory.crowding`, floor `KIND`) by all failures so far, on whatever picture, and by the others of its step. It is
+1 for what was answered rightly."""
 
 PRESETS: tuple[str, ...] = tuple(_core.reward_preset_names())
 
@@ -198,11 +226,21 @@ def paper(
     )
 
 
+def coverage() -> Expression:
+    """A failure, by how new its kind is among all failures so far; validity is a gate and nothing is subtracted.
+
+    Example:
+        >>> coverage()
+        rare * valid * wrong
+    """
+    return rare * valid * wrong
+
+
 def parse(text: str, *, terms: Mapping[str, TermFunction] | None = None) -> Expression:
     """A preset by name (see PRESETS) or an expression as text. Nothing is evaluated but the algebra.
 
     Args:
-        text: ``paper-no-lexical``, say, or ``0.5 * (semantic + lexical) * valid * wrong - invalid``.
+        text: ``paper-no-lexical``, say, ``coverage``, or ``0.5 * (semantic + lexical) * valid * wrong - invalid``.
         terms: Functions of further terms, by name.
 
     Raises:
@@ -212,6 +250,8 @@ def parse(text: str, *, terms: Mapping[str, TermFunction] | None = None) -> Expr
         >>> parse("paper-no-diversity")
         1.0 * valid * wrong - 1.0 * invalid
     """
-    functions = dict(terms or {})
+    if text == "coverage":
+        return coverage()
+    functions = {"rare": _rare, **(terms or {})}
     formula = _core.reward_parse(text, list(functions))
     return Expression(formula, {name: functions[name] for name in formula.custom_names})

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from vlmprobe import reward
+from vlmprobe.memory import QuestionMemory
 from vlmprobe.reward import Batch, invalid, lexical, semantic, valid, wrong
 
 NAN = math.nan
@@ -118,3 +119,29 @@ def test_wrong_input_is_named():
         NAN * semantic
     with pytest.raises(TypeError):
         semantic * "2"
+
+
+def remembered(*known):
+    """A memory of failures with these directions, two numbers each, all on picture 9."""
+    memory, rows = QuestionMemory(2), torch.tensor(known, dtype=torch.float32)
+    count = len(known)
+    memory.commit("run", step=0, sequence=list(range(count)), slot=[0] * count, image=[9] * count, embeddings=rows,
+                  texts=["why ?"] * count)  # fmt: skip
+    return memory
+
+
+def test_a_failure_is_worth_less_the_more_of_its_kind_are_known_and_asked_beside_it():
+    rows = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+    columns = {"sequence": range(5), "num_sequences": 5, "semantic": [NAN] * 5, "lexical": [NAN] * 5}
+    batch = reward.Batch(
+        **columns, valid=[1, 1, 1, 1, 0], correct=[0, 0, 0, 1, -1], embeddings=rows,
+        memory=remembered((1.0, 0.0), (1.0, 0.0), (1.0, 0.0), (0.0, -1.0)),
+    )  # fmt: skip
+    found = reward.coverage()(batch)
+    # Three are known and one is beside it: four halve the worth. None is near the third; the fourth was right.
+    close(found.question, [0.5, 0.5, 1, 0, 0])
+    close(found.terms["rare"], [0.5, 0.5, 1, 1, NAN])
+    close(reward.parse("coverage")(batch).question, found.question.tolist())
+    close(reward.parse("0.5 * (rare + 1) * valid * wrong")(batch).question, [0.75, 0.75, 1, 0, 0])
+    with pytest.raises(ValueError, match=r"^\[reward::rare\] batch: expected the memory and the embeddings of a step"):
+        reward.coverage()(example())

@@ -64,6 +64,11 @@ class QuestionMemory {
 
   Novelty novelty(const QuestionRows& rows, Within within = Within::none) const;
 
+  // How crowded it is around each embedding, [Q] float64: the sum over all committed questions, on whatever image, of
+  // max(0, (cosine - floor) / (1 - floor)), so one more for each question that is the same. `embeddings` [Q, D] is as
+  // above; `floor` is in [0, 1).
+  at::Tensor crowding(const at::Tensor& embeddings, double floor) const;
+
   // The k nearest questions on each row's image; ids are places in the order in which that image's questions came.
   // Throws for an image without questions, `image: row 3: expected an image with questions, got 7`, and for a k that is
   // larger than the number of questions on one of the images.

@@ -36,7 +36,7 @@ def score(round: Round, memory: QuestionMemory, embedder: Embedder, formula: Rew
             alone.
     """
     assessed = replace(round, novelties=novelties_of(round, memory, embedder, within=within))
-    return replace(assessed, rewards=formula(reward_batch(assessed)))
+    return replace(assessed, rewards=formula(reward_batch(assessed, memory)))
 
 
 def novelties_of(round: Round, memory: QuestionMemory, embedder: Embedder, *, within: str = "none") -> Novelties:
@@ -63,8 +63,8 @@ def novelties_of(round: Round, memory: QuestionMemory, embedder: Embedder, *, wi
     return Novelties(semantic, lexical, embeddings)
 
 
-def reward_batch(round: Round) -> reward.Batch:
-    """What a reward expression sees of a round with novelties."""
+def reward_batch(round: Round, memory: QuestionMemory) -> reward.Batch:
+    """What a reward expression sees of a round with novelties, and of the failures before it."""
     round.expect("score", "novelties")
     return reward.Batch(
         sequence=round.questions.sequence,
@@ -75,6 +75,8 @@ def reward_batch(round: Round) -> reward.Batch:
         lexical=round.novelties.lexical,
         texts=round.questions.text,
         images=torch.tensor([picture.id for picture in round.pictures], dtype=torch.int64),
+        embeddings=round.novelties.embeddings,
+        memory=memory,
     )
 
 

@@ -278,3 +278,29 @@ TEST_CASE("wrong columns are named") {
   CHECK(thrown([] { QuestionMemory(0); }) == "[memory::QuestionMemory] dim: expected 1 to 1048576, got 0");
   CHECK(memory.size() == 0);
 }
+
+TEST_CASE("crowding adds up closeness to all questions, whatever their images, as by plain products") {
+  constexpr std::int64_t kDim = 24, kStored = 60, kAsked = 9;
+  const at::Tensor stored = random_unit_rows(kStored, kDim, 1), asked = random_unit_rows(kAsked, kDim, 2);
+  QuestionMemory memory(kDim);
+  CHECK(values<double>(memory.crowding(asked, 0.1)) == std::vector<double>(kAsked, 0.0));
+  std::vector<std::int64_t> image, sequence;
+  for (std::int64_t i = 0; i < kStored; ++i) image.push_back(i % 7 - 3), sequence.push_back(i);
+  const std::vector<std::string> texts(kStored, "Why?");
+  memory.commit("run", 0, {column(image), stored, texts, column(sequence), column(std::vector<std::int64_t>(kStored))});
+  for (const double floor : {0.0, 0.1, 0.5}) {
+    const std::vector<double> found = values<double>(memory.crowding(asked, floor));
+    for (std::size_t q = 0; q < kAsked; ++q) {
+      double sum = 0;
+      for (std::size_t i = 0; i < kStored; ++i) sum += std::max(dot(asked, q, stored, i) - floor, 0.0) / (1 - floor);
+      CHECK(found[q] == doctest::Approx(sum).epsilon(1e-12));
+    }
+  }
+  // A question that is there counts one, as exactly as its length is one.
+  CHECK(values<double>(memory.crowding(stored.slice(0, 0, 1), 0.99))[0] == doctest::Approx(1.0).epsilon(1e-4));
+  CHECK(thrown([&] { memory.crowding(asked, 1.0); }) == "[memory::crowding] floor: expected a cosine in [0, 1), got 1");
+  CHECK(thrown([&] { memory.crowding(asked, -0.1); }) ==
+        "[memory::crowding] floor: expected a cosine in [0, 1), got -0.1");
+  CHECK(
+      thrown([&] { memory.crowding(random_unit_rows(2, 8, 3), 0.5); }).starts_with("[memory::crowding] embeddings: "));
+}

@@ -110,7 +110,7 @@ class Experiment:
         for name in (DEFAULT, ZERO_SHOT):
             yield method_of(name, bench), self.task(bench.group_size, bench.images_per_step)
         for name in trained(self.settings.reward):
-            learns = RL(questioner=bench.questioner(), options=training(SMALL), reward=reward.parse(name), name=name)
+            learns = RL(questioner=bench.questioner(), options=training(SMALL), reward=SMALL.formula(name), name=name)
             yield learns, self.task(GROUP_SIZE, IMAGES_PER_STEP)
 
     def task(self, group_size: int, images_per_step: int) -> Task:

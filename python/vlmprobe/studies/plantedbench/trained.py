@@ -13,21 +13,22 @@ from vlmprobe.methods.local_search import FollowUpOptions
 from vlmprobe.methods.rl import RL
 from vlmprobe.methods.world_hints import can_be_told, world_hints, world_prompt
 from vlmprobe.policy.questioner import Questioner
+from vlmprobe.studies.arms import training
+from vlmprobe.studies.plan import SMALL
 
 GATED = "0.5 * (semantic + lexical) * valid * wrong"
 """Equation 5 without its penalty: validity is a gate."""
 GROUP = 4, 8
 """Completions per picture, and pictures per step, so that a step has as many questions as one without a gradient."""
-PAPER_GROUP = 8, 8
 UNSCALED = grpo.AdvantageOptions(scale="none")
 """A small reward stays a small advantage: divided by the group's deviation, a failure of a kind that is known by now
 would push as hard as the first of its kind."""
 
 
 def paper_rl(questioner: Questioner, name: str) -> RL:
-    """Equation 5 as printed, at the rates of `vlmprobe reproduce`."""
-    options = TrainerOptions(learning_rate=2e-4, credit="question", loss=replace(grpo.PAPER, beta=0.04))
-    return RL(questioner=questioner, options=options, group=PAPER_GROUP, name=name)
+    """Equation 5 as printed, with the rates and the penalty of `vlmprobe reproduce`."""
+    group = SMALL.group_size, SMALL.images_per_step
+    return RL(questioner=questioner, options=training(SMALL), reward=SMALL.formula("paper"), group=group, name=name)
 
 
 def gated_rl(questioner: Questioner, name: str) -> RL:
