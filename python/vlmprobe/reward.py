@@ -190,8 +190,8 @@ invalid = Expression(_core.Formula.term(_core.TermId.invalid))
 
 rare = term("rare", _rare)
 """How new the kind of a failure is: 1 / (1 + c / `KNOWN`), where c is how crowded it is around the question
-(`QuestionMemory.crowding`, floor `KIND`) by all failures so far, on whatever picture, and by the others of its step. It is
-1 for what was answered rightly."""
+(`QuestionMemory.crowding`, floor `KIND`) by all failures so far, on whatever picture, and by the others of its step.
+It is 1 for what was answered rightly."""
 
 PRESETS: tuple[str, ...] = tuple(_core.reward_preset_names())
 
