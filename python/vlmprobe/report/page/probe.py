@@ -141,11 +141,20 @@ def where_table(beginnings: Sequence[Beginning]) -> Table:
 def hint_table(hints: Sequence[AskedFor]) -> Table:
     """What the questioner was told to ask about, and what came of it."""
     columns = [words("asked about"), Column(head="pictures"), Column(head="judged", size=True), Column(head="failures")]
+    columns += [Column(head="value")]
     rows = [
-        [text_cell(each.hint), *(text_cell(format.count(n)) for n in (each.pulls, each.judged, each.failures))]
+        [
+            text_cell(each.hint),
+            *(text_cell(format.count(n)) for n in (each.pulls, each.judged, each.failures)),
+            text_cell(format.decimal(each.value, 3)),
+        ]
         for each in hints[:SHOWN_HINTS]
     ]
-    notes = ["A hint is told for all questions of a picture. Judged questions and failures are counted once a picture."]
+    notes = [
+        "A hint is told for all questions of a picture. Judged questions and failures are counted once a picture.",
+        "The value is what the hint is worth to the run as it stands: the rate of failures to be expected under it, "
+        "less the more failures it has brought and the more often it was chosen.",
+    ]
     if len(hints) > SHOWN_HINTS:
         notes.append(f"These are the {SHOWN_HINTS} of {len(hints)} that brought most; --json has all.")
     return Table(id="hints", title="What was asked about", columns=columns, rows=rows, notes=notes)
