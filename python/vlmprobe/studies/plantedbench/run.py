@@ -71,8 +71,9 @@ def result_of(run: Run, folder: Path) -> dict[str, Any] | None:
         return None
     found = read_object("plantedbench", file)
     known, asked = found.get("settings") or {}, run.identity()
-    if known != asked:
-        was, now = known.get("settings") or {}, asked["settings"]
+    was, now = known.get("settings") or {}, asked["settings"]
+    was = {name: value for name, value in was.items() if name in now or value is not None}  # one that is gone, unset
+    if {**known, "settings": was} != asked:
         name = next((name for name in now if was.get(name) != now[name]), "faults")
         got = f"{now.get(name)!r:.60}, got {was.get(name)!r:.60}"
         raise ValueError(f"[plantedbench] {file}: expected a run with {name} {got}; name another folder (--run)")
@@ -90,7 +91,7 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
     settings, place = run.settings, folder / run.name
     images = WorldImages(settings.pool, seed=POOL_SEED)
     answerer = FaultyAnswerer(settings.inner(), run.faults.planted(seed=run.asking_seed, fires=not settings.control))
-    method = method_of(run.method, settings)
+    method = method_of(run.method)
     with RunDirectory(place, quiet=True, resume=True) as directory:
         task = Task(
             images=images,

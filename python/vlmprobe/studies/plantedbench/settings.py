@@ -43,8 +43,6 @@ class Settings:
     """How often the verifier is right, of each kind of verdict; None: always."""
     weakness: str | None = None
     """Conditions, as a JSON list of faults, under which the verifier calls every answer wrong; None: none."""
-    narrow: str | None = None
-    """Folder of the narrow questioner's weights; None: the package's questioner."""
     pool: int = 256
     """Pictures."""
     k: int = 2
@@ -77,13 +75,10 @@ class Settings:
             judge = NoisyVerifier(ErrorRates(**dict.fromkeys(names, self.noise)), seed=seed)
         return judge if self.weakness is None else WeakVerifier(judge, core.world.FaultSet.parse(self.weakness))
 
-    def questioner(self) -> Questioner:
-        """The narrow one."""
-        if self.narrow is None:
-            return Questioner(tiny.load("questioner"))
-        from vlmprobe.vlm.model import VisionLanguageModel
 
-        return Questioner(VisionLanguageModel.load(self.narrow))
+def narrow() -> Questioner:
+    """The package's questioner, which asks a few kinds of question most of the time, and follows hints."""
+    return Questioner(tiny.load("questioner"))
 
 
 def broad() -> Questioner:
@@ -91,27 +86,27 @@ def broad() -> Questioner:
     return Questioner(tiny.load("questioner-broad"))
 
 
-def hinted(settings: Settings, hints: Hints) -> Asker:
+def hinted(hints: Hints) -> Asker:
     """The narrow questioner, told what to ask about."""
-    return settings.questioner().with_preface(Hinted(hints, world_prompt))
+    return narrow().with_preface(Hinted(hints, world_prompt))
 
 
-ASKERS: dict[str, Callable[[Settings], Asker]] = {
-    "zero-shot": lambda settings: settings.questioner(),
-    "zero-shot-broad": lambda settings: broad(),
-    "hints-uniform": lambda settings: hinted(settings, UniformHints(world_hints())),
-    "bandit": lambda settings: hinted(settings, Bandit(world_hints(), fits=can_be_told)),
-    "bandit-follow-up": lambda settings: FollowUp(hinted(settings, Bandit(world_hints(), fits=can_be_told))),
-    "uniform-follow-up": lambda settings: FollowUp(hinted(settings, UniformHints(world_hints()))),
-    "zero-shot-follow-up": lambda settings: FollowUp(settings.questioner()),
-    "random-valid": lambda settings: RandomValid(),
-    "templates": lambda settings: Sweep(),
+ASKERS: dict[str, Callable[[], Asker]] = {
+    "zero-shot": narrow,
+    "zero-shot-broad": broad,
+    "hints-uniform": lambda: hinted(UniformHints(world_hints())),
+    "bandit": lambda: hinted(Bandit(world_hints(), fits=can_be_told)),
+    "bandit-follow-up": lambda: FollowUp(hinted(Bandit(world_hints(), fits=can_be_told))),
+    "uniform-follow-up": lambda: FollowUp(hinted(UniformHints(world_hints()))),
+    "zero-shot-follow-up": lambda: FollowUp(narrow()),
+    "random-valid": RandomValid,
+    "templates": Sweep,
 }
 """Who asks, by the method's name."""
 ASKERS["default"] = ASKERS["bandit-follow-up"]
 METHODS = tuple(ASKERS)
 
 
-def method_of(name: str, settings: Settings) -> Method:
+def method_of(name: str) -> Method:
     """A method by its name."""
-    return ZeroShot(asker=ASKERS[name](settings), name=name)
+    return ZeroShot(asker=ASKERS[name](), name=name)
