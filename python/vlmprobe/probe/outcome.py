@@ -20,6 +20,7 @@ from vlmprobe.probe.build import HINTED, RUN, bandit_of, cost_of
 from vlmprobe.probe.config import Probe
 from vlmprobe.probe.guards import Alarm, alarms_of
 from vlmprobe.probe.hints import AskedFor, HintCounts
+from vlmprobe.probe.own_answers import OwnAnswer, kinds_of, own_answers_of
 from vlmprobe.probe.signs import Signs, same, shares, signs_of
 from vlmprobe.run.pictures import left_out_of
 from vlmprobe.text import prefixes
@@ -95,6 +96,8 @@ class Findings:
     versions: Mapping[str, str] = field(default_factory=dict)
     hints: Sequence[AskedFor] = ()
     """What was asked for, and what came of it; empty where no hint was given."""
+    own_answers: Sequence[OwnAnswer] = ()
+    """What the verifier said of its own answers to failing questions."""
 
     @property
     def failures(self) -> int:
@@ -121,6 +124,15 @@ class Findings:
                 for each in self.beginnings
             ],
             "hints": [asdict(each) for each in self.hints],
+            "own_answers": {
+                "judged": len(self.own_answers),
+                "wrong": sum(not each.correct for each in self.own_answers),
+                "kinds": [
+                    {"word": each.word, "judged": each.wrong.n, "rate": each.wrong.value,
+                     "interval": [each.wrong.low, each.wrong.high]}
+                    for each in kinds_of(self.own_answers)
+                ],
+            },
         }  # fmt: skip
 
 
@@ -174,6 +186,7 @@ def findings(ledger: Ledger, probe: Probe, folder: str | Path) -> Findings:
         alarms=alarms_of(ledger, RUN),
         versions=head.versions,
         hints=hints.found(),
+        own_answers=own_answers_of(ledger, RUN),
     )
 
 

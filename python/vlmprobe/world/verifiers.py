@@ -8,7 +8,7 @@ from typing import Any
 
 from vlmprobe._native import core
 from vlmprobe.models.protocols import Picture
-from vlmprobe.models.replies import Criteria, Judgement
+from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
 from vlmprobe.world.source import scene_of
 
 NAMES = ("grammatical", "atomic", "grounded", "objective")
@@ -38,6 +38,10 @@ class OracleVerifier:
         """See `vlmprobe.models.protocols.Verifier`. A question without a right answer gives an unknown, and so does an
         answer that says no value, or several."""
         return [_judged(*row)[0] for row in zip(images, questions, answers, strict=True)]
+
+    def own_answers(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
+        """The right answers, in a sentence; see `vlmprobe.probe.own_answers`."""
+        return [_own_answer(*row) for row in zip(images, questions, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +91,10 @@ class NoisyVerifier:
         """See `vlmprobe.models.protocols.Verifier`. Whether an answer can be told is no matter of error."""
         return [self._judgement(*row) for row in zip(images, questions, answers, strict=True)]
 
+    def own_answers(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
+        """As the oracle's: its errors are of judging. An answer in other words is judged with another chance to err."""
+        return self._oracle.own_answers(images, questions)
+
     def _criteria(self, image: Picture, question: str, truth: Criteria) -> Criteria:
         right = self._rates.valid_sensitivity if truth.valid else self._rates.valid_specificity
         if self._draw(image, question) < right:
@@ -109,6 +117,11 @@ class NoisyVerifier:
         scene, name = scene_of(image).id, core.hash(text)
         low = 0xFFFFFFFF
         return float(core.uniform(self._seed, core.Stream.verifier, scene & low, name & low, (scene ^ name) >> 32))
+
+
+def _own_answer(image: Picture, question: str) -> Reply:
+    judged = core.world.judge(scene_of(image), question)
+    return Reply(text=f"It is {judged.answer}.") if judged.valid else Reply(failure=Failure.EMPTY)
 
 
 def _judged(image: Picture, question: str, answer: str) -> tuple[Judgement, bool]:

@@ -24,6 +24,7 @@ from vlmprobe.ledger import Ledger
 from vlmprobe.methods.local_search import FOLLOWED
 from vlmprobe.methods.world_hints import world_hints
 from vlmprobe.probe.hints import FOLLOW_UPS
+from vlmprobe.probe.own_answers import OwnAnswer, own_answers_of
 from vlmprobe.world.source import WorldImages
 
 pytestmark = [needs_chat_client, pytest.mark.usefixtures("one_thread")]
@@ -69,6 +70,11 @@ def asked(folder: Path) -> list[tuple[int, int, str, str]]:
         ]  # fmt: skip
 
 
+def own_answers(folder: Path) -> list[OwnAnswer]:
+    with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
+        return own_answers_of(ledger, "probe")
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """The folders of a run that was killed and went on, and of one that was not; what was recorded at the kill; and
@@ -98,6 +104,7 @@ def runs(tmp_path_factory):
 def test_a_killed_run_asks_what_a_run_that_nothing_stopped_asks(runs):
     killed, whole = asked(runs["killed"]), asked(runs["whole"])
     assert killed == whole, "pictures, hints and questions"
+    assert own_answers(runs["killed"]) == own_answers(runs["whole"]), "what the verifier answered itself"
     assert 1 < runs["steps"] < whole[-1][0], "it was killed in the middle"
     hints = [hint for step, _, hint, _ in killed if step > runs["steps"]]
     assert any(hint.startswith(FOLLOWED) for hint in hints) and any(not hint.startswith(FOLLOWED) for hint in hints)
@@ -123,6 +130,7 @@ def test_the_report_says_of_each_hint_what_it_found_and_what_it_is_worth(runs, c
     assert sum(each["judged"] for each in hints.values()) == len(judged(folder))
     assert sum(each["failures"] for each in hints.values()) == found["failures"] > 10
     values = {hint: each["value"] for hint, each in hints.items() if hint != FOLLOW_UPS}
+    assert found["own_answers"]["judged"] > 10 and found["own_answers"]["wrong"] == 0, "the judge is the truth"
     assert hints[FOLLOW_UPS]["value"] is None and all(0 < value < 1 for value in values.values())
     page = (folder / "report.html").read_text()
     assert "What was asked about" in page and all(each["hint"] in page for each in found["hints"][:30])

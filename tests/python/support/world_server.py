@@ -23,7 +23,7 @@ from vlmprobe._native import core
 from vlmprobe.methods.hints import Hint
 from vlmprobe.methods.world_hints import can_be_told
 from vlmprobe.models.encoded_images import EncodedImages
-from vlmprobe.models.protocols import Answerer, Picture, Verifier
+from vlmprobe.models.protocols import Answerer, AnsweringVerifier, Picture
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.world import tiny
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer, load_faults
@@ -45,15 +45,12 @@ class WorldServer:
         pool: the pictures that may be shown.
         k: questions in a completion.
         verifier: who judges; by default the truth.
-        answerer: who answers; by default one that is right but for the package's faults.
     """
 
-    def __init__(
-        self, pool: WorldImages, *, k: int = 2, verifier: Verifier | None = None, answerer: Answerer | None = None
-    ):
+    def __init__(self, pool: WorldImages, *, k: int = 2, verifier: AnsweringVerifier | None = None):
         self._pool = {PNG(pool[i]).sha256: pool[i] for i in range(len(pool))}
         self._k, self._lock = k, threading.Lock()
-        self._answerer = answerer or FaultyAnswerer(ExecutingAnswerer(), load_faults())
+        self._answerer: Answerer = FaultyAnswerer(ExecutingAnswerer(), load_faults())
         self._verifier = verifier or OracleVerifier()
         self._model = tiny.load("questioner")
         self._completion = cache(self._drawn)
@@ -89,8 +86,7 @@ class WorldServer:
             return self._completion(about[1] if about else "", picture.id)
         if model == "judge":
             return self._judged(text, picture)
-        question = text.rstrip().rpartition("\n")[2]
-        return self._answerer.answer([picture], [question])[0].text or "nothing"
+        return self._answerer.answer([picture], [_last_line(text)])[0].text or "nothing"
 
     def _drawn(self, hint: str, number: int) -> str:
         [picture] = [image for image in self._pool.values() if image.id == number]
@@ -100,8 +96,8 @@ class WorldServer:
 
     def _judged(self, text: str, picture: Picture) -> str:
         question, answer = _QUESTION.search(text), _ANSWER.search(text)
-        if question is None:
-            return "yes"  # to the check before a run
+        if question is None:  # it is asked to answer
+            return self._verifier.own_answers([picture], [_last_line(text)])[0].text or "nothing"
         if answer is None:
             criteria = self._verifier.validity([picture], [question[1]])[0]
             verdict: dict[str, Any] = {name: getattr(criteria, name) for name in NAMES}
@@ -110,3 +106,8 @@ class WorldServer:
             verdict = {"correct": criteria.correct}
         known = {name: "unknown" if truth is None else truth for name, truth in verdict.items()}
         return f"<verdict>{json.dumps({'reason': criteria.reason, **known})}</verdict>"
+
+
+def _last_line(text: str) -> str:
+    """The question in the prompt `answerer`."""
+    return text.rstrip().rpartition("\n")[2]

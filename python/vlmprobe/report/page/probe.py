@@ -8,12 +8,14 @@ from pathlib import Path
 
 from PIL import Image as PILImage
 
+from vlmprobe import metrics
 from vlmprobe._util.files import write_text
 from vlmprobe._util.optional import require
 from vlmprobe.data.source import ImageSource
 from vlmprobe.metrics import Rate
 from vlmprobe.probe.hints import AskedFor
 from vlmprobe.probe.outcome import Beginning, Failing, Findings
+from vlmprobe.probe.own_answers import OwnAnswer
 from vlmprobe.report.draw.svg import palette
 from vlmprobe.report.page import cards
 from vlmprobe.report.page.cards import FailureCard
@@ -93,6 +95,8 @@ def sentences(found: Findings) -> list[str]:
         f"{format.percent(found.unscored)} % of the questions are unscored, and {format.percent(found.truncated)} % of "
         "all replies were cut."
     )
+    if found.own_answers:
+        more.append(_own(found.own_answers))
     if found.left_out:
         first = next(iter(found.left_out.values()))
         count = len(found.left_out)
@@ -116,6 +120,14 @@ def _first(failures: int, most: Beginning) -> str:
     return (
         f"{found} No kind of question has more of them than that which begins with “{most.words}”, "
         f"{format.count(size)}; of these questions {rate} were answered wrongly."
+    )
+
+
+def _own(answers: Sequence[OwnAnswer]) -> str:
+    rate = metrics.rate([not each.correct for each in answers], cluster=[each.image for each in answers])
+    return (
+        f"The verifier was asked for its own answers to {format.count(rate.n)} of the questions that failed, and then "
+        f"called {_rate(rate)} of them wrong."
     )
 
 

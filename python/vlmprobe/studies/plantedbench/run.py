@@ -22,9 +22,12 @@ from vlmprobe._util.checks import check_count
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import plain, read_object
 from vlmprobe.loop.ask import learner_of
+from vlmprobe.loop.record import recorded_round
 from vlmprobe.methods.bandit import HintValue
-from vlmprobe.methods.task import Task, pool
+from vlmprobe.methods.task import Task, pool, pool_runs
 from vlmprobe.models.embedder import HashedNgramEmbedder
+from vlmprobe.probe.config import Guards
+from vlmprobe.probe.own_answers import OwnAnswers, contradicted
 from vlmprobe.run.directory import RunDirectory
 from vlmprobe.studies.plantedbench.faults import FaultList, masses_over
 from vlmprobe.studies.plantedbench.score import score
@@ -85,7 +88,9 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
 
     Returns:
         As in the file: the numbers of `score`, with method, seed, faults_from, seconds (of the whole run; of the last
-        process alone where it was resumed), cpu_seconds, hints (of a bandit) and settings.
+        process alone where it was resumed), cpu_seconds, hints (of a bandit), settings,
+        and verifier_asked, verifier_wrong, verifier_flagged: own answers that the verifier judged, those that it called
+        wrong, and the words of the kinds that are to be taken for its own (`vlmprobe.probe.own_answers`).
     """
     began, worked = time.monotonic(), time.process_time()
     settings, place = run.settings, folder / run.name
@@ -110,15 +115,29 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
         )
         asker = method.run(task)
         asked = pool(directory.ledger, run.method)
+        verifier = _own_answers(task, run.method)
     spent = {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(time.process_time() - worked, 1)}
     masses = dict(zip((each.id for each in answerer.faults.faults), masses_over(answerer.faults, images), strict=True))
     head = {"method": run.method, "seed": run.seed, "faults_from": run.faults.name, **spent}
-    found: dict[str, Any] = plain(
-        {**head, **score(asked, masses, budget=settings.budget), **_hints(asker), "settings": run.identity()}
-    )
+    numbers = {**score(asked, masses, budget=settings.budget), **verifier, **_hints(asker)}
+    found: dict[str, Any] = plain({**head, **numbers, "settings": run.identity()})
     write_text(folder / f"{run.name}.json", json.dumps(found, indent=1) + "\n")
     shutil.rmtree(place)
     return found
+
+
+def _own_answers(task: Task, method: str) -> dict[str, Any]:
+    """What the verifier says of its own answers to questions that failed: as many of a step as a probe asks about."""
+    own = OwnAnswers(task.verifier, most=Guards().own_answers)
+    pictures = {i: task.images[i] for i in range(len(task.images))}
+    for name in pool_runs(task.ledger, method):
+        for record in task.ledger.each_step(name):
+            own.see(recorded_round(record, pictures))
+    return {
+        "verifier_asked": len(own.found),
+        "verifier_wrong": sum(not each.correct for each in own.found),
+        "verifier_flagged": [each.word for each in contradicted(own.kinds())],
+    }
 
 
 def _hints(asker: object) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from vlmprobe.methods.task import Method
 from vlmprobe.methods.templates import Sweep
 from vlmprobe.methods.world_hints import can_be_told, world_hints, world_prompt
 from vlmprobe.methods.zero_shot import ZeroShot
-from vlmprobe.models.protocols import Answerer, Verifier
+from vlmprobe.models.protocols import Answerer, AnsweringVerifier, Verifier
 from vlmprobe.policy.asker import Asker
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.world import tiny
@@ -69,7 +69,7 @@ class Settings:
 
     def verifier(self, seed: int) -> Verifier:
         """The judge; `seed` is of its errors."""
-        judge: Verifier = OracleVerifier()
+        judge: AnsweringVerifier = OracleVerifier()
         if self.noise is not None:
             names = ("valid_sensitivity", "valid_specificity", "wrong_sensitivity", "wrong_specificity")
             judge = NoisyVerifier(ErrorRates(**dict.fromkeys(names, self.noise)), seed=seed)
