@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--answerer", choices=ANSWERERS, default=default.answerer, help="whom faults are planted in")
     parser.add_argument("--control", action="store_true", help="the faults never fire: whatever is detected is none")
     parser.add_argument("--noise", type=float, metavar="P", help="how often the verifier is right (always)")
+    parser.add_argument("--confirm", type=int, metavar="N", help="more verdicts on what a noisy verifier calls wrong")
     parser.add_argument("--weakness", metavar="FILE", help="conditions under which the verifier says wrong")
     parser.add_argument("--pool", type=int, default=default.pool, help="pictures (%(default)s)")
     parser.add_argument("--base", metavar="M", help="the method that others are held against (the first)")

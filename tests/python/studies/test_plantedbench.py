@@ -217,6 +217,7 @@ def test_the_command_prints_one_run_as_json_and_several_as_a_table(tmp_path, cap
         (["--random", "1", "--seed", "-2"], "[plantedbench] seed: expected 0 to 2**32 - 1, got -2"),
         (["--random", "1", "--base", "rl"], "[plantedbench] base: expected one of templates, got 'rl'"),
         (["--random", "1", "--noise", "2"], "[plantedbench] noise: expected a rate in [0.5, 1], got 2.0"),
+        (["--random", "1", "--confirm", "1"], "[plantedbench] confirm: expected at least 1 and noise beside it, got 1"),
         (["--faults", "none.json"], "[load_faults]"),
     ],
 )

@@ -11,7 +11,7 @@ import multiprocessing
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,12 +75,16 @@ def result_of(run: Run, folder: Path) -> dict[str, Any] | None:
     found = read_object("plantedbench", file)
     known, asked = found.get("settings") or {}, run.identity()
     was, now = known.get("settings") or {}, asked["settings"]
-    was = {name: value for name, value in was.items() if name in now or value is not None}  # one that is gone, unset
-    if {**known, "settings": was} != asked:
+    if {**known, "settings": _set(was)} != {**asked, "settings": _set(now)}:
         name = next((name for name in now if was.get(name) != now[name]), "faults")
         got = f"{now.get(name)!r:.60}, got {was.get(name)!r:.60}"
         raise ValueError(f"[plantedbench] {file}: expected a run with {name} {got}; name another folder (--run)")
     return found
+
+
+def _set(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are set: others may be unknown to another version."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def run_one(run: Run, folder: Path) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Settings:
     """The faults are there and never fire."""
     noise: float | None = None
     """How often the verifier is right, of each kind of verdict; None: always."""
+    confirm: int | None = None
+    """Further verdicts of a verifier with `noise` on an answer that it calls wrong at first; None: none."""
     weakness: str | None = None
     """Conditions, as a JSON list of faults, under which the verifier calls every answer wrong; None: none."""
     pool: int = 256
@@ -58,6 +60,8 @@ class Settings:
             raise ValueError(f"[plantedbench] answerer: expected {' or '.join(ANSWERERS)}, got {self.answerer!r:.60}")
         if self.noise is not None and not 0.5 <= self.noise <= 1:
             raise ValueError(f"[plantedbench] noise: expected a rate in [0.5, 1], got {self.noise}")
+        if self.confirm is not None and (self.noise is None or self.confirm < 1):
+            raise ValueError(f"[plantedbench] confirm: expected at least 1 and noise beside it, got {self.confirm}")
 
     def inner(self) -> Answerer:
         """The answerer without faults."""
@@ -72,7 +76,8 @@ class Settings:
         judge: AnsweringVerifier = OracleVerifier()
         if self.noise is not None:
             names = ("valid_sensitivity", "valid_specificity", "wrong_sensitivity", "wrong_specificity")
-            judge = NoisyVerifier(ErrorRates(**dict.fromkeys(names, self.noise)), seed=seed)
+            rates = ErrorRates(**dict.fromkeys(names, self.noise))
+            judge = NoisyVerifier(rates, seed=seed, confirm=self.confirm or 0)
         return judge if self.weakness is None else WeakVerifier(judge, core.world.FaultSet.parse(self.weakness))
 
 
