@@ -70,9 +70,7 @@ def numbers_text(found: Findings, probe: Probe, page: Path) -> str:
 
 def probe_page(ledger: Ledger, probe: Probe, folder: str | Path, out: Path) -> tuple[Findings, Path]:
     """What a probe found, and its page."""
-    roles = ("questioner", "answerer", "verifier")
-    prices = {name: (getattr(probe, name).prices.prompt, getattr(probe, name).prices.completion) for name in roles}
-    found = findings(ledger, prices=prices)
+    found = findings(ledger, probe, folder)
     title = f"Where {probe.answerer.model or probe.answerer.python} fails"
     return found, write_probe_page(out / PAGE, found, _pictures(ledger, probe, folder), title=title)
 

@@ -55,6 +55,8 @@ class HintValue:
     """Distinct judged pairs of picture and question that have it."""
     failures: int
     """Of these, those answered wrongly."""
+    value: float
+    """Mean of its draws as things stand, in (0, 1): the posterior's mean, diminished by failures and pulls."""
 
 
 class Bandit:
@@ -98,23 +100,23 @@ class Bandit:
 
     def values(self) -> list[HintValue]:
         """What is known of each hint, in the order in which they came up."""
-        columns = (column[: len(self._hints)].astype(int).tolist() for column in (self._pulls, self._n, self._failures))
+        counted = [column[: len(self._hints)] for column in (self._pulls, self._n, self._failures)]
+        a, b, worth = self._posteriors()
+        values = (a / (a + b) * worth / (1 + counted[0] / self._options.pulls)).tolist()
+        columns = (column.astype(int).tolist() for column in counted)
         return [
-            HintValue(hint=hint.text, pulls=pulls, n=n, failures=failures)
-            for hint, pulls, n, failures in zip(self._hints, *columns, strict=True)
+            HintValue(hint=hint.text, pulls=pulls, n=n, failures=failures, value=value)
+            for hint, pulls, n, failures, value in zip(self._hints, *columns, values, strict=True)
         ]
 
     def choose(self, count: int, *, seed: int, step: int) -> list[str]:
         """See `vlmprobe.methods.hints.Hints`. Pulls of the step itself count already; they are kept when it is seen."""
-        options, known = self._options, len(self._hints)
         rng = np.random.default_rng([seed, step])
-        failures, pulls = self._failures[:known], self._pulls[:known].copy()
-        a = max(0.5, options.prior * self.base_rate) + failures
-        b = options.prior + self._n[:known] - failures
-        worth = 1 / (1 + failures / options.cap)
+        a, b, worth = self._posteriors()
+        pulls = self._pulls[: len(self._hints)].copy()
         chosen = []
         for _ in range(count):
-            best = int(np.argmax(rng.beta(a, b) * worth / (1 + pulls / options.pulls)))
+            best = int(np.argmax(rng.beta(a, b) * worth / (1 + pulls / self._options.pulls)))
             pulls[best] += 1
             chosen.append(self._hints[best].text)
         return chosen
@@ -132,6 +134,14 @@ class Bandit:
                 failed.append(content_words(round.questions.text[i]))
         if self._options.grows:
             self._grow(failed, [round.hints[i] for i in judged if int(round.correct[i]) == 0])
+
+    def _posteriors(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """[H] each: both parameters of the Beta posterior, and what is left of the value for the failures there are."""
+        options, known = self._options, len(self._hints)
+        failures = self._failures[:known]
+        a = max(0.5, options.prior * self.base_rate) + failures
+        b = options.prior + self._n[:known] - failures
+        return a, b, 1 / (1 + failures / options.cap)
 
     def _count(self, image: int, question: str, asked_for: str, wrong: bool) -> bool:
         """Counts a judged question; False for one that was counted before."""

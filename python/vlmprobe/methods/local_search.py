@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -112,25 +113,27 @@ class FollowUp:
     def ask(self, images: Sequence[Picture], *, k: int, group_size: int = 1, seed: int, step: int) -> Completions:
         """See `vlmprobe.policy.asker.Asker`."""
         followed = self._followed(images, k * group_size, np.random.default_rng([seed, step, 1]))
-        said = {place: [tagged(texts[i : i + k]) for i in range(0, len(texts), k)] for place, texts in followed.items()}
+        said = {
+            place: [_Said(tagged(texts[i : i + k])) for i in range(0, len(texts), k)]
+            for place, texts in followed.items()
+        }
         hints = {place: FOLLOWED + texts[0] for place, texts in followed.items()}
         places, calls, drawn = [place for place in range(len(images)) if place not in followed], 0, None
         if places:
             rest = [images[place] for place in places]
             asked = self._asker.ask(rest, k=k, group_size=group_size, seed=seed, step=step)
             calls = asked.calls
-            for text, group in zip(self._without_known(asked, rest, k), asked.group.tolist(), strict=True):
-                said.setdefault(places[group], []).append(text)
+            rows = zip(self._without_known(asked, rest, k), asked.lengths.tolist(), asked.group.tolist(), strict=True)
+            for text, tokens, group in rows:
+                said.setdefault(places[group], []).append(_Said(text, tokens))
             hints |= dict(zip(places, asked.hints, strict=False))
             drawn = drawn_of(asked)
-        each = range(len(images))
-        told = [hints.get(place, "") for place in each] if hints else []
-        all_said = [said.get(place, []) for place in each]
-        if drawn is not None:
-            begins = [0, *itertools.accumulate(map(len, all_said))]
-            rows = [row for place in places for row in range(begins[place], begins[place + 1])]
-            drawn = replace(drawn, rows=torch.tensor(rows)[drawn.rows])
-        return replace(Completions.of(all_said, calls=calls, hints=told), drawn=drawn)
+        made = _completions([said.get(place, []) for place in range(len(images))], calls, hints)
+        if drawn is None:
+            return made
+        begins = [0, *itertools.accumulate(len(said.get(place, [])) for place in range(len(images)))]
+        own = [row for place in places for row in range(begins[place], begins[place + 1])]
+        return replace(made, drawn=replace(drawn, rows=torch.tensor(own)[drawn.rows]))
 
     def see(self, round: Round) -> None:
         """See `vlmprobe.loop.ask.Learns`. A question of unknown validity counts for nothing."""
@@ -166,16 +169,35 @@ class FollowUp:
 
     def _without_known(self, asked: Asked, images: Sequence[Picture], k: int) -> list[str]:
         """[B] completions in which a question that its picture was asked before leaves an empty slot: it counts as
-        asked, and takes no answer."""
-        said: list[list[str]] = [[] for _ in asked.texts]
-        without: set[int] = set()
+        asked, and takes no answer. All else stays as it was said, a slot that was cut among it."""
+        said = [text.encode("utf-8", "surrogatepass") for text in asked.texts]
+        questions = parse_responses(asked.texts, k=k, token_ends=[np.arange(1, len(each) + 1) for each in said])
+        columns = (getattr(questions, name).tolist() for name in ("sequence", "slot", "token_begin", "token_end"))
+        known: list[list[int]] = []
         seen: set[tuple[int, str]] = set()
-        questions = parse_responses(asked.texts, k=k)
-        for sequence, text in zip(questions.sequence.tolist(), questions.text, strict=True):
-            pair = (images[int(asked.group[sequence])].id, text)
-            known = bool(text) and (pair in seen or pair in self._archive)
-            if known:
-                without.add(sequence)
-            said[sequence].append("" if known else text)
+        for *row, text in zip(*columns, questions.text, strict=True):
+            pair = (images[int(asked.group[row[0]])].id, text)
+            if text and (pair in seen or pair in self._archive):
+                known.append(row)
             seen.add(pair)
-        return [f"{tagged(said[row])} {KNOWN}" if row in without else text for row, text in enumerate(asked.texts)]
+        for sequence, slot, begin, end in reversed(known):  # from behind, so that the bytes before stay in their places
+            tag = b"response_%d" % (slot + 1)
+            said[sequence] = said[sequence][:begin] + b"<%b> </%b>" % (tag, tag) + said[sequence][end:]
+        without = {row[0] for row in known}
+        texts = [each.decode("utf-8", "surrogatepass") for each in said]
+        return [f"{text} {KNOWN}" if row in without else text for row, text in enumerate(texts)]
+
+
+class _Said(NamedTuple):
+    """A completion."""
+
+    text: str
+    tokens: int = 0
+    """That it took; 0 where that is not known, and of a follow-up, which nobody wrote."""
+
+
+def _completions(said: Sequence[Sequence[_Said]], calls: int, hints: Mapping[int, str]) -> Completions:
+    """Those about each image, and the hints by the image's place."""
+    told = [hints.get(place, "") for place in range(len(said))] if hints else []
+    made = Completions.of([[each.text for each in some] for some in said], calls=calls, hints=told)
+    return replace(made, tokens=[each.tokens for some in said for each in some])

@@ -223,6 +223,11 @@ class ModelVerifier:
         votes = self._poll(turns, quoted, "correctness", CORRECTNESS, Quota(votes=self._votes, confirm=self._confirm))
         return [Judgement(**fields) for fields in _spread(encoded, votes)]
 
+    def own_answers(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
+        """What the judge answers itself, by the prompt `answerer` (`vlmprobe.probe.own_answers`)."""
+        asking = ModelAnswerer(self.model, prompts=self._prompts, sampling=self._sampling, images=self._images)
+        return asking.answer(images, questions)
+
     def _poll(
         self, turns: Sequence[Message], quoted: Sequence[str], role: str, keys: Sequence[str], quota: Quota
     ) -> list[Vote]:

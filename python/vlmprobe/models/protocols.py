@@ -80,6 +80,14 @@ class Verifier(Protocol):
 
 
 @runtime_checkable
+class AnsweringVerifier(Verifier, Protocol):
+    """A verifier that can be asked what it would answer itself; `vlmprobe.probe.own_answers` has it judge that."""
+
+    def own_answers(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
+        """[N] its answer to question i about image i, in words of its own."""
+
+
+@runtime_checkable
 class Embedder(Protocol):
     """Texts to unit vectors. The row of a text depends on that text alone, to the last bit: not on the others in the
     batch, their order, or what was asked before; two runs with one seed must write identical ledgers."""

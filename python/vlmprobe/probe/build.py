@@ -33,6 +33,8 @@ from vlmprobe.probe.roles import Verifier as VerifierRole
 
 ASKING = Sampling(temperature=1.0, max_tokens=512)
 SAMPLING = {"questioner": ASKING, "answerer": ANSWERING, "verifier": JUDGING}
+HINTED = ("bandit", "hinted-rl")
+"""Methods whose questioner is told by a bandit what to ask about."""
 RUN = "probe"
 """Name of a probe's run in its ledger."""
 LOOKS = "pictures.looks.json"
@@ -201,16 +203,25 @@ def adaptive(probe: Probe, folder: str | Path, asking: Callable[[Hints | None], 
     Args:
         asking: makes an asker of hints, or of none.
     """
-    if probe.way not in ("bandit", "hinted-rl"):
+    if probe.way not in HINTED:
         return asking(None)
-    hints, fits = hints_of(probe, folder)
-    asker = asking(Bandit(hints, fits=fits))
+    asker = asking(bandit_of(probe, folder))
     return asker if probe.learns else followed(probe, asker)
 
 
 def followed(probe: Probe, asker: Asker) -> Asker:
     """The same, with what failed followed up beside it, where the probe says so."""
     return FollowUp(asker, FollowUpOptions(share=probe.hints.follow_up)) if probe.hints.follow_up else asker
+
+
+def bandit_of(probe: Probe, folder: str | Path) -> Bandit:
+    """Who chooses a probe's hints, before anything was asked.
+
+    Raises:
+        ValueError: see `read_hints`.
+    """
+    hints, fits = hints_of(probe, folder)
+    return Bandit(hints, fits=fits)
 
 
 def hints_of(probe: Probe, folder: str | Path) -> tuple[list[Hint], Callable[[Hint], bool]]:

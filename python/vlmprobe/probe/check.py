@@ -63,10 +63,11 @@ def forecast(probe: Probe, findings: list[Finding]) -> dict[str, dict[str, float
     if calls is None:
         return {}
     questions = calls / VALID
+    own = 2 * probe.guards.own_answers * questions / (probe.images_per_step * probe.group_size * probe.k)  # at most
     expected = {
         "questioner": questions / probe.k * (2 if probe.method == "conme" else 1),
         "answerer": float(calls),
-        "verifier": questions + calls,
+        "verifier": questions + calls + own,
     }
     taken = {"questioner": 60.0 * probe.k, "answerer": 20.0, "verifier": 300.0}  # tokens of a reply
     found = {}

@@ -131,7 +131,7 @@ class Training(Part):
 
 
 GUARDS = Literal[
-    "unscored", "truncated", "repeats", "prefixes", "length", "term", "degenerate", "entropy", "kl"
+    "unscored", "truncated", "repeats", "prefixes", "length", "contradictions", "term", "degenerate", "entropy", "kl"
 ]  # fmt: skip
 
 
@@ -140,7 +140,8 @@ class Guards(Part):
 
     stop: list[GUARDS] = Field(
         default=[],
-        description="any of unscored, truncated, repeats, prefixes, length, term, degenerate, entropy, kl",
+        description="any of unscored, truncated, repeats, prefixes, length, contradictions, term, degenerate, entropy, "
+        "kl",
     )
     window: int = Field(default=5, ge=1, description="steps that are looked at together")
     unscored: float = Field(default=0.5, ge=0, le=1, description="most of the questions that may be without a verdict")
@@ -153,6 +154,15 @@ class Guards(Part):
     )
     length: float = Field(
         default=2.0, gt=1, description="how many times as long or as short as at first questions may become"
+    )
+    contradictions: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="most of its own answers to a kind of failure that the verifier may reject",
+    )
+    own_answers: int = Field(
+        default=4, ge=0, description="failures of a step about which the verifier is asked for its own answer; 0: none"
     )
     term: float = Field(
         default=0.95, gt=0, le=1, description="most of the reward's variance that one term alone may explain (rl)"

@@ -2,9 +2,9 @@
 
     unscored    questions without a verdict                      truncated   replies of a role that were cut
     repeats     a question that was asked about the same picture prefixes    entropy of the questions' first two words
-    length      words of a question against those at first       term        one reward term alone explains the reward
-    degenerate  groups whose rewards are all equal               entropy     the policy's, against that at first
-    kl          the policy's distance to what it was
+    length      words of a question against those at first       contradictions  own answers that the verifier rejects
+    term        one reward term alone explains the reward        degenerate  groups whose rewards are all equal
+    entropy     the policy's, against that at first              kl          the policy's distance to what it was
 
 The last four are known where a questioner is trained. An alarm is an event of kind `guard` in the ledger, once each
 time that it begins. All of it follows from the recorded rounds, so a resumed run has the same alarms.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from vlmprobe.loop.ask import show_learner
 from vlmprobe.loop.round import Round
+from vlmprobe.methods.bandit import Bandit
 from vlmprobe.methods.local_search import FOLLOWED
 from vlmprobe.probe.signs import same
 
@@ -28,18 +30,27 @@ class AskedFor:
     """Pairs of which the answer was judged."""
     failures: int
     """Of these, those answered wrongly."""
+    value: float | None
+    """What it is worth to the bandit at the end (`vlmprobe.methods.bandit.HintValue`); None of follow-ups, and where
+    the bandit is not known."""
 
 
 class HintCounts:
-    """Counts rounds as they come."""
+    """Counts rounds as they come.
 
-    def __init__(self) -> None:
+    Args:
+        bandit: who chose the hints, as it was before the first round; it is shown all of them. None: not known.
+    """
+
+    def __init__(self, bandit: Bandit | None = None) -> None:
+        self._bandit = bandit
         self._pulls: Counter[str] = Counter()
         self._judged: dict[str, set[tuple[int, str]]] = {}
         self._failed: dict[str, set[tuple[int, str]]] = {}
 
     def see(self, round: Round) -> None:
         """Takes an examined round."""
+        show_learner(self._bandit, round)
         self._pulls.update(_shown(hint) for hint in round.asked.hints if hint)
         rows = zip(map(_shown, round.hints), round.pictures, round.questions.text, round.correct.tolist(), strict=True)
         for hint, picture, text, correct in rows:
@@ -51,9 +62,14 @@ class HintCounts:
 
     def found(self) -> list[AskedFor]:
         """The hints, those with most failures first, then those that were pulled most."""
+        values = {} if self._bandit is None else {each.hint: each.value for each in self._bandit.values()}
         rows = [
             AskedFor(
-                hint=hint, pulls=pulls, judged=len(self._judged.get(hint, ())), failures=len(self._failed.get(hint, ()))
+                hint=hint,
+                pulls=pulls,
+                judged=len(self._judged.get(hint, ())),
+                failures=len(self._failed.get(hint, ())),
+                value=values.get(hint),
             )
             for hint, pulls in self._pulls.items()
         ]

@@ -6,17 +6,21 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from vlmprobe import metrics
-from vlmprobe.ledger import FailureRow, JudgedQuestions, Ledger
+from vlmprobe.ledger import FailureRow, JudgedQuestions, Ledger, RunRecord
 from vlmprobe.loop.examine import failures_of
 from vlmprobe.loop.record import recorded_round
 from vlmprobe.loop.tally import Tally
+from vlmprobe.methods.bandit import Bandit
 from vlmprobe.models.protocols import Embedder
-from vlmprobe.probe.build import RUN
+from vlmprobe.probe.build import HINTED, RUN, bandit_of, cost_of
+from vlmprobe.probe.config import Probe
 from vlmprobe.probe.guards import Alarm, alarms_of
 from vlmprobe.probe.hints import AskedFor, HintCounts
+from vlmprobe.probe.own_answers import OwnAnswer, kinds_of, own_answers_of
 from vlmprobe.probe.signs import Signs, same, shares, signs_of
 from vlmprobe.run.pictures import left_out_of
 from vlmprobe.text import prefixes
@@ -92,6 +96,8 @@ class Findings:
     versions: Mapping[str, str] = field(default_factory=dict)
     hints: Sequence[AskedFor] = ()
     """What was asked for, and what came of it; empty where no hint was given."""
+    own_answers: Sequence[OwnAnswer] = ()
+    """What the verifier said of its own answers to failing questions."""
 
     @property
     def failures(self) -> int:
@@ -118,15 +124,25 @@ class Findings:
                 for each in self.beginnings
             ],
             "hints": [asdict(each) for each in self.hints],
+            "own_answers": {
+                "judged": len(self.own_answers),
+                "wrong": sum(not each.correct for each in self.own_answers),
+                "kinds": [
+                    {"word": each.word, "judged": each.wrong.n, "rate": each.wrong.value,
+                     "interval": [each.wrong.low, each.wrong.high]}
+                    for each in kinds_of(self.own_answers)
+                ],
+            },
         }  # fmt: skip
 
 
-def findings(ledger: Ledger, *, prices: Mapping[str, tuple[float, float]] | None = None) -> Findings:
+def findings(ledger: Ledger, probe: Probe, folder: str | Path) -> Findings:
     """What a probe's ledger has.
 
     Args:
         ledger: of the probe.
-        prices: role -> cost of a million tokens of prompts and of replies.
+        probe: its file; prices are taken from there, and the hints that it began with.
+        folder: of the file.
 
     Raises:
         ValueError: the ledger of something else.
@@ -141,7 +157,8 @@ def findings(ledger: Ledger, *, prices: Mapping[str, tuple[float, float]] | None
         tally.add(part)
         judged.add(part)
     missing: dict[str, Counter[str]] = {}
-    signs, hints = list[Signs](), HintCounts()
+    head = runs[RUN]
+    signs, hints = list[Signs](), HintCounts(_bandit(head, probe, folder))
     for record in ledger.each_step(RUN):
         round = recorded_round(record)
         signs.append(replace(signs_of(round), asked=(), rewards=(), terms={}))  # the counts of it
@@ -152,14 +169,14 @@ def findings(ledger: Ledger, *, prices: Mapping[str, tuple[float, float]] | None
             missing.setdefault(what, Counter()).update(why)
     qvr, fdr = tally.rates()
     unscored, truncated = shares(signs)
-    head, progress = runs[RUN], {each.run: each for each in ledger.progress()}
+    progress = {each.run: each for each in ledger.progress()}
     return Findings(
         tally=tally,
         qvr=qvr,
         fdr=fdr,
         beginnings=_beginnings(judged, ledger.failures(run=RUN)),
         missing=missing,
-        roles=_roles(ledger, head.identities, prices or {}),
+        roles=_roles(ledger, head.identities, probe),
         pictures=len(judged.images),
         left_out=_left_out(ledger),
         steps=len(signs),
@@ -169,6 +186,7 @@ def findings(ledger: Ledger, *, prices: Mapping[str, tuple[float, float]] | None
         alarms=alarms_of(ledger, RUN),
         versions=head.versions,
         hints=hints.found(),
+        own_answers=own_answers_of(ledger, RUN),
     )
 
 
@@ -226,10 +244,11 @@ def _beginnings(judged: _Judged, failures: Sequence[FailureRow]) -> list[Beginni
     return sorted(found, key=lambda each: (-len(each.failing), -each.wrong, each.words))
 
 
-def _roles(ledger: Ledger, identities: Mapping[str, str], prices: Mapping[str, tuple[float, float]]) -> list[Role]:
+def _roles(ledger: Ledger, identities: Mapping[str, str], probe: Probe) -> list[Role]:
+    priced = {"questioner": probe.questioner, "answerer": probe.answerer, "verifier": probe.verifier}
     found = []
     for name, identity in identities.items():
-        spent, (prompt, completion) = ledger.spent(RUN, name), prices.get(name, (0.0, 0.0))
+        spent = ledger.spent(RUN, name)
         found.append(
             Role(
                 name=name,
@@ -237,10 +256,21 @@ def _roles(ledger: Ledger, identities: Mapping[str, str], prices: Mapping[str, t
                 calls=spent.calls,
                 prompt_tokens=spent.prompt_tokens,
                 completion_tokens=spent.completion_tokens,
-                cost=(spent.prompt_tokens * prompt + spent.completion_tokens * completion) / 1e6,
+                cost=cost_of(priced[name], spent) if name in priced else 0.0,
             )
         )
     return found
+
+
+def _bandit(head: RunRecord, probe: Probe, folder: str | Path) -> Bandit | None:
+    """Who chose the hints, as it was at first; None where nobody did, or the list of hints has changed since."""
+    if probe.way not in HINTED:
+        return None
+    try:
+        bandit = bandit_of(probe, folder)
+    except (ValueError, OSError):
+        return None
+    return bandit if bandit.identity in head.identities.get("questioner", "") else None
 
 
 def _left_out(ledger: Ledger) -> dict[str, str]:

@@ -45,10 +45,8 @@ class ProbeRun:
     @cached_property
     def findings(self) -> Findings:
         """All of it, as the page has it."""
-        roles = {name: getattr(self._probe, name).prices for name in ("questioner", "answerer", "verifier")}
-        prices = {name: (each.prompt, each.completion) for name, each in roles.items()}
         with Ledger(self._ledger, read_only=True) as ledger:
-            return findings(ledger, prices=prices)
+            return findings(ledger, self._probe, self.folder)
 
     @property
     def failures(self) -> DataFrame:

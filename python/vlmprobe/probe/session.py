@@ -30,6 +30,8 @@ from vlmprobe.models.service import StepNotMade, located
 from vlmprobe.probe.build import RUN, Models, cost_of, followed, images_of, models_of
 from vlmprobe.probe.config import Probe
 from vlmprobe.probe.guards import Watch
+from vlmprobe.probe.own_answers import KIND as OWN_ANSWER
+from vlmprobe.probe.own_answers import OwnAnswers, own_answers_of, text_of
 from vlmprobe.probe.progress import Progress
 from vlmprobe.probe.roles import CONNECTION, WORLD
 from vlmprobe.probe.signs import signs_of
@@ -102,19 +104,34 @@ class _Asking:
         self.watch = Watch(probe.guards, directory.ledger, RUN, known=known, say=progress.say)
         self.stopping = _Stopping()
         self._known, self._began = known, time.monotonic()
+        self._own = OwnAnswers(models.verifier, most=probe.guards.own_answers)
+        self._told = own_answers_of(directory.ledger, RUN)
         roles: dict[str, Any] = {"questioner": models.asker, "answerer": models.answerer, "verifier": models.verifier}
         self._names = {name: f"{role.identity.split(' [')[0]}{located(role)}" for name, role in roles.items()}
 
-    def see(self, round: Round, numbers: Mapping[str, float | None] | None = None) -> None:
-        """Takes a step.
+    def see(self, round: Round, numbers: Mapping[str, float | None] | None = None, *, live: bool = True) -> None:
+        """Takes a step; one that is not live is known by its record alone.
 
         Raises:
             Unserved: a role has not been of use for some steps.
         """
-        signs = signs_of(round, numbers)
+        self._own_answers(round, live=live)
+        signs = replace(signs_of(round, numbers), kinds=self._own.kinds())
         self.progress.see(round, signs)
         self.watch.see(signs)
         self.watch.check_useful(self._names)
+
+    def _own_answers(self, round: Round, *, live: bool) -> None:
+        """Those of a step: from the ledger where a later step is there, else the verifier is asked, because a process
+        may have been killed in the middle of that. Its calls are recorded, so none is paid for twice."""
+        step = round.place.step
+        told = [each for each in self._told if each.step == step]
+        if not live or step < self._known - 1:
+            self._own.recall(told)
+            return
+        for own in self._own.see(round):
+            if own not in told:
+                self.directory.ledger.event(RUN, kind=OWN_ANSWER, text=text_of(own))
 
     def enough(self, calls: int, steps: int) -> bool:
         """Whether it ends before the next step. Of a run that goes on, the steps that are recorded are gone through
@@ -198,7 +215,7 @@ def _train(asking: _Asking, from_step: int | None = None) -> Tally:
         with asking.stopping.heard():
             for phase, step in ledger.recorded_steps(RUN):
                 if step < trainer.next_step and (record := ledger.step(RUN, phase, step)) is not None:
-                    asking.see(recorded_round(record), record.numbers)
+                    asking.see(recorded_round(record), record.numbers, live=False)
             while not asking.enough(trainer.tally.spent, trainer.next_step):
                 left = None if probe.budget.calls is None else probe.budget.calls - trainer.tally.spent
                 report = trainer.step(max_calls=left)

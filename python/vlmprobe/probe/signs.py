@@ -16,6 +16,7 @@ from vlmprobe.loop.record import DEGENERATE
 from vlmprobe.loop.round import Round
 from vlmprobe.methods.local_search import FOLLOWED, KNOWN
 from vlmprobe.models.replies import Failure
+from vlmprobe.probe.own_answers import Kind
 from vlmprobe.text import SlotStatus
 
 NO_QUESTION = "no question"
@@ -53,6 +54,8 @@ class Signs:
     degenerate: float | None = None
     entropy: float | None = None
     kl: float | None = None
+    kinds: Sequence[Kind] = ()
+    """Of what the verifier said of its own answers until then; the one first that it rejects most surely."""
 
 
 def signs_of(round: Round, numbers: Mapping[str, float | None] | None = None) -> Signs:
@@ -146,6 +149,18 @@ def _length(first: Sequence[Signs], last: Sequence[Signs]) -> Measured:
     )
 
 
+def _contradictions(_: Sequence[Signs], last: Sequence[Signs]) -> Measured:
+    if not last[-1].kinds:
+        return None, ""
+    kind = last[-1].kinds[0]
+    word, rate = kind.word.replace("{", "{{").replace("}", "}}"), kind.wrong
+    return rate.low, (
+        f"the verifier rejects {round(rate.value * rate.n)} of its own {rate.n} answers to questions about “{word}” "
+        "that failed, at least {value} by the interval (at most {limit}): take failures of this kind for its own and "
+        "not the answerer's; look at some, and judge them with another model (vlmprobe rejudge)"
+    )
+
+
 def _term(_: Sequence[Signs], last: Sequence[Signs]) -> Measured:
     rewards = [value for signs in last for value in signs.rewards]
     names = sorted(set.intersection(*(set(signs.terms) for signs in last)))
@@ -189,8 +204,8 @@ def _kl(_: Sequence[Signs], last: Sequence[Signs]) -> Measured:
 
 MEASURES: Mapping[str, tuple[Callable[[Sequence[Signs], Sequence[Signs]], Measured], bool]] = {
     "unscored": (_unscored, False), "truncated": (_truncated, False), "repeats": (_repeats, False),
-    "prefixes": (_prefixes, True), "length": (_length, False), "term": (_term, False),
-    "degenerate": (_degenerate, False), "entropy": (_entropy, True), "kl": (_kl, False),
+    "prefixes": (_prefixes, True), "length": (_length, False), "contradictions": (_contradictions, False),
+    "term": (_term, False), "degenerate": (_degenerate, False), "entropy": (_entropy, True), "kl": (_kl, False),
 }  # fmt: skip
 """Name -> how it is measured, and whether the limit is a floor."""
 

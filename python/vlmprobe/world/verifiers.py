@@ -8,7 +8,8 @@ from typing import Any
 
 from vlmprobe._native import core
 from vlmprobe.models.protocols import Picture
-from vlmprobe.models.replies import Criteria, Judgement
+from vlmprobe.models.replies import Criteria, Failure, Judgement, Reply
+from vlmprobe.models.votes import Quota, Vote, poll
 from vlmprobe.world.source import scene_of
 
 NAMES = ("grammatical", "atomic", "grounded", "objective")
@@ -39,6 +40,10 @@ class OracleVerifier:
         answer that says no value, or several."""
         return [_judged(*row)[0] for row in zip(images, questions, answers, strict=True)]
 
+    def own_answers(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
+        """The right answers, in a sentence; see `vlmprobe.probe.own_answers`."""
+        return [_own_answer(*row) for row in zip(images, questions, strict=True)]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorRates:
@@ -65,16 +70,20 @@ class NoisyVerifier:
     Args:
         rates: sensitivity and specificity for validity and for correctness.
         seed: of the errors, 0 to 2**64 - 1.
+        confirm: further votes on an answer that the first one calls wrong, as `vlmprobe.models.judges.ModelVerifier`
+            has them; each errs on its own.
 
     Raises:
-        ValueError: a seed out of range.
+        ValueError: a seed or a number of votes out of range.
     """
 
-    def __init__(self, rates: ErrorRates = ErrorRates(), *, seed: int = 0):
+    def __init__(self, rates: ErrorRates = ErrorRates(), *, seed: int = 0, confirm: int = 0):
         if not 0 <= seed < 2**64:
             raise ValueError(f"[NoisyVerifier] seed: expected 0 to 2**64 - 1, got {seed}")
-        self._oracle, self._rates, self._seed = OracleVerifier(), rates, seed
-        self.identity = f"world-noisy(seed={seed}, {rates})"
+        if confirm < 0:
+            raise ValueError(f"[NoisyVerifier] confirm: expected at least 0, got {confirm}")
+        self._oracle, self._rates, self._seed, self._quota = OracleVerifier(), rates, seed, Quota(confirm=confirm)
+        self.identity = f"world-noisy(seed={seed}, {rates}{f', confirm={confirm}' if confirm else ''})"
 
     def validity(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Criteria]:
         """See `vlmprobe.models.protocols.Verifier`. An error turns valid into ungrounded, invalid into valid."""
@@ -85,7 +94,18 @@ class NoisyVerifier:
         self, images: Sequence[Picture], questions: Sequence[str], answers: Sequence[str]
     ) -> list[Judgement]:
         """See `vlmprobe.models.protocols.Verifier`. Whether an answer can be told is no matter of error."""
-        return [self._judgement(*row) for row in zip(images, questions, answers, strict=True)]
+        rows = list(zip(images, questions, answers, strict=True))
+
+        def ask(places: list[int], number: int) -> list[Vote]:
+            said = [self._judgement(*rows[i], number) for i in places]
+            return [Vote(truths={"correct": each.correct}, reason=each.reason) for each in said]
+
+        votes = poll(ask, len(rows), self._quota)
+        return [Judgement(correct=vote.truths["correct"], reason=vote.reason) for vote in votes]
+
+    def own_answers(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
+        """As the oracle's: its errors are of judging. An answer in other words is judged with another chance to err."""
+        return self._oracle.own_answers(images, questions)
 
     def _criteria(self, image: Picture, question: str, truth: Criteria) -> Criteria:
         right = self._rates.valid_sensitivity if truth.valid else self._rates.valid_specificity
@@ -95,9 +115,9 @@ class NoisyVerifier:
             return Criteria(grammatical=True, atomic=True, grounded=False, objective=True, reason="judged in error")
         return Criteria(grammatical=True, atomic=True, grounded=True, objective=True, reason="judged in error")
 
-    def _judgement(self, image: Picture, question: str, answer: str) -> Judgement:
+    def _judgement(self, image: Picture, question: str, answer: str, vote: int) -> Judgement:
         truth, valid = _judged(image, question, answer)
-        draw = self._draw(image, f"{question}\n{_well_formed(answer)}")
+        draw = self._draw(image, f"{question}\n{_well_formed(answer)}" + (f"\nvote {vote}" if vote else ""))
         if not valid:  # but let through: a judge would still say something
             return Judgement(correct=draw < 0.5, reason="judged without a right answer")
         if truth.correct is None:
@@ -109,6 +129,11 @@ class NoisyVerifier:
         scene, name = scene_of(image).id, core.hash(text)
         low = 0xFFFFFFFF
         return float(core.uniform(self._seed, core.Stream.verifier, scene & low, name & low, (scene ^ name) >> 32))
+
+
+def _own_answer(image: Picture, question: str) -> Reply:
+    judged = core.world.judge(scene_of(image), question)
+    return Reply(text=f"It is {judged.answer}.") if judged.valid else Reply(failure=Failure.EMPTY)
 
 
 def _judged(image: Picture, question: str, answer: str) -> tuple[Judgement, bool]:

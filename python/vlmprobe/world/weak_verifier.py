@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vlmprobe._native import core
-from vlmprobe.models.protocols import Picture, Verifier
-from vlmprobe.models.replies import Criteria, Judgement
+from vlmprobe.models.protocols import AnsweringVerifier, Picture
+from vlmprobe.models.replies import Criteria, Judgement, Reply
 from vlmprobe.world.source import scene_of
 
 
@@ -18,7 +18,7 @@ class WeakVerifier:
         weaknesses: their conditions, as those of faults; effects and rates mean nothing here.
     """
 
-    def __init__(self, inner: Verifier, weaknesses: core.world.FaultSet):
+    def __init__(self, inner: AnsweringVerifier, weaknesses: core.world.FaultSet):
         self._inner, self._weaknesses = inner, weaknesses
         self.identity = f"{inner.identity}+weaknesses[{core.hash(weaknesses.to_json()):016x}]"
 
@@ -36,6 +36,10 @@ class WeakVerifier:
             Judgement(correct=False, reason="judged in weakness") if each else judgement
             for each, judgement in zip(weak, found, strict=True)
         ]
+
+    def own_answers(self, images: Sequence[Picture], questions: Sequence[str]) -> list[Reply]:
+        """Those of the other verifier: it knows better than it judges. See `vlmprobe.probe.own_answers`."""
+        return self._inner.own_answers(images, questions)
 
     def _is_weak(self, image: Picture, question: str) -> bool:
         scene = scene_of(image)

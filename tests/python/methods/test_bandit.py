@@ -54,6 +54,10 @@ def test_a_question_counts_for_each_hint_whose_words_it_has_and_only_once():
     ))  # fmt: skip
     assert values(bandit) == {"circle red": (2, 1, 1), "blue star": (1, 1, 0), "large square": (1, 0, 0)}
     assert bandit.base_rate == 2 / 22  # one failure of two judged pairs: (1 + 1) / (20 + 2)
+    worth = [each.value for each in bandit.values()]
+    # Posterior means of Beta(20 * 2/22 + f, 20 + n - f), divided by (1 + f/10) (1 + pulls/20)
+    assert worth[0] == pytest.approx((1.8182 + 1) / 22.8182 / (1.1 * 1.1), rel=1e-4)
+    assert worth[1] == pytest.approx(1.8182 / 22.8182 / 1.05, rel=1e-4)
     again = told(
         PICTURES, ("is the red circle large ?", WRONG), ("is the red circle large ?", RIGHT), hints=["", ""], step=1
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from support.chatting import client, needs_chat_client
@@ -13,10 +15,10 @@ from vlmprobe.ledger import Ledger
 from vlmprobe.loop.ask import learner_of
 from vlmprobe.methods import ChatAsker, RandomValid, ZeroShot
 from vlmprobe.methods.archive import Archive
-from vlmprobe.methods.local_search import FOLLOWED, FollowUp, FollowUpOptions
+from vlmprobe.methods.local_search import FOLLOWED, KNOWN, FollowUp, FollowUpOptions
 from vlmprobe.policy.asker import Completions, tagged
 from vlmprobe.policy.questioner import Questioner
-from vlmprobe.text import parse_responses
+from vlmprobe.text import SlotStatus, parse_responses
 from vlmprobe.world import tiny
 from vlmprobe.world.source import WorldImages
 
@@ -112,6 +114,43 @@ def test_what_was_asked_about_a_picture_before_leaves_its_slot_empty():
     asked = followed(asker)
     texts = parse_responses(asked.texts, k=2).text
     assert texts == ["", "is it 1 ?", *["is it round ?", "is it 1 ?"] * 3]
+
+
+class Cut(Steady):
+    """Asks one whole question, after some thought, and one that is cut; of each completion the tokens are known."""
+
+    def ask(self, images, *, k, group_size=1, seed, step):
+        said = "Let me see. <response_1> is it röund ? </response_1> and <response_2> is it"
+        made = Completions.of([[said], ["<response_1> is it odd ? </response_1>"]])
+        return replace(made, tokens=[17, 9])
+
+
+def test_a_completion_that_is_passed_on_keeps_its_tokens_and_one_without_a_question_its_cut_slot():
+    asker = FollowUp(Cut())
+    asker.see(told(PICTURES, ("is it röund ?", RIGHT), hints=[""]))
+    asked = asker.ask(PICTURES[:2], k=2, seed=0, step=1)
+    assert asked.lengths.tolist() == [17, 9]
+    assert asked.texts == [
+        f"Let me see. <response_1> </response_1> and <response_2> is it {KNOWN}",
+        "<response_1> is it odd ? </response_1>",
+    ]
+    status = parse_responses(asked.texts, k=2).status.tolist()
+    assert status == [SlotStatus.empty, SlotStatus.unclosed, SlotStatus.ok, SlotStatus.missing]
+
+
+def test_the_ledger_has_the_tokens_of_what_a_questioner_wrote_and_none_of_a_follow_up(tmp_path):
+    """Each as many as without follow-ups where it was asked alike; so figures of tokens are those of the questioner."""
+    asker = FollowUp(Questioner(tiny.load("questioner")), FollowUpOptions(floor=0.0))
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ZeroShot(asker=asker, name="name").run(task_of(ledger, calls=90, images_per_step=6))
+        sequences = [
+            (question.annotations.get("hint", ""), step.sequences[question.sequence].tokens)
+            for step in ledger.each_step("name") for question in step.questions
+        ]  # fmt: skip
+    again = [tokens for hint, tokens in sequences if hint.startswith(FOLLOWED)]
+    written = [tokens for hint, tokens in sequences if not hint.startswith(FOLLOWED)]
+    assert again and set(again) == {0}
+    assert written and min(written) > 8
 
 
 def test_nothing_is_followed_up_without_a_failure_or_once_the_kind_is_known():

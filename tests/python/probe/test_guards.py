@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from vlmprobe import cli
+from vlmprobe import cli, metrics
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.loop.round import Place, Round
 from vlmprobe.methods.local_search import KNOWN
@@ -16,6 +16,7 @@ from vlmprobe.models.service import Unserved
 from vlmprobe.policy.asker import Completions
 from vlmprobe.probe.config import Guards
 from vlmprobe.probe.guards import Watch, alarms_of
+from vlmprobe.probe.own_answers import Kind
 from vlmprobe.probe.reading import parse
 from vlmprobe.probe.signs import Signs, shares, signs_of
 from vlmprobe.text import parse_responses
@@ -94,6 +95,7 @@ SICK = {
     "repeats": {"asked": [(0, "how many cats?")] * 3 + [(1, "what is it?")]},
     "prefixes": {"asked": [(i, f"how many {i}?") for i in range(4)]},
     "length": {"asked": [(i, f"{word} one " + "very " * 12) for i, word in enumerate("abcd")]},
+    "contradictions": {"kinds": [Kind(word="{hat}", wrong=metrics.rate([True] * 9, cluster=list(range(9))))]},
     "term": {"rewards": [0.0, 0.0, -1.0, 0.0]},
     "degenerate": {"degenerate": 2.0},
     "entropy": {"entropy": 0.1},
@@ -112,7 +114,9 @@ def test_each_guard_is_said_when_it_begins_and_again_when_it_begins_again(ledger
     assert 4 <= found[0].step <= 5 and 12 <= found[1].step <= 13
     [first, _] = [json.loads(event.text) for event in ledger.events("probe", kind="guard")]
     assert set(first) == {"name", "step", "value", "limit", "sentence"} and first["limit"] == getattr(Guards(), name)
-    assert "{" not in first["sentence"] and ("at most " in first["sentence"] or "at least " in first["sentence"])
+    assert "{" not in first["sentence"].replace("{hat}", "") and (
+        "at most " in first["sentence"] or "at least " in first["sentence"]
+    )
 
 
 def test_nothing_is_said_of_a_healthy_run_and_nothing_before_the_window_is_full(ledger):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -114,7 +115,8 @@ def test_a_step_whose_calls_did_not_do_for_all_its_pictures_is_gone_through_as_i
 
 def dump(folder: Path) -> list[str]:
     with Ledger(folder / "ledger.sqlite", read_only=True) as ledger:
-        return [line for line in ledger.dump() if '"kind": "resumed"' not in line]
+        lines = [line for line in ledger.dump() if '"kind": "resumed"' not in line]
+        return [re.sub('"event_id": [0-9]+', "", line) for line in lines]
 
 
 @needs_chat_client

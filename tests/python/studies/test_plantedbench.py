@@ -114,6 +114,9 @@ def test_a_run_ends_in_a_file_and_is_not_run_again(tmp_path):
     assert found.keys() >= KEYS and found["answerer_calls"] == 90 and found["faults_from"] == "random-1"
     assert [path.name for path in (tmp_path / "random-1").iterdir()] == ["random-valid-3.json"]
     assert run_all([run], tmp_path, jobs=1) == [found]
+    file, dropped = tmp_path / "random-1" / "random-valid-3.json", {"of an older version, unset": None}
+    file.write_text(json.dumps({**found, "settings": {**run.identity(), "settings": {**vars(SMALL), **dropped}}}))
+    assert run_all([run], tmp_path, jobs=1)[0]["faults"] == found["faults"], "it is still the same run"
     other = Run(method="random-valid", faults=at_random(1), seed=3, settings=Settings(budget=91, pool=12))
     with pytest.raises(ValueError, match=r"expected a run with budget 91, got 90; name another folder"):
         run_all([other], tmp_path, jobs=1)
@@ -136,7 +139,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_numbers(tmp_path, monkeypatch
                 raise KeyboardInterrupt
             return super().ask(images, step=step, **more)
 
-    monkeypatch.setitem(ways.ASKERS, "random-valid", lambda settings: Stopping())
+    monkeypatch.setitem(ways.ASKERS, "random-valid", Stopping)
     run = Run(method="random-valid", faults=at_random(1), seed=3, settings=SMALL)
     with pytest.raises(KeyboardInterrupt):
         run_one(run, tmp_path / "stopped")
@@ -214,6 +217,7 @@ def test_the_command_prints_one_run_as_json_and_several_as_a_table(tmp_path, cap
         (["--random", "1", "--seed", "-2"], "[plantedbench] seed: expected 0 to 2**32 - 1, got -2"),
         (["--random", "1", "--base", "rl"], "[plantedbench] base: expected one of templates, got 'rl'"),
         (["--random", "1", "--noise", "2"], "[plantedbench] noise: expected a rate in [0.5, 1], got 2.0"),
+        (["--random", "1", "--confirm", "1"], "[plantedbench] confirm: expected at least 1 and noise beside it, got 1"),
         (["--faults", "none.json"], "[load_faults]"),
     ],
 )

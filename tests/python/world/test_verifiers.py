@@ -1,13 +1,17 @@
 """The world's verifiers: the one that knows, and the one that errs as often as told."""
 
+import json
+
 import pytest
 
 from support.rounds import asked
 from support.world_questions import invalid_questions, plausible, valid_questions, wrong
+from vlmprobe._native import core
 from vlmprobe.loop.examine import examine
 from vlmprobe.models.replies import Reply
 from vlmprobe.world.answerers import ExecutingAnswerer
 from vlmprobe.world.verifiers import ErrorRates, NoisyVerifier, OracleVerifier
+from vlmprobe.world.weak_verifier import WeakVerifier
 
 
 def test_the_oracle_knows_which_criterion_fails():
@@ -117,6 +121,39 @@ def test_the_noisy_verifier_errs_as_often_as_told():
     assert plausible(both, n, 0.9 * 0.95)  # the two errors are independent
 
 
+@pytest.mark.parametrize(
+    ("confirm", "caught", "mistaken"),
+    [
+        (1, 0.8 * 0.8, 0.1 * 0.1),  # both votes say wrong
+        (2, 0.8 * (1 - 0.2 * 0.2), 0.1 * (1 - 0.9 * 0.9)),  # the first does, and one of two others
+    ],
+)
+def test_further_votes_on_what_is_called_wrong_err_on_their_own(confirm, caught, mistaken):
+    n, rates = 2000, ErrorRates(wrong_sensitivity=0.8, wrong_specificity=0.9)
+    one, several = NoisyVerifier(rates, seed=1), NoisyVerifier(rates, seed=1, confirm=confirm)
+    images, questions = valid_questions(n)
+    right = [reply.text for reply in ExecutingAnswerer().answer(images, questions)]
+    for answers, rate in (([wrong(answer) for answer in right], caught), (right, mistaken)):
+        first, judged = one.correctness(images, questions, answers), several.correctness(images, questions, answers)
+        assert plausible(sum(row.correct is False for row in judged), n, rate)
+        assert all(row.correct is not False or was.correct is False for was, row in zip(first, judged, strict=True))
+    assert "confirm" not in one.identity and f"confirm={confirm}" in several.identity
+
+
+def test_verifiers_of_the_world_answer_themselves_in_words_of_their_own():
+    images, questions = valid_questions(200)
+    oracle, noisy = OracleVerifier(), NoisyVerifier(seed=1)
+    for judge in (oracle, noisy):
+        own = [reply.text for reply in judge.own_answers(images, questions)]
+        assert all(row.correct for row in oracle.correctness(images, questions, own))
+        assert own[0].startswith("It is ") and own[0].endswith(".")
+    assert not any(reply.ok for reply in oracle.own_answers(*invalid_questions(20)))
+    conditions = [{"id": "all", "when": {"family": list(core.world.families)}, "effect": "other"}]
+    weak = WeakVerifier(oracle, core.world.FaultSet.parse(json.dumps(conditions)))
+    own = [reply.text for reply in weak.own_answers(images, questions)]
+    assert all(row.correct is False for row in weak.correctness(images, questions, own))
+
+
 def test_the_noisy_verifier_says_the_same_of_the_same_question():
     images, questions = valid_questions(300)
     answers = ["yes"] * 300
@@ -126,7 +163,10 @@ def test_the_noisy_verifier_says_the_same_of_the_same_question():
     assert one.correctness(images[back], questions[back], answers) == twin.correctness(images, questions, answers)[back]
     assert one.validity(images, questions) != other.validity(images, questions)
     assert one.identity == twin.identity != other.identity
-    perfect = NoisyVerifier(ErrorRates(**dict.fromkeys(vars(ErrorRates()), 1.0)))
+    rates = ErrorRates(**dict.fromkeys(vars(ErrorRates()), 1.0))
+    perfect, sure = NoisyVerifier(rates), NoisyVerifier(rates, confirm=1)
+    judged = zip(*(judge.correctness(images, questions, answers) for judge in (sure, OracleVerifier())), strict=True)
+    assert all(one.correct == other.correct for one, other in judged), "without noise, another vote changes nothing"
     assert perfect.validity(images, questions) == OracleVerifier().validity(images, questions)
     unknown = perfect.correctness(*invalid_questions(300), answers)
     assert plausible(sum(row.correct for row in unknown), 300, 0.5)  # let through by mistake: a judge says something
@@ -137,6 +177,8 @@ def test_rates_and_seeds_outside_their_ranges():
         ErrorRates(wrong_sensitivity=1.1)
     with pytest.raises(ValueError, match=r"\[NoisyVerifier\] seed: expected 0 to 2\*\*64 - 1, got -1"):
         NoisyVerifier(seed=-1)
+    with pytest.raises(ValueError, match=r"\[NoisyVerifier\] confirm: expected at least 0, got -1"):
+        NoisyVerifier(confirm=-1)
 
 
 # answerers and faults

@@ -8,12 +8,14 @@ from pathlib import Path
 
 from PIL import Image as PILImage
 
+from vlmprobe import metrics
 from vlmprobe._util.files import write_text
 from vlmprobe._util.optional import require
 from vlmprobe.data.source import ImageSource
 from vlmprobe.metrics import Rate
 from vlmprobe.probe.hints import AskedFor
 from vlmprobe.probe.outcome import Beginning, Failing, Findings
+from vlmprobe.probe.own_answers import OwnAnswer
 from vlmprobe.report.draw.svg import palette
 from vlmprobe.report.page import cards
 from vlmprobe.report.page.cards import FailureCard
@@ -93,6 +95,8 @@ def sentences(found: Findings) -> list[str]:
         f"{format.percent(found.unscored)} % of the questions are unscored, and {format.percent(found.truncated)} % of "
         "all replies were cut."
     )
+    if found.own_answers:
+        more.append(_own(found.own_answers))
     if found.left_out:
         first = next(iter(found.left_out.values()))
         count = len(found.left_out)
@@ -119,6 +123,14 @@ def _first(failures: int, most: Beginning) -> str:
     )
 
 
+def _own(answers: Sequence[OwnAnswer]) -> str:
+    rate = metrics.rate([not each.correct for each in answers], cluster=[each.image for each in answers])
+    return (
+        f"The verifier was asked for its own answers to {format.count(rate.n)} of the questions that failed, and then "
+        f"called {_rate(rate)} of them wrong."
+    )
+
+
 def where_table(beginnings: Sequence[Beginning]) -> Table:
     """Failures by the first words of the question."""
     columns = [words("question begins with"), Column(head="different failures"), Column(head="judged", size=True)]
@@ -141,11 +153,20 @@ def where_table(beginnings: Sequence[Beginning]) -> Table:
 def hint_table(hints: Sequence[AskedFor]) -> Table:
     """What the questioner was told to ask about, and what came of it."""
     columns = [words("asked about"), Column(head="pictures"), Column(head="judged", size=True), Column(head="failures")]
+    columns += [Column(head="value")]
     rows = [
-        [text_cell(each.hint), *(text_cell(format.count(n)) for n in (each.pulls, each.judged, each.failures))]
+        [
+            text_cell(each.hint),
+            *(text_cell(format.count(n)) for n in (each.pulls, each.judged, each.failures)),
+            text_cell(format.decimal(each.value, 3)),
+        ]
         for each in hints[:SHOWN_HINTS]
     ]
-    notes = ["A hint is told for all questions of a picture. Judged questions and failures are counted once a picture."]
+    notes = [
+        "A hint is told for all questions of a picture. Judged questions and failures are counted once a picture.",
+        "The value is what the hint is worth to the run as it stands: the rate of failures to be expected under it, "
+        "less the more failures it has brought and the more often it was chosen.",
+    ]
     if len(hints) > SHOWN_HINTS:
         notes.append(f"These are the {SHOWN_HINTS} of {len(hints)} that brought most; --json has all.")
     return Table(id="hints", title="What was asked about", columns=columns, rows=rows, notes=notes)

@@ -11,7 +11,7 @@ import multiprocessing
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,9 +22,12 @@ from vlmprobe._util.checks import check_count
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import plain, read_object
 from vlmprobe.loop.ask import learner_of
+from vlmprobe.loop.record import recorded_round
 from vlmprobe.methods.bandit import HintValue
-from vlmprobe.methods.task import Task, pool
+from vlmprobe.methods.task import Task, pool, pool_runs
 from vlmprobe.models.embedder import HashedNgramEmbedder
+from vlmprobe.probe.config import Guards
+from vlmprobe.probe.own_answers import OwnAnswers, contradicted
 from vlmprobe.run.directory import RunDirectory
 from vlmprobe.studies.plantedbench.faults import FaultList, masses_over
 from vlmprobe.studies.plantedbench.score import score
@@ -71,12 +74,17 @@ def result_of(run: Run, folder: Path) -> dict[str, Any] | None:
         return None
     found = read_object("plantedbench", file)
     known, asked = found.get("settings") or {}, run.identity()
-    if known != asked:
-        was, now = known.get("settings") or {}, asked["settings"]
+    was, now = known.get("settings") or {}, asked["settings"]
+    if {**known, "settings": _set(was)} != {**asked, "settings": _set(now)}:
         name = next((name for name in now if was.get(name) != now[name]), "faults")
         got = f"{now.get(name)!r:.60}, got {was.get(name)!r:.60}"
         raise ValueError(f"[plantedbench] {file}: expected a run with {name} {got}; name another folder (--run)")
     return found
+
+
+def _set(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that are set: others may be unknown to another version."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def run_one(run: Run, folder: Path) -> dict[str, Any]:
@@ -84,13 +92,15 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
 
     Returns:
         As in the file: the numbers of `score`, with method, seed, faults_from, seconds (of the whole run; of the last
-        process alone where it was resumed), cpu_seconds, hints (of a bandit) and settings.
+        process alone where it was resumed), cpu_seconds, hints (of a bandit), settings,
+        and verifier_asked, verifier_wrong, verifier_flagged: own answers that the verifier judged, those that it called
+        wrong, and the words of the kinds that are to be taken for its own (`vlmprobe.probe.own_answers`).
     """
     began, worked = time.monotonic(), time.process_time()
     settings, place = run.settings, folder / run.name
     images = WorldImages(settings.pool, seed=POOL_SEED)
     answerer = FaultyAnswerer(settings.inner(), run.faults.planted(seed=run.asking_seed, fires=not settings.control))
-    method = method_of(run.method, settings)
+    method = method_of(run.method)
     with RunDirectory(place, quiet=True, resume=True) as directory:
         task = Task(
             images=images,
@@ -109,15 +119,29 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
         )
         asker = method.run(task)
         asked = pool(directory.ledger, run.method)
+        verifier = _own_answers(task, run.method)
     spent = {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(time.process_time() - worked, 1)}
     masses = dict(zip((each.id for each in answerer.faults.faults), masses_over(answerer.faults, images), strict=True))
     head = {"method": run.method, "seed": run.seed, "faults_from": run.faults.name, **spent}
-    found: dict[str, Any] = plain(
-        {**head, **score(asked, masses, budget=settings.budget), **_hints(asker), "settings": run.identity()}
-    )
+    numbers = {**score(asked, masses, budget=settings.budget), **verifier, **_hints(asker)}
+    found: dict[str, Any] = plain({**head, **numbers, "settings": run.identity()})
     write_text(folder / f"{run.name}.json", json.dumps(found, indent=1) + "\n")
     shutil.rmtree(place)
     return found
+
+
+def _own_answers(task: Task, method: str) -> dict[str, Any]:
+    """What the verifier says of its own answers to questions that failed: as many of a step as a probe asks about."""
+    own = OwnAnswers(task.verifier, most=Guards().own_answers)
+    pictures = {i: task.images[i] for i in range(len(task.images))}
+    for name in pool_runs(task.ledger, method):
+        for record in task.ledger.each_step(name):
+            own.see(recorded_round(record, pictures))
+    return {
+        "verifier_asked": len(own.found),
+        "verifier_wrong": sum(not each.correct for each in own.found),
+        "verifier_flagged": [each.word for each in contradicted(own.kinds())],
+    }
 
 
 def _hints(asker: object) -> dict[str, Any]:

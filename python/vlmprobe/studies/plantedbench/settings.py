@@ -17,7 +17,7 @@ from vlmprobe.methods.task import Method
 from vlmprobe.methods.templates import Sweep
 from vlmprobe.methods.world_hints import can_be_told, world_hints, world_prompt
 from vlmprobe.methods.zero_shot import ZeroShot
-from vlmprobe.models.protocols import Answerer, Verifier
+from vlmprobe.models.protocols import Answerer, AnsweringVerifier, Verifier
 from vlmprobe.policy.asker import Asker
 from vlmprobe.policy.questioner import Questioner
 from vlmprobe.studies.plantedbench.trained import TRAINED
@@ -42,10 +42,10 @@ class Settings:
     """The faults are there and never fire."""
     noise: float | None = None
     """How often the verifier is right, of each kind of verdict; None: always."""
+    confirm: int | None = None
+    """Further verdicts of a verifier with `noise` on an answer that it calls wrong at first; None: none."""
     weakness: str | None = None
     """Conditions, as a JSON list of faults, under which the verifier calls every answer wrong; None: none."""
-    narrow: str | None = None
-    """Folder of the narrow questioner's weights; None: the package's questioner."""
     pool: int = 256
     """Pictures."""
     k: int = 2
@@ -61,6 +61,8 @@ class Settings:
             raise ValueError(f"[plantedbench] answerer: expected {' or '.join(ANSWERERS)}, got {self.answerer!r:.60}")
         if self.noise is not None and not 0.5 <= self.noise <= 1:
             raise ValueError(f"[plantedbench] noise: expected a rate in [0.5, 1], got {self.noise}")
+        if self.confirm is not None and (self.noise is None or self.confirm < 1):
+            raise ValueError(f"[plantedbench] confirm: expected at least 1 and noise beside it, got {self.confirm}")
 
     def inner(self) -> Answerer:
         """The answerer without faults."""
@@ -72,19 +74,17 @@ class Settings:
 
     def verifier(self, seed: int) -> Verifier:
         """The judge; `seed` is of its errors."""
-        judge: Verifier = OracleVerifier()
+        judge: AnsweringVerifier = OracleVerifier()
         if self.noise is not None:
             names = ("valid_sensitivity", "valid_specificity", "wrong_sensitivity", "wrong_specificity")
-            judge = NoisyVerifier(ErrorRates(**dict.fromkeys(names, self.noise)), seed=seed)
+            rates = ErrorRates(**dict.fromkeys(names, self.noise))
+            judge = NoisyVerifier(rates, seed=seed, confirm=self.confirm or 0)
         return judge if self.weakness is None else WeakVerifier(judge, core.world.FaultSet.parse(self.weakness))
 
-    def questioner(self) -> Questioner:
-        """The narrow one."""
-        if self.narrow is None:
-            return Questioner(tiny.load("questioner"))
-        from vlmprobe.vlm.model import VisionLanguageModel
 
-        return Questioner(VisionLanguageModel.load(self.narrow))
+def narrow() -> Questioner:
+    """The package's questioner, which asks a few kinds of question most of the time, and follows hints."""
+    return Questioner(tiny.load("questioner"))
 
 
 def broad() -> Questioner:
@@ -92,29 +92,29 @@ def broad() -> Questioner:
     return Questioner(tiny.load("questioner-broad"))
 
 
-def hinted(settings: Settings, hints: Hints) -> Asker:
+def hinted(hints: Hints) -> Asker:
     """The narrow questioner, told what to ask about."""
-    return settings.questioner().with_preface(Hinted(hints, world_prompt))
+    return narrow().with_preface(Hinted(hints, world_prompt))
 
 
-ASKERS: dict[str, Callable[[Settings], Asker]] = {
-    "zero-shot": lambda settings: settings.questioner(),
-    "zero-shot-broad": lambda settings: broad(),
-    "hints-uniform": lambda settings: hinted(settings, UniformHints(world_hints())),
-    "bandit": lambda settings: hinted(settings, Bandit(world_hints(), fits=can_be_told)),
-    "bandit-follow-up": lambda settings: FollowUp(hinted(settings, Bandit(world_hints(), fits=can_be_told))),
-    "uniform-follow-up": lambda settings: FollowUp(hinted(settings, UniformHints(world_hints()))),
-    "zero-shot-follow-up": lambda settings: FollowUp(settings.questioner()),
-    "random-valid": lambda settings: RandomValid(),
-    "templates": lambda settings: Sweep(),
+ASKERS: dict[str, Callable[[], Asker]] = {
+    "zero-shot": narrow,
+    "zero-shot-broad": broad,
+    "hints-uniform": lambda: hinted(UniformHints(world_hints())),
+    "bandit": lambda: hinted(Bandit(world_hints(), fits=can_be_told)),
+    "bandit-follow-up": lambda: FollowUp(hinted(Bandit(world_hints(), fits=can_be_told))),
+    "uniform-follow-up": lambda: FollowUp(hinted(UniformHints(world_hints()))),
+    "zero-shot-follow-up": lambda: FollowUp(narrow()),
+    "random-valid": RandomValid,
+    "templates": Sweep,
 }
 """Who asks, by the method's name."""
 ASKERS["default"] = ASKERS["bandit-follow-up"]
 METHODS = (*ASKERS, *TRAINED)
 
 
-def method_of(name: str, settings: Settings) -> Method:
+def method_of(name: str) -> Method:
     """A method by its name."""
     if name in TRAINED:
-        return TRAINED[name](settings.questioner(), name)
-    return ZeroShot(asker=ASKERS[name](settings), name=name)
+        return TRAINED[name](narrow(), name)
+    return ZeroShot(asker=ASKERS[name](), name=name)
