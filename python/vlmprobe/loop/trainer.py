@@ -122,7 +122,7 @@ class Trainer:
     ):
         self.questioner, self.answerer, self.verifier, self.embedder = questioner, answerer, verifier, embedder
         self.images, self.options, self.journal = images, options, journal or Unkept()
-        self.asker: Asker = questioner if asker is None else asker
+        self._asker = asker
         self.reward = reward if reward is not None else equation_5()
         self.memory = memory if memory is not None else QuestionMemory(embedder.dim)
         self._check()
@@ -149,6 +149,11 @@ class Trainer:
 
     def __repr__(self) -> str:
         return f"Trainer(step {self.next_step}, {len(self.images)} images, {self.tally!r}, {self.memory!r})"
+
+    @property
+    def asker(self) -> Asker:
+        """Who asks: the questioner, unless another was given."""
+        return self.questioner if self._asker is None else self._asker
 
     def step(self, *, max_calls: int | None = None) -> StepReport:
         """One step: ask, judge and answer, reward, credit, learn, remember, write down.

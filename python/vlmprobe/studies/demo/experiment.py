@@ -19,7 +19,7 @@ from vlmprobe.models.protocols import Embedder
 from vlmprobe.run.directory import RunDirectory, versions
 from vlmprobe.studies.arms import training
 from vlmprobe.studies.plan import SMALL
-from vlmprobe.studies.plantedbench.settings import AnswererName, method_of
+from vlmprobe.studies.plantedbench.settings import AnswererName, method_of, narrow
 from vlmprobe.studies.plantedbench.settings import Settings as BenchSettings
 from vlmprobe.world.answerers import FaultyAnswerer, load_faults
 from vlmprobe.world.source import POOL_SEED, WorldImages
@@ -108,9 +108,9 @@ class Experiment:
         """Each way of asking with its task."""
         bench = self.bench
         for name in (DEFAULT, ZERO_SHOT):
-            yield method_of(name, bench), self.task(bench.group_size, bench.images_per_step)
+            yield method_of(name), self.task(bench.group_size, bench.images_per_step)
         for name in trained(self.settings.reward):
-            learns = RL(questioner=bench.questioner(), options=training(SMALL), reward=SMALL.formula(name), name=name)
+            learns = RL(questioner=narrow(), options=training(SMALL), reward=SMALL.formula(name), name=name)
             yield learns, self.task(GROUP_SIZE, IMAGES_PER_STEP)
 
     def task(self, group_size: int, images_per_step: int) -> Task:
