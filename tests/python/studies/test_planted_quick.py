@@ -7,10 +7,10 @@ bounds would be missed by a broken part; each was broken once, and then the defa
     a bandit that sees no verdicts                    no hint with a failure (and 6 detected: follow-ups do most of it)
     failures that are not followed up                 2 detected, 6 at three pairs, FDR .040
 
-and, of hints with a gradient at a large rate (FDR .389; without a gradient .230),
+and, of hints with a gradient at a large rate (FDR .514, or .448 where a processor has AVX2 only; without it .230),
 
     a memory for which nothing is new                 FDR .232
-    a reward for what was answered rightly            FDR .133
+    a reward for what was answered rightly            FDR .118
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import replace
 
 import pytest
 
+from vlmprobe.grpo.options import DEFAULT_ADVANTAGES
 from vlmprobe.studies.plantedbench.faults import at_random
 from vlmprobe.studies.plantedbench.run import Run, run_one
 from vlmprobe.studies.plantedbench.settings import Settings
@@ -54,11 +55,11 @@ def test_the_default_way_of_asking_finds_more_kinds_of_failure_at_equal_calls(fo
 def test_a_gradient_finds_more_of_what_an_answerer_with_errors_of_its_own_gets_wrong(tmp_path, one_thread, monkeypatch):
     def eager(questioner, name):
         method = hinted_rl(questioner, name)
-        return replace(method, options=replace(method.options, learning_rate=8e-4))
+        return replace(method, options=replace(method.options, learning_rate=5e-4, advantages=DEFAULT_ADVANTAGES))
 
     monkeypatch.setitem(TRAINED, "hinted-rl", eager)
     found = run_one(
         Run(method="hinted-rl", faults=at_random(201), seed=0, settings=Settings(budget=2000, answerer="small")),
         tmp_path,
     )
-    assert found["answerer_calls"] == 2000 and found["fdr"] > 0.29
+    assert found["answerer_calls"] == 2000 and found["fdr"] > 0.35
