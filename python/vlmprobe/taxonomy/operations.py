@@ -70,9 +70,11 @@ class Skills:
         return [skill for skill in self.label if skill in used]
 
     def known(self, label: str) -> str | None:
-        """The skill with a label, in whatever case; None where there is none."""
+        """The skill under a label, in whatever case, or the one that a skill of this label was merged into; None where
+        there is none."""
         wanted = label.casefold()
-        return next((skill for skill in self.live() if self.label[skill].casefold() == wanted), None)
+        found = [skill for skill in (*self.live(), *self.into) if self.label[skill].casefold() == wanted]
+        return self.root(found[0]) if found else None
 
     def apply(self, operation: Operation) -> Operation:
         """Does what an operation says.
