@@ -24,13 +24,13 @@ from vlmprobe.probe.reading import read
 from vlmprobe.probe.session import embedder_of
 from vlmprobe.run.directory import RunDirectory, ledger_of
 from vlmprobe.taxonomy.asking import ROLE, STAGES
-from vlmprobe.taxonomy.assign import Needed, needed
+from vlmprobe.taxonomy.assign import Assigned, assigned, needed
 from vlmprobe.taxonomy.build import Built, Method, Options, build
 from vlmprobe.taxonomy.clusters import METHODS
 from vlmprobe.taxonomy.document import Taxonomy, read_taxonomy
 from vlmprobe.taxonomy.figures import with_numbers
 from vlmprobe.taxonomy.forecast import forecast
-from vlmprobe.taxonomy.primitives import Named, primitives
+from vlmprobe.taxonomy.primitives import primitives
 from vlmprobe.taxonomy.table import lines
 
 FILE = "taxonomy.json"
@@ -81,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
         taxonomy = with_numbers(built, methods, embedder)
         taxonomy.write(out)
     for folder, method in zip(what, methods, strict=True):
-        _write_questions(Path(folder) / QUESTIONS, method, built.named[method.name], built.needed[method.name])
-    _say(taxonomy, methods, built, args, out)
+        _write_questions(Path(folder) / QUESTIONS, method, built.assigned[method.name])
+    _say(taxonomy, methods, args, out)
     return 0
 
 
@@ -121,22 +121,23 @@ def _dry(methods: Sequence[Method], primitives_alone: bool) -> int:
 
 def _applied(known: Taxonomy, method: Method, embedder: Embedder, folder: str, args: argparse.Namespace) -> int:
     named = primitives(method.questions, method.picture, method.labeller)
-    own = needed(named, known, embedder, method.name)
+    own = assigned(named, known, embedder, method.name)
     path = Path(folder) / QUESTIONS
-    _write_questions(path, method, named, own)
-    built = Built(known, {method.name: named}, {method.name: own})
-    _say(with_numbers(built, [method], embedder), [method], built, args, path)
+    _write_questions(path, method, own)
+    built = Built(known, {method.name: own})
+    _say(with_numbers(built, [method], embedder, cluster=False), [method], args, path)
     return 0
 
 
-def _write_questions(path: Path, method: Method, named: Named, own: Needed) -> None:
+def _write_questions(path: Path, method: Method, found: Assigned) -> None:
     """A line for each valid question: its picture, its text, whether it failed, its primitives and its skills."""
+    own = needed(found)
     rows = [
         {
             "image": each.image_key,
             "question": each.text,
             "wrong": each.wrong,
-            "primitives": named.get((each.image, each.text)),
+            "primitives": [primitive for primitive, _ in found.get((each.image, each.text), ())],
             "skills": own.get((each.image, each.text)),
         }
         for each in method.questions
@@ -144,7 +145,7 @@ def _write_questions(path: Path, method: Method, named: Named, own: Needed) -> N
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _say(taxonomy: Taxonomy, methods: Sequence[Method], built: Built, args: argparse.Namespace, path: Path) -> None:
+def _say(taxonomy: Taxonomy, methods: Sequence[Method], args: argparse.Namespace, path: Path) -> None:
     asked: Mapping[str, object] = {
         stage: _summed([each.labeller.asked[stage].plain() for each in methods]) for stage in STAGES
     }

@@ -27,10 +27,14 @@ OTHER = "other"
 Needed = Mapping[tuple[int, str], tuple[str, ...]]
 """(picture, question) -> ids of the skills that it needs, the one that it turns on first."""
 
+Assigned = Mapping[tuple[int, str], tuple[tuple[str, str | None], ...]]
+"""(picture, question) -> its primitives, each with the id of its skill, OTHER, or None where the question does not need
+it."""
+
 
 @dataclass(frozen=True)
 class Means:
-    """Where the topics of some methods lie."""
+    """Where the topics lie."""
 
     topics: Sequence[str]
     rows: np.ndarray
@@ -40,21 +44,23 @@ class Means:
 
 
 def means(taxonomy: Taxonomy, embedder: Embedder, method: str | None = None) -> Means:
-    """Of the topics of a method; of all where it has none, as a method that is new.
+    """Of all topics. A primitive that several list belongs to one of the method, if there is one, and among these to
+    the one that has it most often.
 
-    A primitive that several topics list belongs to the one that has it most often.
+    Raises:
+        ValueError: the taxonomy was made with another embedder.
     """
-    own = [each for each in taxonomy.topics if each.method == method]
-    topics = own or list(taxonomy.topics)
-    texts = [text for topic in topics for text in topic.primitives]
-    labels = [place for place, topic in enumerate(topics) for _ in topic.primitives]
+    check_embedder(taxonomy, embedder)
+    texts = [text for topic in taxonomy.topics for text in topic.primitives]
+    labels = [place for place, topic in enumerate(taxonomy.topics) for _ in topic.primitives]
     rows = centroids(rows_of(texts, embedder), labels) if texts else np.zeros((0, embedder.dim))
-    listed: dict[str, tuple[int, str]] = {}
-    for topic in topics:
+    listed: dict[str, tuple[tuple[bool, int], str]] = {}
+    for topic in taxonomy.topics:
         for text, count in topic.primitives.items():
-            if text not in listed or count > listed[text][0]:
-                listed[text] = count, topic.id
-    return Means([topic.id for topic in topics], rows, {text: topic for text, (_, topic) in listed.items()})
+            claim = topic.method == method, count
+            if text not in listed or claim > listed[text][0]:
+                listed[text] = claim, topic.id
+    return Means([topic.id for topic in taxonomy.topics], rows, {text: topic for text, (_, topic) in listed.items()})
 
 
 def topics_of(primitives: Iterable[str], among: Means, embedder: Embedder, threshold: float) -> dict[str, str | None]:
@@ -69,10 +75,8 @@ def topics_of(primitives: Iterable[str], among: Means, embedder: Embedder, thres
     return found
 
 
-def needed(
-    named: Named, taxonomy: Taxonomy, embedder: Embedder, method: str | None = None
-) -> dict[tuple[int, str], tuple[str, ...]]:
-    """The skills of questions whose primitives are known; OTHER among them for primitives that are near no topic.
+def assigned(named: Named, taxonomy: Taxonomy, embedder: Embedder, method: str | None = None) -> Assigned:
+    """The skill of each primitive of questions.
 
     Args:
         named: the primitives of the questions.
@@ -83,32 +87,34 @@ def needed(
     Raises:
         ValueError: another embedder.
     """
-    check_embedder(taxonomy, embedder)
-    topic_of = topics_of(
-        (each for skills in named.values() for each in skills),
-        means(taxonomy, embedder, method),
-        embedder,
-        taxonomy.threshold,
-    )
+    words = (each for skills in named.values() for each in skills)
+    topic_of = topics_of(words, means(taxonomy, embedder, method), embedder, taxonomy.threshold)
     book = taxonomy.book()
-    wanted: dict[str, dict[str, None]] = {}
+    new: dict[str, dict[str, None]] = {}
     for (_, text), skills in named.items():
-        for each in skills:
-            if (topic := topic_of[each]) is not None and (topic, text) not in book.moved:
-                wanted.setdefault(topic, {})[text] = None
+        for topic in filter(None, map(topic_of.__getitem__, skills)):
+            if (topic, text) not in book.moved:
+                new.setdefault(topic, {})[text] = None
     skill_of = dict(book.moved)
-    for topic, texts in wanted.items():
-        each_skill = defaults(list(texts), topic, book, embedder)
-        skill_of.update(((topic, text), skill) for text, skill in zip(texts, each_skill, strict=True))
+    for topic, texts in new.items():
+        own = defaults(list(texts), topic, book, embedder)
+        skill_of.update(((topic, text), skill) for text, skill in zip(texts, own, strict=True))
 
-    def of(text: str, primitive: str) -> str | None:
-        topic = topic_of[primitive]
-        skill = OTHER if topic is None else skill_of[topic, text]
-        return skill if skill in (None, OTHER) else book.root(skill)
+    def of(text: str, topic: str | None) -> str | None:
+        found = OTHER if topic is None else skill_of[topic, text]
+        return found if found in (None, OTHER) else book.root(found)
 
     return {
-        (image, text): tuple(dict.fromkeys(filter(None, (of(text, each) for each in skills))))
+        (image, text): tuple((each, of(text, topic_of[each])) for each in skills)
         for (image, text), skills in named.items()
+    }
+
+
+def needed(found: Assigned) -> Needed:
+    """The skills of each question, each once."""
+    return {
+        place: tuple(dict.fromkeys(skill for _, skill in skills if skill is not None))
+        for place, skills in found.items()
     }
 
 

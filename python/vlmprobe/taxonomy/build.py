@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from vlmprobe.models.protocols import Embedder, Picture
 from vlmprobe.taxonomy.asking import Labeller
-from vlmprobe.taxonomy.assign import check_embedder, means, needed, topics_of
+from vlmprobe.taxonomy.assign import Assigned, assigned, means, topics_of
 from vlmprobe.taxonomy.clusters import method_for
 from vlmprobe.taxonomy.corpus import Question
 from vlmprobe.taxonomy.document import MetaSkill, Taxonomy
@@ -58,10 +58,8 @@ class Built:
     """A taxonomy and what it says about the questions that it was made of."""
 
     taxonomy: Taxonomy
-    named: Mapping[str, Named]
-    """Method -> the primitives of its questions."""
-    needed: Mapping[str, Mapping[tuple[int, str], tuple[str, ...]]]
-    """Method -> the skills of its questions."""
+    assigned: Mapping[str, Assigned]
+    """Method -> the skill of each primitive of its questions."""
 
 
 def build(
@@ -87,7 +85,6 @@ def build(
     """
     _check(methods)
     begun = _begun(labeller, embedder, options) if known is None else known
-    check_embedder(begun, embedder)
     named = {each.name: primitives(each.questions, each.picture, each.labeller) for each in methods}
     clustering, new = dict(begun.clustering), list[Topic]()
     for name, words in named.items():
@@ -106,7 +103,7 @@ def build(
         operations=(*begun.operations, *done),
     )
     grown = _grouped(grown, labeller)
-    return Built(grown, named, {name: needed(words, grown, embedder, name) for name, words in named.items()})
+    return Built(grown, {name: assigned(words, grown, embedder, name) for name, words in named.items()})
 
 
 def _check(methods: Sequence[Method]) -> None:
@@ -124,8 +121,6 @@ def _begun(labeller: Labeller, embedder: Embedder, options: Options) -> Taxonomy
 
 def _left(named: Named, known: Taxonomy, embedder: Embedder, method: str) -> Named:
     """The primitives that are near no topic of a taxonomy."""
-    if not known.topics:
-        return named
     words = (each for some in named.values() for each in some)
     topic_of = topics_of(words, means(known, embedder, method), embedder, known.threshold)
     return {place: tuple(each for each in some if topic_of[each] is None) for place, some in named.items()}
