@@ -86,6 +86,7 @@ def build(
     _check(methods)
     begun = _begun(labeller, embedder, options) if known is None else known
     named = {each.name: primitives(each.questions, each.picture, each.labeller) for each in methods}
+    _check_named(named, methods)
     clustering, new = dict(begun.clustering), list[Topic]()
     for name, words in named.items():
         left = _left(words, begun, embedder, name)
@@ -93,6 +94,10 @@ def build(
         new += topics(name, left, embedder, labeller, first=first, clustering=options.clustering, seed=options.seed)
         clustering.setdefault(
             name, method_for(len({each for some in left.values() for each in some}), options.clustering)
+        )
+    if not begun.topics and not new:
+        raise ValueError(
+            f"[taxonomy] clustering: expected a topic, got none by {options.clustering}; try agglomerative"
         )
     members = {topic.id: _members(topic, named[topic.method]) for topic in new}
     book, done = skills(new, members, embedder, labeller, known=begun.book())
@@ -111,6 +116,17 @@ def _check(methods: Sequence[Method]) -> None:
         raise ValueError(f"[taxonomy] methods: expected every name once, got {sorted(twice)[0]!r:.40} twice")
     if empty := [each.name for each in methods if not each.questions]:
         raise ValueError(f"[taxonomy] questions: expected at least one valid question of {empty[0]!r:.40}, got none")
+
+
+def _check_named(named: Mapping[str, Named], methods: Sequence[Method]) -> None:
+    for method in methods:
+        if not named[method.name]:
+            skipped = method.labeller.asked["primitives"].plain()["skipped"]
+            causes = ", ".join(f"{cause} {count}" for cause, count in skipped.items())
+            raise ValueError(
+                f"[taxonomy] primitives: expected skills for at least one question of {method.name!r:.40}, got none "
+                f"(given up: {causes})"
+            )
 
 
 def _begun(labeller: Labeller, embedder: Embedder, options: Options) -> Taxonomy:
