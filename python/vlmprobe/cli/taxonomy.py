@@ -19,11 +19,11 @@ from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
 from vlmprobe.models.embedder import EMBEDDERS
 from vlmprobe.models.protocols import Embedder
-from vlmprobe.probe.labelling import VERIFIER, method_of
+from vlmprobe.probe.labelling import VERIFIER, method_of, role_of
 from vlmprobe.probe.reading import read
 from vlmprobe.probe.session import embedder_of
 from vlmprobe.run.directory import RunDirectory, ledger_of
-from vlmprobe.taxonomy.asking import ROLE, STAGES
+from vlmprobe.taxonomy.asking import PHASE, ROLE, STAGES
 from vlmprobe.taxonomy.assign import Assigned, assigned, needed
 from vlmprobe.taxonomy.build import Built, Method, Options, build
 from vlmprobe.taxonomy.clusters import METHODS
@@ -97,14 +97,15 @@ def _opened(
 ) -> tuple[list[Method], Embedder]:
     """The runs, each with its ledger open, and the embedder."""
     role = VERIFIER if args.labeller == VERIFIER else ROLE
-    sets = [*args.set, *([f"{ROLE}={args.labeller}"] if args.labeller not in (None, VERIFIER) else [])]
+    named = [] if args.labeller in (None, VERIFIER) else [f"{ROLE}={args.labeller}"]
     methods, embedder = [], None
     for folder in folders:
         ledger_of(folder)
-        probe = read(folder, sets)
-        ledger = stack.enter_context(RunDirectory(folder, quiet=True, resume=True)).ledger
-        name = Path(folder).resolve().name
-        methods.append(method_of(probe, folder, ledger, name=name, role=role, progress=_progress))
+        probe = read(folder, [*named, *args.set])
+        role_of(probe, role)
+        directory = stack.enter_context(RunDirectory(folder, quiet=True, resume=True))
+        directory.stage, name = PHASE, Path(folder).resolve().name
+        methods.append(method_of(probe, folder, directory.ledger, name=name, role=role, progress=_progress))
         embedder = embedder or embedder_of(probe)
     assert embedder is not None, "argparse asks for one run"
     if known is not None:

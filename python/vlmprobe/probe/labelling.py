@@ -40,11 +40,11 @@ def method_of(probe: Probe, folder: str | Path, ledger: Ledger, *, name: str, ro
     return Method(name=name, questions=valid_questions(ledger, RUN), picture=images.__getitem__, labeller=labeller)
 
 
-def model_of(probe: Probe, folder: str | Path, ledger: Ledger, *, role: str) -> Model:
-    """The model that labels.
+def role_of(probe: Probe, role: str) -> Role:
+    """The role whose model labels.
 
     Raises:
-        ValueError: no such role, or one that is not asked by message.
+        ValueError: the probe has none.
     """
     wanted: Role | None = getattr(probe, role)
     if wanted is None:
@@ -52,6 +52,16 @@ def model_of(probe: Probe, folder: str | Path, ledger: Ledger, *, role: str) -> 
             "[taxonomy] labeller: expected a model, got none; name one with --labeller NAME@URL, or with "
             "--labeller verifier the model that judges"
         )
+    return wanted
+
+
+def model_of(probe: Probe, folder: str | Path, ledger: Ledger, *, role: str) -> Model:
+    """The model that labels.
+
+    Raises:
+        ValueError: no such role, or one that is not asked by message.
+    """
+    wanted = role_of(probe, role)
     if wanted.endpoint:
         return client_of(wanted, spent=ledger.spent(RUN, ROLE))
     if wanted.python:

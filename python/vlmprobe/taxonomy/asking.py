@@ -31,6 +31,7 @@ PHASE = "taxonomy"
 """Of a run's calls of the labeller in its ledger; the step is the place in `STAGES`."""
 AT_ONCE = 256  # requests whose pictures are in memory
 MOST_UNSERVED = 0.01  # of a stage's requests that may meet an outage and be skipped
+MORE_TOKENS = 4  # times as many for a reply that was cut, or that was nothing
 _LONGEST = 200_000  # characters of a reply that are looked at
 
 
@@ -185,10 +186,13 @@ class Labeller:
 
 
 def _once_more(request: Request, reply: ModelReply, wrong: str) -> Request:
-    """The same request, with the reply and what is wrong with it."""
+    """The same request, with the reply and what is wrong with it; longer where the reply was cut or nothing."""
     said = [Message(role="assistant", text=reply.text)] if reply.text.strip() else []
     told = Message(role="user", text=f"This cannot be used: {wrong}. Reply once more, as you were asked to.")
-    return replace(request, messages=[*request.messages, *said, told])
+    sampling = request.sampling
+    if reply.status in (Status.EMPTY, Status.TRUNCATED):
+        sampling = replace(sampling, max_tokens=sampling.max_tokens * MORE_TOKENS)
+    return replace(request, messages=[*request.messages, *said, told], sampling=sampling)
 
 
 def _object(reply: ModelReply) -> dict[str, Any]:

@@ -55,11 +55,11 @@ def method(asked: Sequence[Question], model: Model, name: str = "a", **more: Any
 
 def made(
     asked: Sequence[Question], model: Model | None = None, *, embedder: str = "minilm", name: str = "a",
-    known: Taxonomy | None = None, options: Options = Options(),
+    known: Taxonomy | None = None, options: Options | None = None,
 ) -> Built:  # fmt: skip
     """A taxonomy of one method's questions, by the world's stand-in where no other model is given."""
     one = method(asked, model or WordLabeller(), name)
-    return build([one], one.labeller, shared_embedder(embedder), options=options, known=known)
+    return build([one], one.labeller, shared_embedder(embedder), options=options or Options(), known=known)
 
 
 def first_skills(built: Built, asked: Sequence[Question], name: str = "a") -> list[str]:
