@@ -22,7 +22,7 @@ PER_PICTURE = 6
 
 @lru_cache
 def pool(seed: int = 11) -> WorldImages:
-    return WorldImages(200, seed=seed)
+    return WorldImages(2000, seed=seed)
 
 
 def questions(count: int, *, seed: int = 3) -> list[Question]:
