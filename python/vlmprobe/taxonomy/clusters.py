@@ -6,8 +6,8 @@
 
 Methods by density find nothing, or raise, in a few texts: below `LEAST` texts the first one takes their place.
 
-The number of clusters hangs on the method (by a factor of ten: arXiv 2605.00553 counts one set of attacks as 78 or 8
-kinds), so nothing that is counted here is shown for one method alone.
+The number of clusters may differ tenfold between methods, so nothing that is counted here is shown for one of them
+alone.
 """
 
 from __future__ import annotations
