@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from vlmprobe._util.json import parse
+from vlmprobe.data.image import SourceGone
 from vlmprobe.ledger import Ledger, RecordedModel, made_or_not
 from vlmprobe.ledger.requests import extra_of, request_key
 from vlmprobe.models.encoded_images import EncodedImages
@@ -111,6 +112,7 @@ class Labeller:
         Raises:
             Unserved: an outage or a refusal by the server of more than MOST_UNSERVED of the requests.
             BudgetSpent: the model's budget did not last.
+            SourceGone: no picture can be read, for a cause that is none of theirs.
         """
         found: list[T | None] = []
         for first in range(0, len(prompts), AT_ONCE):
@@ -123,8 +125,8 @@ class Labeller:
 
     def recorded(self, stage: str, prompts: Sequence[Prompt]) -> int:
         """How many of these first requests the ledger has a reply to."""
-        if self._ledger is None:
-            return 0
+        if self._ledger is None or not self._ledger.spent(self._run, ROLE).calls:
+            return 0  # no picture is read for it
         self._at(stage)
         known = 0
         for first in range(0, len(prompts), AT_ONCE):
@@ -165,7 +167,9 @@ class Labeller:
         """None where the picture cannot be read."""
         try:
             shown = [] if prompt.show is None else [self._images(prompt.show())]
-        except ValueError:
+        except SourceGone:
+            raise
+        except Exception:  # one bad picture never takes the stage, whatever a source or a decoder raises
             return None
         return Request(messages=[Message(role="user", text=prompt.text, images=shown)], sampling=self._sampling)
 

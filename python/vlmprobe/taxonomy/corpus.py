@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vlmprobe.ledger import Ledger, StepRecord
+from vlmprobe.ledger import ImageRecord, Ledger, StepRecord
 from vlmprobe.ledger.questions import is_correct, is_valid
 
 
@@ -19,15 +19,17 @@ class Question:
     text: str
     wrong: bool | None
     """Whether the answer was judged wrong; None is unknown."""
+    sha256: str = ""
+    """Of the picture's pixels when it was asked about; empty: not known."""
 
 
 def valid_questions(ledger: Ledger, run: str) -> list[Question]:
     """The valid questions of a run, all phases, in the order in which they were asked."""
-    keys: dict[int, str] = {}
+    images: dict[int, ImageRecord] = {}
     found = []
     for step in ledger.each_step(run):
-        keys.update((image.id, image.key) for image in step.images)
-        found += _of_step(step, keys)
+        images.update((image.id, image) for image in step.images)
+        found += _of_step(step, images)
     return found
 
 
@@ -36,12 +38,12 @@ def distinct(questions: Sequence[Question]) -> list[Question]:
     return list({(each.image, each.text): each for each in reversed(questions)}.values())[::-1]
 
 
-def _of_step(step: StepRecord, keys: dict[int, str]) -> list[Question]:
+def _of_step(step: StepRecord, images: Mapping[int, ImageRecord]) -> list[Question]:
     image_of = {sequence.sequence: sequence.image for sequence in step.sequences}
     found = []
     for each in step.questions:
         if is_valid(each):
-            image, right = image_of[each.sequence], is_correct(each)
+            image, right = images[image_of[each.sequence]], is_correct(each)
             wrong = None if right is None else not right
-            found.append(Question(image, keys.get(image, str(image)), each.text, wrong))
+            found.append(Question(image.id, image.key, each.text, wrong, image.sha256))
     return found

@@ -75,7 +75,7 @@ def prompts_of(
     """What is asked about each batch."""
     texts = ([question.text for question in batch] for batch in batches)
     return [
-        Prompt(labeller.prompts.render("primitives", questions=each), functools.partial(picture, batch[0].image))
+        Prompt(labeller.prompts.render("primitives", questions=each), functools.partial(_shown, picture, batch[0]))
         for batch, each in zip(batches, texts, strict=True)
     ]
 
@@ -97,6 +97,18 @@ def read(reply: Mapping[str, Any], count: int) -> list[tuple[str, ...]]:
 def tidy(skill: str) -> str:
     """A primitive's text as it is compared: lower case, single blanks, no punctuation at its ends."""
     return re.sub(r"\s+", " ", bare(skill)).strip(" .,;:!?\"'-").lower()
+
+
+def _shown(picture: Callable[[int], Picture], question: Question) -> Picture:
+    """The picture that a question was asked about.
+
+    Raises:
+        ValueError: it is another one by now.
+    """
+    found = picture(question.image)
+    if question.sha256 and found.sha256 != question.sha256:
+        raise ValueError(f"{found.key}: expected {question.sha256:.12} as recorded, got {found.sha256:.12}")
+    return found
 
 
 def _skills(key: str, value: Any) -> tuple[str, ...]:

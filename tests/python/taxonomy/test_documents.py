@@ -199,12 +199,13 @@ def test_a_picture_that_cannot_be_read_is_skipped_and_counted():
         raise ValueError("gone")
 
     asked = [*questions(12), Question(99, "gone", "how many stars ?", None)]
+    asked += [Question(3, "changed", "how many stars ?", None, sha256="0" * 64)]  # another picture by now
     one = method(asked, WordLabeller())
     two = Method(
         name="a", questions=asked, labeller=one.labeller,
         picture=lambda number: gone(number) if number == 99 else one.picture(number),
     )  # fmt: skip
     built = build([two], two.labeller, shared_embedder("minilm"))
-    assert two.labeller.asked["primitives"].plain()["skipped"] == {"picture": 1}
+    assert two.labeller.asked["primitives"].plain()["skipped"] == {"picture": 2}
     numbers = with_numbers(built, [two], shared_embedder("minilm")).numbers
-    assert numbers["methods"]["a"]["without_primitives"] == 1
+    assert numbers["methods"]["a"]["without_primitives"] == 2
