@@ -99,12 +99,14 @@ def _opened(
     role = VERIFIER if args.labeller == VERIFIER else ROLE
     named = [] if args.labeller in (None, VERIFIER) else [f"{ROLE}={args.labeller}"]
     methods, embedder = [], None
-    for folder in folders:
+    names = [Path(folder).resolve().name for folder in folders]
+    names = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    for folder, name in zip(folders, names, strict=True):
         ledger_of(folder)
         probe = read(folder, [*named, *args.set])
         role_of(probe, role)
         directory = stack.enter_context(RunDirectory(folder, quiet=True, resume=True))
-        directory.stage, name = PHASE, Path(folder).resolve().name
+        directory.stage = PHASE
         methods.append(method_of(probe, folder, directory.ledger, name=name, role=role, progress=_progress))
         embedder = embedder or embedder_of(probe)
     assert embedder is not None, "argparse asks for one run"

@@ -25,7 +25,7 @@ from vlmprobe.studies.values import plain_estimate
 from vlmprobe.taxonomy.asking import Labeller
 from vlmprobe.taxonomy.build import Built, Method, build
 from vlmprobe.taxonomy.corpus import Question
-from vlmprobe.taxonomy.figures import skills_of
+from vlmprobe.taxonomy.figures import skills_of, two_clusterings
 
 BOTH = ("taxonomy", "world")
 POOL = "pool of "  # begins the name of a method whose questions are about the pool
@@ -126,10 +126,12 @@ def _ami(pairs: Sequence[tuple[str, str]]) -> float:
 
 
 def _about(built: Built, setup: Setup) -> str:
+    ways = two_clusterings(built, setup.embedder)
+    under = "; ".join(f"{how} {each['clusters']} and {each['skills']}" for how, each in ways.items())
     return (
         f"One taxonomy of all methods: {len(built.taxonomy.topics)} topics, {len(built.taxonomy.live)} skills, "
         f"{len(built.taxonomy.meta_skills)} meta-skills, embedded by {setup.embedder.identity}. The labeller is the "
-        "world's stand-in, one in ten of whose words is wrong. At equal n; exclusive: skills of one method of this "
+        f"world's stand-in, one in ten of whose words is wrong. Clusters and skills by two clusterings: {under}. At equal n; exclusive: skills of one method of this "
         "table only. AMI: of a question's family and the skill that it turns on; 1 is equal, 0 chance."
     )
 

@@ -11,13 +11,14 @@ SHOWN = 40  # skills
 
 
 def lines(taxonomy: Taxonomy, asked: Mapping[str, Any]) -> list[str]:
-    """What was found, in words and numbers; the skills with their failures, the highest rate first.
+    """What was found, in words and numbers; then the skills that some question needs, those first whose failure rate is
+    surely high (by the lower end of its interval).
 
     Args:
         taxonomy: with its numbers (`figures.with_numbers`).
         asked: stage -> requests, made again, skipped.
     """
-    skills = sorted(taxonomy.live, key=_order)
+    skills = sorted(filter(_count, taxonomy.live), key=_order)
     groups = {each.id: each.label for each in taxonomy.meta_skills}
     found = [*_head(taxonomy), f"{'skill':<34} {'group':<20} {'questions':>9}  {'failure rate':<26} {'stability':>9}"]
     for each in skills[:SHOWN]:
@@ -52,7 +53,7 @@ def _skipped(asked: Mapping[str, Any]) -> list[str]:
 
 def _order(skill: Skill) -> tuple[float, str]:
     failures = skill.numbers.get("failures")
-    return (-failures["value"] if failures and failures["n"] else 1.0, skill.label)
+    return (-failures["interval"][0] if failures and failures["n"] else 1.0, skill.label)
 
 
 def _count(skill: Skill) -> int:
