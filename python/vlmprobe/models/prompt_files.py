@@ -25,10 +25,10 @@ PLACEHOLDERS: Mapping[str, frozenset[str]] = {
         "correctness": "question answer",
         "conme_first": "k",
         "conme_second": "k questions answers",
-        "primitives": "question",
-        "topic_label": "questions",
+        "primitives": "questions",
+        "topic_label": "primitives questions",
         "skills": "label questions skills",
-        "meta_skills": "skills",
+        "meta_skills": "skills groups",
     }.items()
 }
 """What each prompt must hold; it may hold nothing else."""

@@ -30,9 +30,10 @@ from vlmprobe.probe.config import Probe
 from vlmprobe.probe.local import LocalModels, seen_from, weights_of
 from vlmprobe.probe.roles import WORLD, Role
 from vlmprobe.probe.roles import Verifier as VerifierRole
+from vlmprobe.taxonomy.asking import LABELLING
 
 ASKING = Sampling(temperature=1.0, max_tokens=512)
-SAMPLING = {"questioner": ASKING, "answerer": ANSWERING, "verifier": JUDGING}
+SAMPLING = {"questioner": ASKING, "answerer": ANSWERING, "verifier": JUDGING, "labeller": LABELLING}
 HINTED = ("bandit", "hinted-rl")
 """Methods whose questioner is told by a bandit what to ask about."""
 RUN = "probe"
@@ -272,7 +273,7 @@ def python_of(role: Role, folder: str | Path) -> Any:
         raise ValueError(
             f"[probe] python: expected module:name that can be imported, got {role.python!r} ({error})"
         ) from None
-    if hasattr(found, "answer") or hasattr(found, "validity") or hasattr(found, "ask"):
+    if any(hasattr(found, method) for method in ("answer", "validity", "ask", "reply")):
         return found() if isinstance(found, type) else found
     return _Answering(role.python, found)
 

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vlmprobe import reward
 from vlmprobe.grpo.options import AdvantageOptions
-from vlmprobe.probe.roles import WORLD, Answerer, Part, Questioner, Verifier, named
+from vlmprobe.probe.roles import WORLD, Answerer, Labeller, Part, Questioner, Verifier, named
 
 FILE = "probe.yaml"
 Method = Literal["auto", "bandit", "zero-shot", "conme", "rl", "hinted-rl"]
@@ -191,6 +191,9 @@ class Probe(Part):
     questioner: Annotated[Questioner, BeforeValidator(named)] = Field(description="who asks")
     answerer: Annotated[Answerer, BeforeValidator(named)] = Field(description="the model under test")
     verifier: Annotated[Verifier, BeforeValidator(named)] = Field(description="who judges questions and answers")
+    labeller: Annotated[Labeller | None, BeforeValidator(named)] = Field(
+        default=None, description="who names the skills of questions, for vlmprobe taxonomy"
+    )
     method: Method = Field(
         default="auto", description="how questions are come by; auto: bandit, or zero-shot for who cannot be told hints"
     )

@@ -193,6 +193,10 @@ class Verifier(Role):
     json_schema: bool = Field(default=False, description="ask the server for verdicts as JSON objects")
 
 
+class Labeller(Role):
+    """Who names the skills that questions need (`vlmprobe taxonomy`)."""
+
+
 def named(value: Any) -> Any:
     """A part that is a text stands for its first field: `images: photos`, `answerer: MODEL` or `MODEL@URL`."""
     if not isinstance(value, str):

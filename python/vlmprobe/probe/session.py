@@ -42,7 +42,7 @@ from vlmprobe.run.probe import probe as ask
 from vlmprobe.run.trainer import Trainer, TrainerOptions
 
 UNBOUNDED = 10**9
-FREE = ("budget", "guards")
+FREE = ("budget", "guards", "labeller")
 """What may change from call to call: no question depends on it."""
 
 

@@ -10,6 +10,7 @@ from vlmprobe import metrics
 from vlmprobe.studies.arms import EVALUATOR, REWEIGHTED, check_same, done, folder_of, judging
 from vlmprobe.studies.claims import claims
 from vlmprobe.studies.figures import figures
+from vlmprobe.studies.labelled import by_taxonomy
 from vlmprobe.studies.numbers import Outcome, of_rate, skills_of, wrong_of
 from vlmprobe.studies.plan import ANSWERERS, Arm, Scale
 from vlmprobe.studies.sensitivity import judge_sensitivity
@@ -62,7 +63,7 @@ def results(
         "notes": about(setup) + notes(scale) + drawn(seeds),
         "versions": versions(outcomes),
         "world": setup.world,
-        "tables": tables(outcomes, only=only, world=setup.world) + more_tables(outcomes),
+        "tables": tables(outcomes, only=only, world=setup.world) + more_tables(outcomes) + by_taxonomy(outcomes, setup),
         "figures": figures(outcomes, setup.pool),
         "claims": claims(outcomes),
         "sensitivity": sensitivity(outcomes, scale),

@@ -99,7 +99,7 @@ def test_doctor_speaks_json(capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["vlmprobe"] == __version__
     assert facts["core"]["self_check"] == "passed"
-    assert facts["extras"].keys() == {"hf", "large", "lora", "minilm", "parquet", "report", "metrics"}
+    assert facts["extras"].keys() == {"hf", "large", "lora", "minilm", "parquet", "report", "metrics", "topics"}
     assert facts["ok"] is True
 
 

@@ -112,7 +112,7 @@ def run_page(tmp_path, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("name", ["endpoints", "methods", "metrics", "pictures", "prompts"])
+@pytest.mark.parametrize("name", ["endpoints", "methods", "metrics", "pictures", "prompts", "taxonomy"])
 def test_the_python_of_a_page_runs(name, run_page):
     assert run_page(name)
 

@@ -280,3 +280,17 @@ def test_names_of_checkpoints_folders_and_endpoints_are_all_that_real_models_nee
     few = FileSetup(scale=setup.scale.changed({"pool": 5}), config=setup.config, embedding="hashed")
     with pytest.raises(ValueError, match=r"config\.images: expected at least 15 pictures, got 14"):
         len(few.pool)
+
+
+def test_skills_by_a_taxonomy_stand_beside_the_worlds_own(finished):
+    (table,) = [each for each in results(finished)["tables"] if each["id"] == "taxonomy"]
+    methods = [row["labels"][0] for row in table["rows"]]
+    assert methods[:6] == ["zero-shot", "SFT", "Expert Iteration", "ConMe", "RL", "RL+SFT"]
+    for row in table["rows"]:
+        ours = row["ours"]
+        assert ours["coverage_taxonomy"]["value"] > 1 and ours["coverage_world"]["value"] >= 1
+        assert ours["skills_taxonomy"]["n"] == ours["skills_world"]["n"] == ours["ami"]["n"] == 20
+        assert ours["combinations_taxonomy"]["value"] <= 20
+    valid = next(row["ours"] for row in table["rows"] if row["labels"] == ["random valid"])
+    assert valid["ami"]["value"] > 0.3  # 20 questions, by hashed n-grams
+    assert "One taxonomy of all methods" in table["notes"][0]
