@@ -57,7 +57,9 @@ def asked_of(ledger: Ledger, runs: Iterable[str], *, labels: Labels = NO_LABELS)
     return described(list(found.values()), labels=labels)
 
 
-def described(asked: Sequence[Asked], *, labels: Labels = NO_LABELS, known: frozenset[str] | None = None) -> list[Asked]:
+def described(
+    asked: Sequence[Asked], *, labels: Labels = NO_LABELS, known: frozenset[str] | None = None
+) -> list[Asked]:
     """The questions with their concepts.
 
     Args:

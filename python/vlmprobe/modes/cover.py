@@ -8,9 +8,9 @@ likelihood, and one that is narrower leaves failures for which another rule must
 is left out, and a mode is not told in parts.
 
 The best conjunctions are improved step by step: by a part more or less, or, beside another part, by a word that may
-stand in the place of one that it is never seen with (`left` or `leftmost`). Of these and the conjunctions as they were,
-the one is taken after which all that is left can be told best, by what it is worth itself and a quick cover of the rest:
-so one rule is not taken that stands for two modes. Its questions are set aside, and the next is looked for.
+stand in the place of one that it is never seen with (`left` or `leftmost`). Of these, and of the conjunctions as they
+were, the one is taken after which all that is left can be told best, by what it is worth itself and a quick cover of
+the rest: so no rule is taken that stands for two modes. Its questions are set aside, and the next is looked for.
 """
 
 from __future__ import annotations

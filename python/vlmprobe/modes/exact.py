@@ -16,11 +16,9 @@ def fisher(failures: int, n: int, all_failures: int, all_n: int) -> float:
     >>> round(fisher(2, 2, 2, 4), 4)
     0.1667
     """
-    if not (0 <= failures <= n <= all_n and failures <= all_failures <= all_n):
-        raise ValueError(f"[fisher] counts: expected failures <= n <= all_n, got {failures, n, all_failures, all_n}")
-    if failures - all_failures > 0 or n - failures > all_n - all_failures and failures > 0:
+    least, most = max(0, n + all_failures - all_n), min(n, all_failures)
+    if not (0 <= n <= all_n and 0 <= all_failures <= all_n and least <= failures <= most):
         raise ValueError(f"[fisher] counts: expected a table of counts, got {failures, n, all_failures, all_n}")
-    most = min(n, all_failures)
     log = _log_choose(all_failures, failures) + _log_choose(all_n - all_failures, n - failures) - _log_choose(all_n, n)
     term, total = 1.0, 1.0  # of the first term
     for x in range(failures, most):

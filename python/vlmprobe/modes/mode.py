@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
@@ -106,14 +107,21 @@ def read_mode(plain: Mapping[str, Any]) -> Mode:
     """
     try:
         values = {each.name: plain[each.name] for each in fields(Mode)}
-        values |= {"rule": Rule.read(plain["rule"]), "found": tuple(plain["found"]), "share": Rate(**plain["share"])}
+        values |= {"rule": Rule.read(plain["rule"]), "found": tuple(plain["found"]), "share": read_rate(plain["share"])}
         values |= {name: _rated(plain[name]) for name in ("rated", "fresh")}
         return Mode(**{**values, "examples": [Example(**each) for each in plain["examples"]]})
     except (KeyError, TypeError) as error:
         raise ValueError(f"[read_mode] mode: expected one as it was written, got {error!s:.80}") from error
 
 
+def read_rate(plain: Mapping[str, Any]) -> Rate:
+    """From its fields; a value that is not known is NaN."""
+    values: dict[str, Any] = {name: math.nan if value is None else value for name, value in plain.items()}
+    return Rate(**values)
+
+
 def _rated(plain: Mapping[str, Any] | None) -> Rated | None:
     if plain is None:
         return None
-    return Rated(**{**plain, "rate": Rate(**plain["rate"]), "base": Rate(**plain["base"])})
+    rates = {name: read_rate(plain[name]) for name in ("rate", "base")}
+    return Rated(**{**plain, **rates, "valid": math.nan if plain["valid"] is None else plain["valid"]})

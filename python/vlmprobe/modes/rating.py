@@ -36,9 +36,7 @@ def rated(rules: Sequence[Rule], asked: Sequence[Asked], beside: Sequence[Asked]
     found = []
     for (taken, valid), one, q in zip(counts, p, q_values(p), strict=True):
         failures = sum(each.wrong for each in taken)
-        found.append(
-            Rated(n=len(taken), failures=failures, rate=rate_of(taken), base=base, p=one, q=q, valid=valid)
-        )
+        found.append(Rated(n=len(taken), failures=failures, rate=rate_of(taken), base=base, p=one, q=q, valid=valid))
     return found
 
 

@@ -28,9 +28,7 @@ class Candidates:
     """The candidates with enough failures -> the questions that they take, bit i for question i."""
 
 
-def candidates(
-    rows: Sequence[frozenset[Concept]], wrong: int, *, least_n: int, least_failures: int
-) -> Candidates:
+def candidates(rows: Sequence[frozenset[Concept]], wrong: int, *, least_n: int, least_failures: int) -> Candidates:
     """All candidates of some questions.
 
     Args:

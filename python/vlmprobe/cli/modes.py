@@ -1,0 +1,98 @@
+"""`vlmprobe modes`: from the failures of a run to a short ranked list of named failure modes.
+
+    vlmprobe modes my-probe                        what the run has, no call
+    vlmprobe modes my-probe --confirm 0.1          asks fresh questions, a tenth as many as the run asked
+
+The list goes to the terminal, into `modes.json`, into the ledger, and to the top of a probe's page. The same command
+again pays for no call twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from vlmprobe._util.json import plain
+from vlmprobe._util.visible import say
+from vlmprobe.cli.rejudge import folder_of
+from vlmprobe.cli.report import probe_page
+from vlmprobe.ledger import Ledger
+from vlmprobe.modes.asked import asked_of
+from vlmprobe.modes.confirm import confirm
+from vlmprobe.modes.find import FindOptions, find_modes
+from vlmprobe.modes.planned import Roles
+from vlmprobe.modes.record import FILE, Modes, main_run, modes_of, questions_of, write
+from vlmprobe.probe import build
+from vlmprobe.probe.config import FILE as PROBE
+from vlmprobe.probe.config import Probe
+from vlmprobe.probe.reading import read
+from vlmprobe.probe.session import annotator_of
+from vlmprobe.report.modes import modes_text
+from vlmprobe.run.directory import RunDirectory, ledger_of
+from vlmprobe.run.pictures import recalled
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `vlmprobe modes`."""
+    default = FindOptions()
+    parser.add_argument(
+        "folder", metavar="DIR", nargs="?", help="the folder of a probe, or of another run with a ledger"
+    )
+    parser.add_argument("--run", metavar="DIR", help="the same")
+    parser.add_argument(
+        "--confirm", type=float, default=0.0, metavar="SHARE",
+        help="answerer calls for fresh questions, as a share of those of the run; for probes only (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, default=default.seed, help="of the two halves of the pictures (%(default)s)"
+    )
+    parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="a probe's value for this call")
+    parser.add_argument("--json", action="store_true", help="print what modes.json has, and nothing else, on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Finds the modes, writes them down and prints them; the last line is the path of the page, or of `modes.json`.
+
+    Raises:
+        ValueError: no folder, or two, or one without a run; a share that is none.
+        StepNotMade: no call of a model came through, or a budget is spent; what was asked stays, and no mode is
+            written.
+    """
+    path = Path(folder_of("modes", args.folder, args.run))
+    if not 0 <= args.confirm <= 1:
+        raise ValueError(f"[modes] --confirm: expected a share in [0, 1], got {args.confirm}")
+    ledger_of(path)
+    probe = read(path, args.set) if (path / PROBE).is_file() else None
+    if args.confirm and probe is None:
+        raise ValueError(
+            f"[modes] --confirm: expected the folder of a probe, got {str(path)!r}: its models are not known"
+        )
+    with RunDirectory(path, quiet=True, resume=True) as directory:
+        found = _found(directory.ledger, probe, path, args.confirm, FindOptions(seed=args.seed))
+        write(found, directory.ledger, main_run(directory.ledger), path / FILE)
+        place = path / FILE if probe is None else probe_page(directory.ledger, probe, path, path)[1]
+    if args.json:
+        say(json.dumps(plain({**found.plain(), "report": str(place)}), indent=1, allow_nan=False))
+    else:
+        say(modes_text(found))
+        say(place)
+    return 0
+
+
+def _found(ledger: Ledger, probe: Probe | None, folder: Path, share: float, options: FindOptions) -> Modes:
+    asked = asked_of(ledger, questions_of(ledger))
+    modes, spent = find_modes(asked, options), 0
+    calls = int(share * ledger.counts(run=main_run(ledger)).answerer_calls)
+    if calls and probe is not None:
+        modes, spent = confirm(modes, asked, _roles(ledger, probe, folder), calls=calls, options=options)
+    return modes_of(asked, modes, calls=spent, options=options)
+
+
+def _roles(ledger: Ledger, probe: Probe, folder: Path) -> Roles:
+    models = build.models_of(probe, folder, ledger)
+    return Roles(
+        images=recalled(build.images_of(probe, folder), ledger, build.RUN), answerer=models.answerer,
+        verifier=models.verifier, ledger=ledger, run=build.RUN, annotate=annotator_of(probe, models),
+        overlap={"answerer", "verifier"} <= models.clients.keys(),
+    )  # fmt: skip
