@@ -82,6 +82,11 @@ class Archive:
             for each in self._entries.values():
                 each.near += self._close(each.words, words)
 
+    def entry(self, text: str) -> Entry:
+        """What is known of a text: its entry, or, of one that is not in the archive, one with its words alone."""
+        known = self._entries.get(text)
+        return known or Entry(text, content_words(text), _pieces(text), near=0)
+
     def vary(self, count: int, *, cap: int, seed: int) -> None:
         """Takes up `count` variants of each open text that failed and has none yet.
 

@@ -1,15 +1,15 @@
 """Fresh questions for each rule: they had no part in finding it, and none in choosing what was asked before.
 
-What failed is asked about pictures that it was not asked about, and so are its variants with one word changed
-(`vlmprobe.methods.archive`), as far as the rule takes their words. Of all such pairs those come first that are most
-likely to be valid, by what was valid about the picture before. The rules take turns, a step each, until the calls are
-spent. The rate on the fresh questions is the one that counts.
+Every text of the run that a rule takes, whether or not it failed, is asked about pictures that it was not asked about,
+and so are variants of what failed with one word changed (`vlmprobe.methods.archive`), as far as the rule takes their
+words. Of all such pairs those come first that are most likely to be valid, by what was valid about the picture before.
+The rules take turns, a step each, until the calls are spent. The rate on the fresh questions is the one that counts.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -79,43 +79,43 @@ def plan(rules: Sequence[Rule], asked: Sequence[Asked], pictures: int, *, calls:
     archive = Archive(CLOSE)
     for each in asked:
         archive.take(each.image, each.text, valid=each.valid, correct=not each.wrong if each.valid else None)
-    everything = len(asked) + 1
-    archive.vary(VARIANTS, cap=everything, seed=seed)
-    entries = archive.unsettled(everything)
+    archive.vary(VARIANTS, cap=len(asked) + 1, seed=seed)
+    about: dict[str, set[int]] = {}
+    for each in asked:
+        about.setdefault(each.text, set()).add(each.image)
     most = -(-3 * calls // len(rules))
     columns = [
-        _steps(rule, _texts(rule, entries, asked, seed), archive, pictures, most=most, seed=seed + place)
-        for place, rule in enumerate(rules)
+        _steps(_texts(rule, archive, asked, seed), archive, about, pictures, what=id_of(rule), most=most, seed=seed + i)
+        for i, rule in enumerate(rules)
     ]
     return [step for turn in itertools.zip_longest(*columns) for step in turn if step is not None]
 
 
-def _texts(rule: Rule, entries: Sequence[Entry], asked: Sequence[Asked], seed: int) -> list[Entry]:
-    """What failed and the rule takes, and variants whose words it takes; at most `MOST_TEXTS`, drawn."""
+def _texts(rule: Rule, archive: Archive, asked: Sequence[Asked], seed: int) -> list[Entry]:
+    """What the rule takes of the run's valid questions, and variants whose words it takes; at most `MOST_TEXTS` of
+    them, drawn."""
     worded = rule.without("answer")
-    failed = {each.text for each in asked if each.wrong and rule.takes(each.concepts)}
-    fitting = [
-        each
-        for each in entries
-        if each.text in failed or (worded is not None and not each.failed and worded.takes(words_of(each.text)))
-    ]
-    order = np.random.default_rng(seed).permutation(len(fitting))[:MOST_TEXTS]
-    return [fitting[i] for i in sorted(order)]
+    texts = {each.text for each in asked if each.valid and (worded or rule).takes(each.concepts)}
+    variants = (each.text for each in archive.unsettled(len(asked) + 1) if not each.asked)
+    texts |= {text for text in variants if worded is not None and worded.takes(words_of(text))}
+    fitting = [archive.entry(text) for text in sorted(texts)]
+    return [fitting[i] for i in np.random.default_rng(seed).permutation(len(fitting))[:MOST_TEXTS]]
 
 
 def _steps(
-    rule: Rule, entries: Sequence[Entry], archive: Archive, pictures: int, *, most: int, seed: int
-) -> Iterator[PlannedStep]:
+    entries: Sequence[Entry], archive: Archive, about: Mapping[str, set[int]], pictures: int, *,
+    what: str, most: int, seed: int,
+) -> Iterator[PlannedStep]:  # fmt: skip
     """Steps of `PICTURES` pictures, those first about which the questions are most likely to be valid."""
-    found: list[tuple[float, int, list[str]]] = []
+    found: list[tuple[float, float, int, list[str]]] = []
     drawn = np.random.default_rng(seed).random(pictures)  # breaks ties
     for image in range(pictures):
-        open_ = [each for each in entries if image not in each.images]
-        if open_:
-            chances = archive.chances(image, open_)
+        free = [each for each in entries if image not in about.get(each.text, ())]
+        if free:
+            chances = archive.chances(image, free)
             best = np.argsort(-chances, kind="stable")[:TEXTS]
-            found.append((float(chances[best].mean()), image, [open_[i].text for i in best]))
-    found.sort(key=lambda each: (-each[0], drawn[each[1]]))
+            found.append((-float(chances[best].mean()), drawn[image], image, [free[i].text for i in best]))
+    found.sort()
     for begin in range(0, min(len(found), -(-most // TEXTS)), PICTURES):
-        texts = {image: said for _, image, said in found[begin : begin + PICTURES]}
-        yield PlannedStep(purpose=f"mode {id_of(rule)}", texts=texts)
+        texts = {image: said for _, _, image, said in found[begin : begin + PICTURES]}
+        yield PlannedStep(purpose=f"mode {what}", texts=texts)

@@ -34,7 +34,7 @@ class FindOptions:
 
     alpha: float = 0.05
     """q-value up to which something is taken up, in (0, 1)."""
-    price: float = 4.0
+    price: float = 6.0
     """Nats that each concept of a rule must bring."""
     least_n: int = 3
     """Questions of a candidate."""

@@ -75,7 +75,7 @@ class Mode:
     @property
     def best(self) -> Rated:
         """The rating that its state rests on."""
-        return self.fresh if self.fresh is not None else self.rated
+        return self.rated if self.fresh is None or self.state == "held" else self.fresh
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
