@@ -41,6 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--control", action="store_true", help="the faults never fire: whatever is detected is none")
     parser.add_argument("--noise", type=float, metavar="P", help="how often the verifier is right (always)")
     parser.add_argument("--weakness", metavar="FILE", help="conditions under which the verifier says wrong")
+    parser.add_argument(
+        "--confirm", type=float, default=default.confirm, metavar="SHARE",
+        help="of the budget, for fresh questions that confirm the failure modes (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--narrow", metavar="DIR", help="weights of the questioner in the place of the package's")
     parser.add_argument("--pool", type=int, default=default.pool, help="pictures (%(default)s)")
     parser.add_argument("--base", metavar="M", help="the method that others are held against (the first)")

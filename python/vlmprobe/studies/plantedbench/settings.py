@@ -52,14 +52,23 @@ class Settings:
     group_size: int = 2
     """Completions per picture of a step."""
     images_per_step: int = 16
+    confirm: float = 0.0
+    """Share of the budget that goes into fresh questions for the modes that were found, in [0, 1)."""
 
     def __post_init__(self) -> None:
         for name in ("budget", "pool", "k", "group_size", "images_per_step"):
             check_count("plantedbench", name, getattr(self, name))
         if self.answerer not in ANSWERERS:
             raise ValueError(f"[plantedbench] answerer: expected {' or '.join(ANSWERERS)}, got {self.answerer!r:.60}")
+        if not 0 <= self.confirm < 1:
+            raise ValueError(f"[plantedbench] confirm: expected a share in [0, 1), got {self.confirm}")
         if self.noise is not None and not 0.5 <= self.noise <= 1:
             raise ValueError(f"[plantedbench] noise: expected a rate in [0.5, 1], got {self.noise}")
+
+    @property
+    def asking(self) -> int:
+        """Calls of the budget that go into asking; the others confirm what was found."""
+        return max(1, self.budget - round(self.confirm * self.budget))
 
     def inner(self) -> Answerer:
         """The answerer without faults."""
