@@ -30,7 +30,7 @@ FIRST = 250
 LEVEL = 0.05
 FEW = 0.5
 """New modes among the next `AHEAD` questions, below which one may stop."""
-_Z = 1.959964
+LEVEL_OF_INTERVALS, _Z = 0.95, 1.959964
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,24 +80,27 @@ def unseen(judged: Sequence[Asked], rules: Sequence[Rule]) -> Unseen:
 
 
 def chao2(seen: int, q1: int, q2: int, m: int) -> tuple[float, float, float]:
-    """Richness and its 95 % interval; see the head of this file. Without unseen kinds the interval is a point.
+    """Richness and its 95 % interval; see the head of this file. Where at most one kind failed on a single picture,
+    Chao's interval is a point; its upper end is then what the estimate is at Poisson's upper limit of q1. The ends are
+    whole numbers, as kinds are.
 
-    >>> tuple(round(each, 2) for each in chao2(10, 0, 3, 20))
-    (10.0, 10.0, 10.0)
+    >>> tuple(round(each, 2) for each in chao2(10, 4, 2, 8))
+    (11.75, 10, 40)
     """
     if m < 1:
         return 0.0, 0.0, math.inf
     a = (m - 1) / m
     more = a * q1 * (q1 - 1) / (2 * (q2 + 1))
     if more == 0:
-        return float(seen), float(seen), float(seen)
+        most = poisson_upper(q1, (1 - LEVEL_OF_INTERVALS) / 2)
+        return float(seen), float(seen), math.ceil(seen + a * most**2 / (2 * (q2 + 1)))
     if q2:
         r = q1 / q2
         variance = q2 * (a / 2 * r**2 + a**2 * r**3 + a**2 / 4 * r**4)
     else:
         variance = a * q1 * (q1 - 1) / 2 + a**2 * q1 * (2 * q1 - 1) ** 2 / 4 - a**2 * q1**4 / (4 * (seen + more))
     factor = math.exp(_Z * math.sqrt(math.log(1 + max(variance, 0.0) / more**2)))
-    return seen + more, seen + more / factor, seen + more * factor
+    return seen + more, math.floor(seen + more / factor), math.ceil(seen + more * factor)
 
 
 def good_turing(u: int, q1: int, q2: int, m: int) -> float:
