@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from vlmprobe.ledger import Ledger
 from vlmprobe.methods.archive import Archive, Entry
 from vlmprobe.modes.asked import Asked, asked_of, described
 from vlmprobe.modes.concepts import answer_words, words_of
@@ -52,9 +53,7 @@ def confirm(
     if not steps:
         return list(modes), 0
     name, tally = ask_planned(steps, roles, calls=calls, what=WHAT)
-    known = answer_words(each.answer for each in asked if each.valid and not each.wrong)
-    before = {each.pair for each in asked}
-    fresh = [each for each in described(asked_of(roles.ledger, [name]), known=known) if each.pair not in before]
+    fresh = asked_later(roles.ledger, [name], asked)
     ratings = rated([mode.rule for mode in tried], fresh, asked)
     found = {mode.id: mode for mode in modes}
     for mode, rating in zip(tried, ratings, strict=True):
@@ -62,6 +61,13 @@ def confirm(
         kept = mode.state if state == "unsure" else "confirmed" if state == "held" else state
         found[mode.id] = replace(mode, fresh=rating, state=kept)
     return ranked(list(found.values())), tally.spent
+
+
+def asked_later(ledger: Ledger, runs: Sequence[str], asked: Sequence[Asked]) -> list[Asked]:
+    """The questions of some runs that are not among those asked before, with the right answers that were known then."""
+    known = answer_words(each.answer for each in asked if each.valid and not each.wrong)
+    before = {each.pair for each in asked}
+    return [each for each in described(asked_of(ledger, runs), known=known) if each.pair not in before]
 
 
 def plan(rules: Sequence[Rule], asked: Sequence[Asked], pictures: int, *, calls: int, seed: int) -> list[PlannedStep]:

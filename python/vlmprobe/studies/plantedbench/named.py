@@ -24,7 +24,7 @@ from vlmprobe.methods.task import POOL, Task
 from vlmprobe.models.protocols import Answerer
 from vlmprobe.modes.asked import Asked, asked_of
 from vlmprobe.modes.concepts import Concept, answer_words, answers_of, words_of
-from vlmprobe.modes.confirm import confirm
+from vlmprobe.modes.confirm import asked_later, confirm
 from vlmprobe.modes.find import FindOptions, find_modes
 from vlmprobe.modes.halves import half_of
 from vlmprobe.modes.mode import Mode
@@ -75,9 +75,8 @@ def modes_of_run(task: Task, run: str, detected: Sequence[str], *, calls: int) -
         )  # fmt: skip
         modes, spent = confirm(modes, asked, roles, calls=calls, options=options)
     found = modes_of(asked, modes, calls=spent, options=options)
-    known = {each.pair for each in asked}
-    late = asked_of(ledger, [run.id for run in ledger.runs() if run.config.get("pass") in PLANNED])
-    failures = failures_of(ledger, asked, [each for each in late if each.pair not in known])
+    late = asked_later(ledger, [run.id for run in ledger.runs() if run.config.get("pass") in PLANNED], asked)
+    failures = failures_of(ledger, asked, late)
     return {**named(found, failures, task.answerer, asked, detected), "confirm_calls": spent}
 
 
