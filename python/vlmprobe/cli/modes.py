@@ -2,6 +2,7 @@
 
     vlmprobe modes my-probe                        what the run has, no call
     vlmprobe modes my-probe --confirm 0.1          asks fresh questions, a tenth as many as the run asked
+    vlmprobe modes my-probe --closer 0.1           shrinks examples, asks minimal pairs, edits pictures
 
 The list goes to the terminal, into `modes.json`, into the ledger, and to the top of a probe's page. The same command
 again pays for no call twice.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from vlmprobe._util.json import plain
@@ -19,6 +21,7 @@ from vlmprobe.cli.rejudge import folder_of
 from vlmprobe.cli.report import probe_page
 from vlmprobe.ledger import Ledger
 from vlmprobe.modes.asked import asked_of
+from vlmprobe.modes.closer import look_closer
 from vlmprobe.modes.confirm import confirm
 from vlmprobe.modes.find import FindOptions, find_modes
 from vlmprobe.modes.planned import Roles
@@ -45,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="answerer calls for fresh questions, as a share of those of the run; for probes only (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
+        "--closer", type=float, default=0.0, metavar="SHARE",
+        help="the same, to shrink examples, ask minimal pairs and edit pictures more and more (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--seed", type=int, default=default.seed, help="of the two halves of the pictures (%(default)s)"
     )
     parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="a probe's value for this call")
@@ -60,16 +67,17 @@ def run(args: argparse.Namespace) -> int:
             written.
     """
     path = Path(folder_of("modes", args.folder, args.run))
-    if not 0 <= args.confirm <= 1:
-        raise ValueError(f"[modes] --confirm: expected a share in [0, 1], got {args.confirm}")
+    for name in ("confirm", "closer"):
+        if not 0 <= getattr(args, name) <= 1:
+            raise ValueError(f"[modes] --{name}: expected a share in [0, 1], got {getattr(args, name)}")
     ledger_of(path)
     probe = read(path, args.set) if (path / PROBE).is_file() else None
-    if args.confirm and probe is None:
+    if (args.confirm or args.closer) and probe is None:
         raise ValueError(
-            f"[modes] --confirm: expected the folder of a probe, got {str(path)!r}: its models are not known"
+            f"[modes] --confirm, --closer: expected the folder of a probe, got {str(path)!r}: its models are not known"
         )
     with RunDirectory(path, quiet=True, resume=True) as directory:
-        found = _found(directory.ledger, probe, path, args.confirm, FindOptions(seed=args.seed))
+        found = _found(directory.ledger, probe, path, args)
         write(found, directory.ledger, main_run(directory.ledger), path / FILE)
         place = path / FILE if probe is None else probe_page(directory.ledger, probe, path, path)[1]
     if args.json:
@@ -80,13 +88,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _found(ledger: Ledger, probe: Probe | None, folder: Path, share: float, options: FindOptions) -> Modes:
+def _found(ledger: Ledger, probe: Probe | None, folder: Path, args: argparse.Namespace) -> Modes:
+    options, run = FindOptions(seed=args.seed), main_run(ledger)
     asked = asked_of(ledger, questions_of(ledger))
     modes, spent = find_modes(asked, options), 0
-    calls = int(share * ledger.counts(run=main_run(ledger)).answerer_calls)
-    if calls and probe is not None:
-        modes, spent = confirm(modes, asked, _roles(ledger, probe, folder), calls=calls, options=options)
-    return modes_of(asked, modes, calls=spent, options=options)
+    made = ledger.counts(run=run).answerer_calls
+    calls = {name: int(getattr(args, name) * made) for name in ("confirm", "closer")}
+    if probe is None or not any(calls.values()):
+        return modes_of(asked, modes, calls=spent, options=options)
+    roles = _roles(ledger, probe, folder)
+    if calls["confirm"]:
+        modes, spent = confirm(modes, asked, roles, calls=calls["confirm"], options=options)
+    found = modes_of(asked, modes, calls=spent, options=options)
+    if not calls["closer"]:
+        return found
+    closer, more = look_closer(found.holding, asked, roles, calls=calls["closer"])
+    return replace(found, closer=closer, calls=spent + more)
 
 
 def _roles(ledger: Ledger, probe: Probe, folder: Path) -> Roles:

@@ -90,13 +90,13 @@ class Archive:
     def vary(self, count: int, *, cap: int, seed: int) -> None:
         """Takes up `count` variants of each open text that failed and has none yet.
 
-        A variant has another content word in the place of one, which some valid question had between the same words.
+        See `variants`.
         """
         rng = np.random.default_rng(seed)
         for entry in self.unsettled(cap):
             if entry.failed and not entry.varied:
                 entry.varied = True
-                drawn = sorted(self._variants(entry.text) - self._entries.keys())
+                drawn = sorted(self.variants(entry.text) - self._entries.keys())
                 for i in rng.permutation(len(drawn))[:count]:
                     self._enter(drawn[i], content_words(drawn[i]))
 
@@ -128,7 +128,9 @@ class Archive:
     def _close(self, one: frozenset[str], other: frozenset[str]) -> bool:
         return len(one & other) >= self._close_at * len(one | other)
 
-    def _variants(self, text: str) -> set[str]:
+    def variants(self, text: str) -> set[str]:
+        """The text with another content word in the place of one, which some valid question had between the same
+        words."""
         said, found = text.split(), set[str]()
         for at, (before, word, after) in enumerate(_in_place(text)):
             if content_words(word):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vlmprobe.data.order import StepImages
-from vlmprobe.data.source import ImageSource
+from vlmprobe.data.source import ImageSource, keys_of
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.loop.tally import Tally
 from vlmprobe.models.protocols import Answerer, Picture, Verifier
@@ -44,11 +44,18 @@ class Roles:
 
 
 class Planned:
-    """An asker that asks what a plan says; see `vlmprobe.policy.asker.Asker`."""
+    """An asker that asks what a plan says; see `vlmprobe.policy.asker.Asker`.
 
-    def __init__(self, steps: Sequence[PlannedStep]):
-        self._steps = list(steps)
-        said = json.dumps([[each.purpose, sorted(each.texts.items())] for each in self._steps])
+    Args:
+        steps: of the plan.
+        images: that its numbers are of; their names, where they are known, are part of what the plan is.
+    """
+
+    def __init__(self, steps: Sequence[PlannedStep], images: ImageSource):
+        self._steps, keys = list(steps), keys_of(images)
+        named = [[number if keys is None else keys[number] for number in each.texts] for each in self._steps]
+        both = zip(self._steps, named, strict=True)
+        said = json.dumps([[each.purpose, names, list(each.texts.items())] for each, names in both])
         self.digest = hashlib.sha256(said.encode("utf-8", "backslashreplace")).hexdigest()[:8]
         self.identity = f"planned questions {self.digest}"
 
@@ -78,7 +85,10 @@ def ask_planned(steps: Sequence[PlannedStep], roles: Roles, *, calls: int, what:
     Returns:
         That name, and the tally.
     """
-    asker, k = Planned(steps), max((len(texts) for each in steps for texts in each.texts.values()), default=1)
+    asker, k = (
+        Planned(steps, roles.images),
+        max((len(texts) for each in steps for texts in each.texts.values()), default=1),
+    )
     name = f"{roles.run}/{what}-{asker.digest}"
     identities = {"answerer": roles.answerer.identity, "verifier": roles.verifier.identity}
     head = RunRecord(id=name, config={"pass": what, "asker": asker.identity, "calls": calls}, identities=identities)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from vlmprobe._util.json import parse, plain
 from vlmprobe.ledger import Ledger
 from vlmprobe.metrics import Rate
 from vlmprobe.modes.asked import Asked
+from vlmprobe.modes.closer import Closer, read_closer
 from vlmprobe.modes.find import FindOptions
 from vlmprobe.modes.mode import Mode, State, read_mode, read_rate
 from vlmprobe.modes.rating import rate_of
@@ -46,6 +47,8 @@ class Modes:
     unseen: Unseen
     """What is still to be expected."""
     options: FindOptions
+    closer: Mapping[str, Closer] = field(default_factory=dict)
+    """Id of a mode -> what a closer look brought; empty where none was taken."""
 
     @property
     def holding(self) -> list[Mode]:
@@ -64,6 +67,7 @@ class Modes:
                 "calls": self.calls,
                 "unseen": asdict(self.unseen),
                 "options": asdict(self.options),
+                "closer": {name: asdict(each) for name, each in self.closer.items()},
             }
         )
         return found
@@ -83,7 +87,7 @@ def main_run(ledger: Ledger) -> str:
 
 def questions_of(ledger: Ledger) -> list[str]:
     """The runs in which questions were asked to find failures: all but those that were planned on account of them."""
-    return [run.id for run in ledger.runs() if run.config.get("pass") not in PLANNED]
+    return [run.id for run in ledger.runs() if str(run.config.get("pass", "")).split("-")[0] not in PLANNED]
 
 
 def modes_of(asked: Sequence[Asked], modes: Sequence[Mode], *, calls: int, options: FindOptions) -> Modes:
@@ -133,6 +137,7 @@ def read(ledger: Ledger, run: str) -> Modes | None:
             rate=read_rate(said["rate"]),
             unseen=_read_unseen(said["unseen"]),
             options=FindOptions(**said["options"]),
+            closer={name: read_closer(each) for name, each in said["closer"].items()},
             **{name: said[name] for name in ("judged", "failures", "calls")},
         )
     except (KeyError, TypeError) as error:

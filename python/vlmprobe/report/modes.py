@@ -53,7 +53,7 @@ def notes(found: Modes) -> list[str]:
         "q is Benjamini and Hochberg's over all rules that were rated; intervals of 95 % count pictures."
     ]
     if found.calls:
-        said.append(f"{format.count(found.calls)} answerer calls were made to confirm them.")
+        said.append(f"{format.count(found.calls)} answerer calls were made to confirm them and to look closer.")
     said.append(
         f"{format.count(left.kinds)} kinds of failure were seen, single ones among them, of about "
         f"{format.decimal(left.richness, 0)} [{format.decimal(left.richness_low, 0)}, "
@@ -86,7 +86,30 @@ def modes_text(found: Modes) -> str:
     wide = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, wide, strict=True)).rstrip() for row in rows]
     table = ["", *lines] if found.holding else []
-    return "\n".join([format.line(headline(found), 500), *table, "", *notes(found)])
+    closer = [format.line(each, 500) for mode in found.holding for each in closer_look(found, mode)]
+    looked = ["", *closer] if closer else []
+    return "\n".join([format.line(headline(found), 500), *table, *looked, "", *notes(found)])
+
+
+def closer_look(found: Modes, mode: Mode) -> list[str]:
+    """What a closer look at a mode brought, in sentences; none where none was taken."""
+    closer = found.closer.get(mode.id)
+    if closer is None:
+        return []
+    said = []
+    small = min(closer.shrunk, key=lambda each: (each.words[1] * each.pixels[1], each.key), default=None)
+    if small is not None and (small.small_key, small.small_question) != (small.key, small.question):
+        said.append(
+            f"Mode {mode.id}: “{small.small_question}” about {small.small_key} fails still, of “{small.question}”."
+        )
+    if closer.pairs.n:
+        said.append(
+            f"Mode {mode.id}: of questions that differ by a word, {rate_text(closer.pairs)} of pairs are told apart."
+        )
+    curve = [f"{each.strength:g}: {rate_text(each.rate)}" for each in closer.dose if each.rate.n]
+    if curve:
+        said.append(f"Mode {mode.id}: wrong at {closer.kind} {'; '.join(curve)}.")
+    return said
 
 
 def rate_text(rate: Rate) -> str:

@@ -16,7 +16,7 @@ from vlmprobe.modes.record import Modes
 from vlmprobe.probe.hints import AskedFor
 from vlmprobe.probe.outcome import Beginning, Failing, Findings
 from vlmprobe.report.draw.svg import palette
-from vlmprobe.report.modes import headline, modes_table, sentence
+from vlmprobe.report.modes import closer_look, headline, modes_table, sentence
 from vlmprobe.report.page import cards
 from vlmprobe.report.page.cards import FailureCard
 from vlmprobe.report.page.templating import templates
@@ -62,6 +62,7 @@ def write_probe_page(
         facts=facts(found),
         sentences=[*([headline(modes)] if modes else []), *sentences(found)],
         modes=mode_groups(modes, images) if modes else [],
+        closer=[each for mode in modes.holding for each in closer_look(modes, mode)] if modes else [],
         modes_table=modes_table(modes) if modes else None,
         alarms=[str(alarm) for alarm in found.alarms],
         where=where_table(found.beginnings),
