@@ -14,13 +14,14 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from vlmprobe._util.json import plain
+from vlmprobe._util.json import plain, read_object
 from vlmprobe._util.visible import say
 from vlmprobe.cli.rejudge import folder_of
 from vlmprobe.cli.report import probe_page
 from vlmprobe.ledger import Ledger
-from vlmprobe.modes.asked import asked_of
+from vlmprobe.modes.asked import Besides, asked_of
 from vlmprobe.modes.closer import look_closer
 from vlmprobe.modes.confirm import confirm
 from vlmprobe.modes.find import FindOptions, find_modes
@@ -51,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--closer", type=float, default=0.0, metavar="SHARE",
         help="the same, to shrink examples, ask minimal pairs and edit pictures more and more (%(default)s)",
     )  # fmt: skip
+    parser.add_argument("--tags", metavar="FILE", help="JSON: name of a picture to its caption, or to a list of tags")
+    parser.add_argument("--labels", metavar="FILE", help="JSON: question to a list of labels, such as skills")
     parser.add_argument(
         "--seed", type=int, default=default.seed, help="of the two halves of the pictures (%(default)s)"
     )
@@ -90,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _found(ledger: Ledger, probe: Probe | None, folder: Path, args: argparse.Namespace) -> Modes:
     options, run = FindOptions(seed=args.seed), main_run(ledger)
-    asked = asked_of(ledger, questions_of(ledger))
+    besides = Besides(questions=_said(args.labels), pictures=_said(args.tags))
+    asked = asked_of(ledger, questions_of(ledger), besides=besides)
     modes, spent = find_modes(asked, options), 0
     made = ledger.counts(run=run).answerer_calls
     calls = {name: int(getattr(args, name) * made) for name in ("confirm", "closer")}
@@ -98,12 +102,23 @@ def _found(ledger: Ledger, probe: Probe | None, folder: Path, args: argparse.Nam
         return modes_of(asked, modes, calls=spent, options=options)
     roles = _roles(ledger, probe, folder)
     if calls["confirm"]:
-        modes, spent = confirm(modes, asked, roles, calls=calls["confirm"], options=options)
+        modes, spent = confirm(modes, asked, roles, calls=calls["confirm"], options=options, besides=besides)
     found = modes_of(asked, modes, calls=spent, options=options)
     if not calls["closer"]:
         return found
     closer, more = look_closer(found.holding, asked, roles, calls=calls["closer"])
     return replace(found, closer=closer, calls=spent + more)
+
+
+def _said(file: str | None) -> dict[str, Any]:
+    """What a file says of pictures, or of questions; nothing without a file."""
+    if file is None:
+        return {}
+    found = read_object("modes", file)
+    for name, said in found.items():
+        if not isinstance(said, (str, list)) or not all(isinstance(each, str) for each in said):
+            raise ValueError(f"[modes] {file}: {name!r:.60}: expected a text or a list of texts, got {said!r:.60}")
+    return found
 
 
 def _roles(ledger: Ledger, probe: Probe, folder: Path) -> Roles:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from vlmprobe.ledger import Ledger, StepRecord
 from vlmprobe.ledger.questions import is_correct, is_valid
-from vlmprobe.modes.concepts import Concept, answer_words, answers_of, labels_of, words_of
+from vlmprobe.modes.concepts import Concept, answer_words, answers_of, labels_of, picture_of, words_of
 
-Labels = Mapping[str, Sequence[str]]
-"""Question -> what somebody says of it, such as the skills of a taxonomy."""
-NO_LABELS: Labels = MappingProxyType({})
+
+@dataclass(frozen=True, kw_only=True)
+class Besides:
+    """What somebody says besides of questions and of pictures."""
+
+    questions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Question -> labels, such as the skills of a taxonomy."""
+    pictures: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    """Name of a picture -> a caption, or tags."""
+
+
+NOTHING = Besides()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +46,7 @@ class Asked:
         return self.key, self.text
 
 
-def asked_of(ledger: Ledger, runs: Iterable[str], *, labels: Labels = NO_LABELS) -> list[Asked]:
+def asked_of(ledger: Ledger, runs: Iterable[str], *, besides: Besides = NOTHING) -> list[Asked]:
     """The distinct pairs of picture and question of some runs that were judged, in their order.
 
     A pair that was asked several times is what it was first. A question whose validity, or whose answer, could not be
@@ -47,33 +55,34 @@ def asked_of(ledger: Ledger, runs: Iterable[str], *, labels: Labels = NO_LABELS)
     Args:
         ledger: of the runs.
         runs: their names.
-        labels: see `Labels`.
+        besides: what is said of them besides.
     """
     found: dict[tuple[str, str], Asked] = {}
     for run in runs:
         for step in ledger.each_step(run):
             for each in _judged(step):
                 found.setdefault(each.pair, each)
-    return described(list(found.values()), labels=labels)
+    return described(list(found.values()), besides=besides)
 
 
 def described(
-    asked: Sequence[Asked], *, labels: Labels = NO_LABELS, known: frozenset[str] | None = None
+    asked: Sequence[Asked], *, besides: Besides = NOTHING, known: frozenset[str] | None = None
 ) -> list[Asked]:
     """The questions with their concepts.
 
     Args:
         asked: without them.
-        labels: see `Labels`.
+        besides: what is said of them besides.
         known: words that are right answers; by default those of these questions.
     """
     if known is None:
         known = answer_words(each.answer for each in asked if each.valid and not each.wrong)
-    return [replace(each, concepts=_concepts(each, labels, known)) for each in asked]
+    return [replace(each, concepts=_concepts(each, besides, known)) for each in asked]
 
 
-def _concepts(each: Asked, labels: Labels, known: frozenset[str]) -> frozenset[Concept]:
-    found = words_of(each.text) | labels_of(labels.get(each.text, ()))
+def _concepts(each: Asked, besides: Besides, known: frozenset[str]) -> frozenset[Concept]:
+    found = words_of(each.text) | labels_of(besides.questions.get(each.text, ()))
+    found |= picture_of(besides.pictures.get(each.key, ()))
     if not each.valid:
         return found
     return found | answers_of(each.answer, each.reason, correct=not each.wrong, known=known)

@@ -4,6 +4,7 @@
     answer   a word of the right answer: what was answered, where that was judged right; else what the verifier says it
              is, of the words that were right answers elsewhere in the run
     label    what somebody says of the question, such as a skill of a taxonomy
+    picture  what somebody says of the picture: a tag, or a content word of a caption
 
 The verifier's words count only where they are right answers elsewhere. So a word with which it says no ("incorrect")
 is no concept: it would foretell the verdict and say nothing about the question.
@@ -18,7 +19,7 @@ from typing import Literal, NamedTuple, get_args
 from vlmprobe.methods.hints import STOP_WORDS, content_words
 from vlmprobe.text import prefix
 
-Kind = Literal["word", "answer", "label"]
+Kind = Literal["word", "answer", "label", "picture"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LEAST_ANSWERS = 2
 """Right answers that have a word before it counts as one."""
@@ -89,3 +90,14 @@ def answers_of(answer: str, reason: str, *, correct: bool, known: frozenset[str]
 def labels_of(labels: Sequence[str]) -> frozenset[Concept]:
     """What somebody says of a question."""
     return frozenset(Concept("label", label) for label in labels)
+
+
+def picture_of(said: str | Sequence[str]) -> frozenset[Concept]:
+    """What somebody says of a picture: of a caption its content words, of tags each as it is.
+
+    >>> sorted(concept.value for concept in picture_of("Two dogs in a kitchen."))
+    ['dog', 'kitchen', 'two']
+    """
+    if isinstance(said, str):
+        return frozenset(Concept("picture", word.value) for word in words_of(said))
+    return frozenset(Concept("picture", tag) for tag in said)

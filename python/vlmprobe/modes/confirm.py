@@ -16,7 +16,7 @@ import numpy as np
 
 from vlmprobe.ledger import Ledger
 from vlmprobe.methods.archive import Archive, Entry
-from vlmprobe.modes.asked import Asked, asked_of, described
+from vlmprobe.modes.asked import NOTHING, Asked, Besides, asked_of, described
 from vlmprobe.modes.concepts import answer_words, words_of
 from vlmprobe.modes.find import FindOptions, ranked
 from vlmprobe.modes.mode import Mode, id_of
@@ -34,7 +34,13 @@ CLOSE = 0.3  # of the archive, as follow-ups have it; nothing depends on it here
 
 
 def confirm(
-    modes: Sequence[Mode], asked: Sequence[Asked], roles: Roles, *, calls: int, options: FindOptions
+    modes: Sequence[Mode],
+    asked: Sequence[Asked],
+    roles: Roles,
+    *,
+    calls: int,
+    options: FindOptions,
+    besides: Besides = NOTHING,
 ) -> tuple[list[Mode], int]:
     """The modes with a rating on fresh questions, and the answerer calls that these took.
 
@@ -47,13 +53,14 @@ def confirm(
         roles: who answers and judges; the pictures under the numbers that `asked` has.
         calls: answerer calls at most, at least 1.
         options: with which the modes were found.
+        besides: what is said of questions and pictures, as when they were found.
     """
     tried = [mode for mode in modes if mode.state != "refuted"]
     steps = plan([mode.rule for mode in tried], asked, len(roles.images), calls=calls, seed=options.seed)
     if not steps:
         return list(modes), 0
     name, tally = ask_planned(steps, roles, calls=calls, what=WHAT)
-    fresh = asked_later(roles.ledger, [name], asked)
+    fresh = asked_later(roles.ledger, [name], asked, besides=besides)
     ratings = rated([mode.rule for mode in tried], fresh, asked)
     found = {mode.id: mode for mode in modes}
     for mode, rating in zip(tried, ratings, strict=True):
@@ -63,11 +70,13 @@ def confirm(
     return ranked(list(found.values())), tally.spent
 
 
-def asked_later(ledger: Ledger, runs: Sequence[str], asked: Sequence[Asked]) -> list[Asked]:
+def asked_later(
+    ledger: Ledger, runs: Sequence[str], asked: Sequence[Asked], *, besides: Besides = NOTHING
+) -> list[Asked]:
     """The questions of some runs that are not among those asked before, with the right answers that were known then."""
     known = answer_words(each.answer for each in asked if each.valid and not each.wrong)
     before = {each.pair for each in asked}
-    return [each for each in described(asked_of(ledger, runs), known=known) if each.pair not in before]
+    return [each for each in described(asked_of(ledger, runs), known=known, besides=besides) if each.pair not in before]
 
 
 def plan(rules: Sequence[Rule], asked: Sequence[Asked], pictures: int, *, calls: int, seed: int) -> list[PlannedStep]:
@@ -100,7 +109,7 @@ def plan(rules: Sequence[Rule], asked: Sequence[Asked], pictures: int, *, calls:
 def _texts(rule: Rule, archive: Archive, asked: Sequence[Asked], seed: int) -> list[Entry]:
     """What the rule takes of the run's valid questions, and variants whose words it takes; at most `MOST_TEXTS` of
     them, drawn."""
-    worded = rule.without("answer")
+    worded = rule.only("word")
     texts = {each.text for each in asked if each.valid and (worded or rule).takes(each.concepts)}
     variants = (each.text for each in archive.unsettled(len(asked) + 1) if not each.asked)
     texts |= {text for text in variants if worded is not None and worded.takes(words_of(text))}

@@ -63,7 +63,7 @@ def rate_of(asked: Sequence[Asked]) -> metrics.Rate:
 def _taken(rule: Rule, asked: Sequence[Asked]) -> tuple[list[Asked], float]:
     """The valid questions that a rule takes, and the share of valid ones among those whose words it takes."""
     taken = [each for each in asked if each.valid and rule.takes(each.concepts)]
-    worded = rule.without("answer")
+    worded = rule.only("word", "label", "picture")
     said = [each.valid for each in asked if worded is not None and worded.takes(each.concepts)]
     return taken, sum(said) / len(said) if said else math.nan
 

@@ -40,9 +40,9 @@ class Rule:
         """Whether a question with these concepts is among its own."""
         return all(any(concept in concepts for concept in part) for part in self.parts)
 
-    def without(self, kind: Kind) -> Rule | None:
-        """The rule without the parts of a kind; None where there are no others."""
-        parts = [part for part in self.parts if part[0].kind != kind]
+    def only(self, *kinds: Kind) -> Rule | None:
+        """The rule with its parts of some kinds alone; None where there are none."""
+        parts = [part for part in self.parts if part[0].kind in kinds]
         return Rule.of(*parts) if parts else None
 
     def plain(self) -> list[list[dict[str, str]]]:

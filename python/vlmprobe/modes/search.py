@@ -42,7 +42,7 @@ def candidates(rows: Sequence[frozenset[Concept]], wrong: int, *, least_n: int, 
     marks = random.Random(0)
     for i, row in enumerate(rows):
         failed, mark = wrong >> i & 1, marks.getrandbits(62)
-        for some in _conjunctions(row & common):
+        for some in conjunctions(row & common):
             known = counts.setdefault(some, [0, 0, 0])
             known[0] += 1
             known[1] += failed
@@ -65,7 +65,8 @@ def bits(rows: Sequence[frozenset[Concept]], concepts: set[Concept]) -> dict[Con
     return found
 
 
-def _conjunctions(row: frozenset[Concept]) -> Iterator[Conjunction]:
+def conjunctions(row: frozenset[Concept]) -> Iterator[Conjunction]:
+    """Those of up to `MOST` concepts of a question, each in order."""
     concepts = sorted(row)
     for size in range(1, MOST + 1):
         yield from itertools.combinations(concepts, size)

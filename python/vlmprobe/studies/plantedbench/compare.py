@@ -10,7 +10,7 @@ from vlmprobe import metrics
 
 MEASURES = (
     "detected_10", "detected_3", "area_10", "area_3", "reached", "triggered", "distinct_failing_programs",
-    "false_failures", "named", "modes", "false_modes", "families", "qvr", "fdr", "ld", "answerer_calls",
+    "false_failures", "named", "nameable", "modes", "false_modes", "families", "qvr", "fdr", "ld", "answerer_calls",
     "questions_asked", "cpu_seconds",
 )  # fmt: skip
 """Numbers of a run that are compared."""

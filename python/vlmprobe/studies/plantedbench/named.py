@@ -3,6 +3,8 @@
     precision   of the failures that a mode takes, those that the fault triggered
     coverage    of the failures that the fault triggered, those that the mode takes
     named       a fault of which some mode has at least .8 of both (.5 and .95 are counted as well)
+    nameable    a fault of which some conjunction of up to three concepts would have that over all failures of the run,
+                chosen with the truth in hand: the condition of another fault does not show in questions and answers
     false       a mode whose questions the answerer gets wrong no more often than others: the lower limit of its failure
                 rate, over questions drawn uniformly about other pictures and by the truth, is not above the base rate
 
@@ -12,6 +14,7 @@ and those that were asked to confirm it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +33,7 @@ from vlmprobe.modes.halves import half_of
 from vlmprobe.modes.mode import Mode
 from vlmprobe.modes.planned import Roles
 from vlmprobe.modes.record import PLANNED, Modes, modes_of, questions_of
+from vlmprobe.modes.search import conjunctions
 from vlmprobe.run.pictures import recalled
 from vlmprobe.world.discovery import text_of
 from vlmprobe.world.source import HELD_OUT_SEED, WorldImages, scene_of
@@ -104,8 +108,8 @@ def named(
 
     Returns:
         modes, false_modes: numbers of modes; named: of the detected faults those that are named, and so named_50,
-        named_80, named_95; mode_list: each mode with its `fault` (of best precision and coverage), `precision`,
-        `coverage`, `truth` (n, failures, rate and interval of uniform questions) and `false`.
+        named_80, named_95; nameable: those that could be; mode_list: each mode with its `fault` (of best precision and
+        coverage), `precision`, `coverage`, `truth` (n, failures, rate and interval of uniform questions) and `false`.
     """
     held = found.holding
     scored = [{**_described(mode), **_best(mode, failures, found.options.seed)} for mode in held]
@@ -119,9 +123,23 @@ def named(
         "modes": len(held),
         "false_modes": sum(one["false"] for one in scored),
         "named": len(at[NAMED] & set(detected)),
+        "nameable": len(nameable(failures) & set(detected)),
         **{f"named_{round(100 * level)}": len(at[level] & set(detected)) for level in LEVELS},
         "mode_list": scored,
     }
+
+
+def nameable(failures: Sequence[Failure]) -> set[str]:
+    """See the head of this file."""
+    total = Counter(each.fault for each in failures if each.fault is not None)
+    taken: Counter[tuple[Concept, ...]] = Counter()
+    hit: Counter[tuple[tuple[Concept, ...], str]] = Counter()
+    for each in failures:
+        for some in conjunctions(each.asked.concepts):
+            taken[some] += 1
+            if each.fault is not None:
+                hit[some, each.fault] += 1
+    return {fault for (some, fault), n in hit.items() if min(n / taken[some], n / total[fault]) >= NAMED}
 
 
 def by_truth(
