@@ -46,7 +46,7 @@ PYTHON_ORDER = (
     "text", "memory", "grpo", "metrics", "reward",
     "data", "models", "vlm", "policy", "ledger",
     "loop", "run", "review", "taxonomy",
-    "world", "methods", "probe", "studies", "report",
+    "world", "methods", "probe", "modes", "studies", "report",
     "cli", "__main__",
 )  # fmt: skip
 PYTHON_HOMES = {

@@ -31,6 +31,10 @@ COMMANDS = {
         "vlmprobe.cli.plantedbench",
         "count the planted faults that ways of asking find at equal answerer calls",
     ),
+    "modes": (
+        "vlmprobe.cli.modes",
+        "name the failure modes of a run: which questions fail, how often, and how that is known",
+    ),
     "rejudge": ("vlmprobe.cli.rejudge", "have another verifier judge a run, without asking the answerer again"),
     "reweight": ("vlmprobe.cli.reweight", "compute another reward over a run"),
     "taxonomy": (

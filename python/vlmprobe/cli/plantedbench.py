@@ -42,6 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise", type=float, metavar="P", help="how often the verifier is right (always)")
     parser.add_argument("--confirm", type=int, metavar="N", help="more verdicts on what a noisy verifier calls wrong")
     parser.add_argument("--weakness", metavar="FILE", help="conditions under which the verifier says wrong")
+    parser.add_argument(
+        "--fresh", type=float, metavar="SHARE",
+        help="of the budget, for fresh questions that confirm the failure modes (none)",
+    )  # fmt: skip
     parser.add_argument("--pool", type=int, default=default.pool, help="pictures (%(default)s)")
     parser.add_argument("--base", metavar="M", help="the method that others are held against (the first)")
     parser.add_argument("--run", metavar="DIR", default="runs/plantedbench", help="its folder (%(default)s)")

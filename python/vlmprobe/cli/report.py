@@ -13,6 +13,7 @@ from vlmprobe._util.visible import say
 from vlmprobe.cli.demo import write_report
 from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger
+from vlmprobe.modes.record import read as read_modes
 from vlmprobe.probe.build import RUN, images_of
 from vlmprobe.probe.config import FILE, Probe
 from vlmprobe.probe.outcome import Findings, findings
@@ -72,7 +73,8 @@ def probe_page(ledger: Ledger, probe: Probe, folder: str | Path, out: Path) -> t
     """What a probe found, and its page."""
     found = findings(ledger, probe, folder)
     title = f"Where {probe.answerer.model or probe.answerer.python} fails"
-    return found, write_probe_page(out / PAGE, found, _pictures(ledger, probe, folder), title=title)
+    pictures, modes = _pictures(ledger, probe, folder), read_modes(ledger, RUN)
+    return found, write_probe_page(out / PAGE, found, pictures, title=title, modes=modes)
 
 
 def _pictures(ledger: Ledger, probe: Probe, folder: str | Path) -> ImageSource:

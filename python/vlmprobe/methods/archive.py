@@ -82,16 +82,21 @@ class Archive:
             for each in self._entries.values():
                 each.near += self._close(each.words, words)
 
+    def entry(self, text: str) -> Entry:
+        """What is known of a text: its entry, or, of one that is not in the archive, one with its words alone."""
+        known = self._entries.get(text)
+        return known or Entry(text, content_words(text), _pieces(text), near=0)
+
     def vary(self, count: int, *, cap: int, seed: int) -> None:
         """Takes up `count` variants of each open text that failed and has none yet.
 
-        A variant has another content word in the place of one, which some valid question had between the same words.
+        See `variants`.
         """
         rng = np.random.default_rng(seed)
         for entry in self.unsettled(cap):
             if entry.failed and not entry.varied:
                 entry.varied = True
-                drawn = sorted(self._variants(entry.text) - self._entries.keys())
+                drawn = sorted(self.variants(entry.text) - self._entries.keys())
                 for i in rng.permutation(len(drawn))[:count]:
                     self._enter(drawn[i], content_words(drawn[i]))
 
@@ -123,7 +128,9 @@ class Archive:
     def _close(self, one: frozenset[str], other: frozenset[str]) -> bool:
         return len(one & other) >= self._close_at * len(one | other)
 
-    def _variants(self, text: str) -> set[str]:
+    def variants(self, text: str) -> set[str]:
+        """The text with another content word in the place of one, which some valid question had between the same
+        words."""
         said, found = text.split(), set[str]()
         for at, (before, word, after) in enumerate(_in_place(text)):
             if content_words(word):

@@ -13,10 +13,12 @@ from vlmprobe._util.files import write_text
 from vlmprobe._util.optional import require
 from vlmprobe.data.source import ImageSource
 from vlmprobe.metrics import Rate
+from vlmprobe.modes.record import Modes
 from vlmprobe.probe.hints import AskedFor
 from vlmprobe.probe.outcome import Beginning, Failing, Findings
 from vlmprobe.probe.own_answers import OwnAnswer
 from vlmprobe.report.draw.svg import palette
+from vlmprobe.report.modes import closer_look, headline, modes_table, sentence
 from vlmprobe.report.page import cards
 from vlmprobe.report.page.cards import FailureCard
 from vlmprobe.report.page.templating import templates
@@ -27,6 +29,7 @@ from vlmprobe.report.table.cells import Column, Table, estimate_cell, text_cell,
 SHOWN = 12  # failures of one beginning
 MOST = 400  # failures on a page
 SHOWN_HINTS = 30
+SHOWN_EXAMPLES = 4  # of a mode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,9 @@ class Group:
     shown: Sequence[FailureCard]
 
 
-def write_probe_page(path: str | Path, found: Findings, images: ImageSource, *, title: str) -> Path:
+def write_probe_page(
+    path: str | Path, found: Findings, images: ImageSource, *, title: str, modes: Modes | None = None
+) -> Path:
     """Writes the page; a page that is there is replaced as a whole.
 
     Args:
@@ -46,6 +51,7 @@ def write_probe_page(path: str | Path, found: Findings, images: ImageSource, *, 
         found: of the probe.
         images: its pictures, under the numbers that they had when it began; one that is gone is not shown.
         title: heading.
+        modes: the failure modes, where they were looked for; they come first.
     """
     require("jinja2", extra="report")
     from markupsafe import Markup
@@ -56,7 +62,10 @@ def write_probe_page(path: str | Path, found: Findings, images: ImageSource, *, 
     text = environment.get_template("probe.html.j2").render(
         title=title,
         facts=facts(found),
-        sentences=sentences(found),
+        sentences=[*([headline(modes)] if modes else []), *sentences(found)],
+        modes=mode_groups(modes, images) if modes else [],
+        closer=[each for mode in modes.holding for each in closer_look(modes, mode)] if modes else [],
+        modes_table=modes_table(modes) if modes else None,
         alarms=[str(alarm) for alarm in found.alarms],
         where=where_table(found.beginnings),
         beginnings=_groups(found.beginnings, images),
@@ -69,6 +78,21 @@ def write_probe_page(path: str | Path, found: Findings, images: ImageSource, *, 
     path = Path(path)
     write_text(path, text)
     return path
+
+
+def mode_groups(modes: Modes, images: ImageSource) -> list[Group]:
+    """Each mode in words, with some of its failures on different pictures."""
+    found = []
+    for mode in modes.holding:
+        shown = [
+            FailureCard(
+                family=mode.name, question=each.question, answer=each.answer, image=_pixels(images, each.image),
+                reason=each.reason, source=each.key,
+            )
+            for each in mode.examples[:SHOWN_EXAMPLES]
+        ]  # fmt: skip
+        found.append(Group(words=sentence(mode), total=len(mode.examples), shown=shown))
+    return found
 
 
 def facts(found: Findings) -> list[str]:

@@ -10,7 +10,8 @@ from vlmprobe import metrics
 
 MEASURES = (
     "detected_10", "detected_3", "area_10", "area_3", "reached", "triggered", "distinct_failing_programs",
-    "false_failures", "families", "qvr", "fdr", "ld", "answerer_calls", "questions_asked", "cpu_seconds",
+    "false_failures", "named", "nameable", "modes", "false_modes", "families", "qvr", "fdr", "ld", "answerer_calls",
+    "questions_asked", "cpu_seconds",
 )  # fmt: skip
 """Numbers of a run that are compared."""
 GRID = 60  # places of a curve
@@ -57,8 +58,8 @@ def compare(results: Sequence[Mapping[str, Any]], *, base: str) -> list[MethodRe
 
 def _compared(method: str, runs: Sequence[Mapping[str, Any]], base: Sequence[Mapping[str, Any]]) -> MethodResult:
     sets = [run["faults_from"] for run in runs]
-    columns = {name: [run[name] for run in runs] for name in MEASURES}
-    theirs = {name: [run[name] for run in base] for name in MEASURES}
+    columns = {name: [run.get(name) for run in runs] for name in MEASURES}
+    theirs = {name: [run.get(name) for run in base] for name in MEASURES}
     clusters: dict[str, Any] = {"cluster_a": sets, "cluster_b": [run["faults_from"] for run in base]}
     return MethodResult(
         method=method,

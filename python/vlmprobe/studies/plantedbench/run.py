@@ -30,6 +30,7 @@ from vlmprobe.probe.config import Guards
 from vlmprobe.probe.own_answers import OwnAnswers, contradicted
 from vlmprobe.run.directory import RunDirectory
 from vlmprobe.studies.plantedbench.faults import FaultList, masses_over
+from vlmprobe.studies.plantedbench.named import DETECTED, modes_of_run
 from vlmprobe.studies.plantedbench.score import score
 from vlmprobe.studies.plantedbench.settings import Settings, method_of
 from vlmprobe.world.answerers import FaultyAnswerer
@@ -91,10 +92,10 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
     """Runs it, or goes on with it, and writes its file.
 
     Returns:
-        As in the file: the numbers of `score`, with method, seed, faults_from, seconds (of the whole run; of the last
-        process alone where it was resumed), cpu_seconds, hints (of a bandit), settings,
-        and verifier_asked, verifier_wrong, verifier_flagged: own answers that the verifier judged, those that it called
-        wrong, and the words of the kinds that are to be taken for its own (`vlmprobe.probe.own_answers`).
+        As in the file: the numbers of `score` and of `named`, with method, seed, faults_from, seconds (of asking; of the
+        last process alone where it was resumed), cpu_seconds, hints (of a bandit), settings, and verifier_asked,
+        verifier_wrong, verifier_flagged: own answers that the verifier judged, those that it called wrong, and the words
+        of the kinds that are to be taken for its own (`vlmprobe.probe.own_answers`).
     """
     began, worked = time.monotonic(), time.process_time()
     settings, place = run.settings, folder / run.name
@@ -107,7 +108,7 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
             answerer=answerer,
             verifier=settings.verifier(run.asking_seed),
             embedder=HashedNgramEmbedder(),
-            calls=settings.budget,
+            calls=settings.asking,
             ledger=directory.ledger,
             k=settings.k,
             group_size=settings.group_size,
@@ -120,10 +121,14 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
         asker = method.run(task)
         asked = pool(directory.ledger, run.method)
         verifier = _own_answers(task, run.method)
-    spent = {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(time.process_time() - worked, 1)}
-    masses = dict(zip((each.id for each in answerer.faults.faults), masses_over(answerer.faults, images), strict=True))
+        spent = {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(time.process_time() - worked, 1)}
+        faults = [each.id for each in answerer.faults.faults]
+        masses = dict(zip(faults, masses_over(answerer.faults, images), strict=True))
+        scores = score(asked, masses, budget=settings.budget)
+        detected = [fault for fault, each in scores["faults"].items() if each["detected"] >= DETECTED]
+        modes = modes_of_run(task, run.method, detected, calls=settings.budget - settings.asking)
     head = {"method": run.method, "seed": run.seed, "faults_from": run.faults.name, **spent}
-    numbers = {**score(asked, masses, budget=settings.budget), **verifier, **_hints(asker)}
+    numbers = {**scores, **modes, **verifier, **_hints(asker)}
     found: dict[str, Any] = plain({**head, **numbers, "settings": run.identity()})
     write_text(folder / f"{run.name}.json", json.dumps(found, indent=1) + "\n")
     shutil.rmtree(place)

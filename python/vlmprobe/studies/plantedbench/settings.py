@@ -53,16 +53,25 @@ class Settings:
     group_size: int = 2
     """Completions per picture of a step."""
     images_per_step: int = 16
+    fresh: float | None = None
+    """Share of the budget that goes into fresh questions for the modes that were found, in (0, 1); None: none."""
 
     def __post_init__(self) -> None:
         for name in ("budget", "pool", "k", "group_size", "images_per_step"):
             check_count("plantedbench", name, getattr(self, name))
         if self.answerer not in ANSWERERS:
             raise ValueError(f"[plantedbench] answerer: expected {' or '.join(ANSWERERS)}, got {self.answerer!r:.60}")
+        if self.fresh is not None and not 0 < self.fresh < 1:
+            raise ValueError(f"[plantedbench] fresh: expected a share in (0, 1), got {self.fresh}")
         if self.noise is not None and not 0.5 <= self.noise <= 1:
             raise ValueError(f"[plantedbench] noise: expected a rate in [0.5, 1], got {self.noise}")
         if self.confirm is not None and (self.noise is None or self.confirm < 1):
             raise ValueError(f"[plantedbench] confirm: expected at least 1 and noise beside it, got {self.confirm}")
+
+    @property
+    def asking(self) -> int:
+        """Calls of the budget that go into asking; the others confirm what was found."""
+        return max(1, self.budget - round((self.fresh or 0) * self.budget))
 
     def inner(self) -> Answerer:
         """The answerer without faults."""
