@@ -92,10 +92,10 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
     """Runs it, or goes on with it, and writes its file.
 
     Returns:
-        As in the file: the numbers of `score` and of `named`, with method, seed, faults_from, seconds (of asking; of the
-        last process alone where it was resumed), cpu_seconds, hints (of a bandit), settings, and verifier_asked,
-        verifier_wrong, verifier_flagged: own answers that the verifier judged, those that it called wrong, and the words
-        of the kinds that are to be taken for its own (`vlmprobe.probe.own_answers`).
+        As in the file: the numbers of `score` and of `named`, with method, seed, faults_from, seconds (of asking; of
+        the last process alone where it was resumed), cpu_seconds, hints (of a bandit), settings, and verifier_asked,
+        verifier_wrong, verifier_flagged: own answers that the verifier judged, those that it called wrong, and the
+        words of the kinds that are to be taken for its own (`vlmprobe.probe.own_answers`).
     """
     began, worked = time.monotonic(), time.process_time()
     settings, place = run.settings, folder / run.name
