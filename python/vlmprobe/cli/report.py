@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -23,8 +24,10 @@ from vlmprobe.report.page.probe import write_probe_page
 from vlmprobe.run.directory import ledger_of
 from vlmprobe.run.pictures import recalled
 from vlmprobe.studies.demo.outcome import Outcome, head
+from vlmprobe.taxonomy.document import Taxonomy, read_taxonomy
 
 PAGE = "report.html"
+TAXONOMY = "taxonomy.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +78,8 @@ def probe_page(ledger: Ledger, probe: Probe, folder: str | Path, out: Path) -> t
     prices = {name: (getattr(probe, name).prices.prompt, getattr(probe, name).prices.completion) for name in roles}
     found = findings(ledger, prices=prices)
     title = f"Where {probe.answerer.model or probe.answerer.python} fails"
-    return found, write_probe_page(out / PAGE, found, _pictures(ledger, probe, folder), title=title)
+    pictures, skills = _pictures(ledger, probe, folder), _taxonomy(folder)
+    return found, write_probe_page(out / PAGE, found, pictures, title=title, taxonomy=skills)
 
 
 def _pictures(ledger: Ledger, probe: Probe, folder: str | Path) -> ImageSource:
@@ -84,6 +88,17 @@ def _pictures(ledger: Ledger, probe: Probe, folder: str | Path) -> ImageSource:
         return recalled(images_of(probe, folder), ledger, RUN)
     except (ValueError, OSError):
         return []
+
+
+def _taxonomy(folder: str | Path) -> Taxonomy | None:
+    """The folder's taxonomy; None where there is none, or none that can be read: a page is written all the same."""
+    path = Path(folder) / TAXONOMY
+    try:
+        found = read_taxonomy(path) if path.is_file() else None
+    except ValueError as error:
+        say(f"{error}; the page shows no skills", to=sys.stderr)
+        return None
+    return found if found is not None and found.numbers else None
 
 
 def _check_place(folder: Path) -> None:

@@ -131,7 +131,8 @@ def _about(built: Built, setup: Setup) -> str:
     return (
         f"One taxonomy of all methods: {len(built.taxonomy.topics)} topics, {len(built.taxonomy.live)} skills, "
         f"{len(built.taxonomy.meta_skills)} meta-skills, embedded by {setup.embedder.identity}. The labeller is the "
-        f"world's stand-in, one in ten of whose words is wrong. Clusters and skills by two clusterings: {under}. At equal n; exclusive: skills of one method of this "
+        f"world's stand-in, one in ten of whose words is wrong. Clusters and skills by two clusterings: {under}. At "
+        "equal n; exclusive: skills of one method of this "
         "table only. AMI: of a question's family and the skill that it turns on; 1 is equal, 0 chance."
     )
 

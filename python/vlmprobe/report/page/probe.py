@@ -17,10 +17,12 @@ from vlmprobe.probe.outcome import Beginning, Failing, Findings
 from vlmprobe.report.draw.svg import palette
 from vlmprobe.report.page import cards
 from vlmprobe.report.page.cards import FailureCard
+from vlmprobe.report.page.skills import skill_table
 from vlmprobe.report.page.templating import templates
 from vlmprobe.report.results.numbers import Interval
 from vlmprobe.report.table import format
 from vlmprobe.report.table.cells import Column, Table, estimate_cell, text_cell, words
+from vlmprobe.taxonomy.document import Taxonomy
 
 SHOWN = 12  # failures of one beginning
 MOST = 400  # failures on a page
@@ -36,7 +38,9 @@ class Group:
     shown: Sequence[FailureCard]
 
 
-def write_probe_page(path: str | Path, found: Findings, images: ImageSource, *, title: str) -> Path:
+def write_probe_page(
+    path: str | Path, found: Findings, images: ImageSource, *, title: str, taxonomy: Taxonomy | None = None
+) -> Path:
     """Writes the page; a page that is there is replaced as a whole.
 
     Args:
@@ -44,6 +48,7 @@ def write_probe_page(path: str | Path, found: Findings, images: ImageSource, *, 
         found: of the probe.
         images: its pictures, under the numbers that they had when it began; one that is gone is not shown.
         title: heading.
+        taxonomy: of its questions, with its numbers; None: skills are not shown.
     """
     require("jinja2", extra="report")
     from markupsafe import Markup
@@ -57,6 +62,7 @@ def write_probe_page(path: str | Path, found: Findings, images: ImageSource, *, 
         sentences=sentences(found),
         alarms=[str(alarm) for alarm in found.alarms],
         where=where_table(found.beginnings),
+        skills=None if taxonomy is None else skill_table(taxonomy),
         beginnings=_groups(found.beginnings, images),
         n_failures=found.failures,
         hints=hint_table(found.hints),
