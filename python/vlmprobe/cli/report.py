@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -22,9 +23,15 @@ from vlmprobe.probe.session import embedder_of
 from vlmprobe.report.page.probe import write_probe_page
 from vlmprobe.run.directory import ledger_of
 from vlmprobe.run.pictures import recalled
+<<<<<<< HEAD
 from vlmprobe.studies.demo.outcome import Outcome
+=======
+from vlmprobe.studies.demo.outcome import Outcome, head
+from vlmprobe.taxonomy.document import Taxonomy, read_taxonomy
+>>>>>>> wt-tax
 
 PAGE = "report.html"
+TAXONOMY = "taxonomy.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +80,13 @@ def probe_page(ledger: Ledger, probe: Probe, folder: str | Path, out: Path) -> t
     """What a probe found, and its page."""
     found = findings(ledger, probe, folder)
     title = f"Where {probe.answerer.model or probe.answerer.python} fails"
+<<<<<<< HEAD
     pictures, modes = _pictures(ledger, probe, folder), read_modes(ledger, RUN)
     return found, write_probe_page(out / PAGE, found, pictures, title=title, modes=modes)
+=======
+    pictures, skills = _pictures(ledger, probe, folder), _taxonomy(folder)
+    return found, write_probe_page(out / PAGE, found, pictures, title=title, taxonomy=skills)
+>>>>>>> wt-tax
 
 
 def _pictures(ledger: Ledger, probe: Probe, folder: str | Path) -> ImageSource:
@@ -83,6 +95,17 @@ def _pictures(ledger: Ledger, probe: Probe, folder: str | Path) -> ImageSource:
         return recalled(images_of(probe, folder), ledger, RUN)
     except (ValueError, OSError):
         return []
+
+
+def _taxonomy(folder: str | Path) -> Taxonomy | None:
+    """The folder's taxonomy; None where there is none, or none that can be read: a page is written all the same."""
+    path = Path(folder) / TAXONOMY
+    try:
+        found = read_taxonomy(path) if path.is_file() else None
+    except ValueError as error:
+        say(f"{error}; the page shows no skills", to=sys.stderr)
+        return None
+    return found if found is not None and found.numbers else None
 
 
 def _check_place(folder: Path) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
+from vlmprobe.cli.report import PAGE, TAXONOMY, probe_page
+from vlmprobe.ledger import Ledger
 from vlmprobe.models.embedder import EMBEDDERS
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.probe.labelling import VERIFIER, method_of, role_of
@@ -33,7 +35,6 @@ from vlmprobe.taxonomy.forecast import forecast
 from vlmprobe.taxonomy.primitives import primitives
 from vlmprobe.taxonomy.table import lines
 
-FILE = "taxonomy.json"
 QUESTIONS = "taxonomy.questions.jsonl"
 
 
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `vlmprobe taxonomy`."""
     parser.add_argument("what", metavar="RUN", nargs="+", help="folders of probes; or apply TAXONOMY RUN, or replay")
     parser.add_argument("--labeller", metavar="NAME@URL", help="who labels: a model, verifier or world")
-    parser.add_argument("--out", metavar="FILE", help=f"the taxonomy's file (RUN/{FILE})")
+    parser.add_argument("--out", metavar="FILE", help=f"the taxonomy's file (RUN/{TAXONOMY})")
     parser.add_argument("--grow", action="store_true", help="with apply: make new topics of what is near none")
     parser.add_argument("--clustering", choices=METHODS, default="auto", help="of primitives (by their number)")
     parser.add_argument("--set", metavar="A.B=C", action="append", default=[], help="a probe's value for this call")
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             return _dry(methods, known is not None and not args.grow)
         if known is not None and not args.grow:
             return _applied(known, methods[0], embedder, what[0], args)
-        out = Path(args.out or Path(what[0]) / FILE)
+        out = Path(args.out or Path(what[0]) / TAXONOMY)
         if known is None and out.exists():
             known = read_taxonomy(out)
         elif known is not None and out.exists():
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
         taxonomy.write(out)
     for folder, method in zip(what, methods, strict=True):
         _write_questions(Path(folder) / QUESTIONS, method, built.assigned[method.name])
+        _write_page(Path(folder), [*_named(args), *args.set])
     _say(taxonomy, methods, args, out)
     return 0
 
@@ -97,13 +99,12 @@ def _opened(
 ) -> tuple[list[Method], Embedder]:
     """The runs, each with its ledger open, and the embedder."""
     role = VERIFIER if args.labeller == VERIFIER else ROLE
-    named = [] if args.labeller in (None, VERIFIER) else [f"{ROLE}={args.labeller}"]
     methods, embedder = [], None
     names = [Path(folder).resolve().name for folder in folders]
     names = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
     for folder, name in zip(folders, names, strict=True):
         ledger_of(folder)
-        probe = read(folder, [*named, *args.set])
+        probe = read(folder, [*_named(args), *args.set])
         role_of(probe, role)
         directory = stack.enter_context(RunDirectory(folder, quiet=True, resume=True))
         directory.stage = PHASE
@@ -113,6 +114,18 @@ def _opened(
     if known is not None:
         embedder = next((each() for each in EMBEDDERS.values() if each.name in known.embedder), embedder)
     return methods, embedder
+
+
+def _named(args: argparse.Namespace) -> list[str]:
+    """The labeller of the command, as a value that is set."""
+    return [] if args.labeller in (None, VERIFIER) else [f"{ROLE}={args.labeller}"]
+
+
+def _write_page(folder: Path, sets: Sequence[str]) -> None:
+    """The run's page once more, with its skills, where it has a page and a taxonomy."""
+    if (folder / PAGE).is_file() and (folder / TAXONOMY).is_file():
+        with Ledger(ledger_of(folder), read_only=True) as ledger:
+            probe_page(ledger, read(folder, sets), folder, folder)
 
 
 def _dry(methods: Sequence[Method], primitives_alone: bool) -> int:

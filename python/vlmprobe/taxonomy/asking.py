@@ -181,7 +181,7 @@ class Labeller:
                 "with a larger one the same call goes on"
             )
         unserved = [each for each in replies if not each.final]
-        if len(unserved) > MOST_UNSERVED * total:
+        if unserved and len(unserved) + self.asked[stage].skipped["outage"] > MOST_UNSERVED * total:
             who, why = f"{self._inner.identity}{located(self._inner)}", one_line(unserved[0].error)
             raise Unserved(
                 f"[{ROLE}] {who}: expected a reply, got none to {len(unserved)} of {len(replies)} requests of stage "

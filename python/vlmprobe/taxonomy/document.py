@@ -41,7 +41,7 @@ class Skill:
     into: str = ""
     """Id of the skill that it was merged into; empty: it stands by itself."""
     numbers: Mapping[str, Any] = field(default_factory=dict)
-    """What was counted of it, for people; nothing is read from it."""
+    """What was counted of it, for people and the page; nothing is decided by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Taxonomy:
     next_topic: int
     """Number of the next topic; none is used twice."""
     numbers: Mapping[str, Any] = field(default_factory=dict)
-    """What was counted when it was made, for people; nothing is read from it."""
+    """What was counted when it was made, for people and the page; nothing is decided by it."""
     meta_skills: tuple[MetaSkill, ...] = ()
     skills: tuple[Skill, ...] = ()
     topics: tuple[Placed, ...] = ()

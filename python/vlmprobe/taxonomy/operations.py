@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 ACTIONS = ("keep", "rename", "merge", "split")
+MOST_NAMED = 60  # known skills in an error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +119,8 @@ class Skills:
         [label] = _labels(operation, 1)
         into = self.root(operation.skills[0]) if operation.skills else self.known(label)
         if into is None:
-            raise ValueError(f"merge: expected the label of a known skill, got {label!r:.60}")
+            known = ", ".join(self.label[skill] for skill in self.live()[:MOST_NAMED])
+            raise ValueError(f"merge: expected the label of a known skill, got {label!r:.60}; known are now: {known}")
         if operation.whole:
             own = self._own(operation)
             if own == into:

@@ -84,7 +84,7 @@ def operation_of(reply: Mapping[str, Any], batch: Batch) -> Operation:
     action = reply.get("action")
     if action not in ACTIONS:
         raise ValueError(f"action: expected one of {', '.join(ACTIONS)}, got {action!r:.40}")
-    labels = reply.get("labels")
+    labels = reply.get("labels", [] if action == "keep" else None)
     if not isinstance(labels, list):
         raise ValueError(f"labels: expected a list of labels, got {labels!r:.40}")
     named = tuple(checked_label("labels", label) for label in labels)

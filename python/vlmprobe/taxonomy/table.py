@@ -11,16 +11,20 @@ SHOWN = 40  # skills
 
 
 def lines(taxonomy: Taxonomy, asked: Mapping[str, Any]) -> list[str]:
-    """What was found, in words and numbers; then the skills that some question needs, those first whose failure rate is
-    surely high (by the lower end of its interval).
+    """The worst skill in words, what was found in numbers, and the skills that some question needs, those first whose
+    failure rate is surely high.
 
     Args:
         taxonomy: with its numbers (`figures.with_numbers`).
         asked: stage -> requests, made again, skipped.
     """
-    skills = sorted(filter(_count, taxonomy.live), key=_order)
+    skills = by_failures(taxonomy)
     groups = {each.id: each.label for each in taxonomy.meta_skills}
-    found = [*_head(taxonomy), f"{'skill':<34} {'group':<20} {'questions':>9}  {'failure rate':<26} {'stability':>9}"]
+    found = [
+        _worst(skills),
+        *_head(taxonomy),
+        f"{'skill':<34} {'group':<20} {'questions':>9}  {'failure rate':<26} {'stability':>9}",
+    ]
     for each in skills[:SHOWN]:
         stable = each.numbers.get("stability")
         found.append(
@@ -30,6 +34,23 @@ def lines(taxonomy: Taxonomy, asked: Mapping[str, Any]) -> list[str]:
     if len(skills) > SHOWN:
         found.append(f"and {len(skills) - SHOWN} more skills")
     return found + _skipped(asked)
+
+
+def by_failures(taxonomy: Taxonomy) -> list[Skill]:
+    """The skills that some question needs, by the lower ends of the intervals of their failure rates."""
+    return sorted(filter(_count, taxonomy.live), key=_order)
+
+
+def _worst(skills: Sequence[Skill]) -> str:
+    """In words, the skill that surely fails most."""
+    failures = skills[0].numbers["failures"] if skills else {}
+    if not failures or not failures["n"] or not failures["value"]:
+        return "No skill is known to fail."
+    low, high = (f"{100 * end:.0f}" for end in failures["interval"])
+    return (
+        f"The skill that surely fails most is {skills[0].label!r}: of {failures['n']:,} judged questions that need it, "
+        f"{100 * failures['value']:.0f} % [{low}, {high}] were answered wrongly."
+    )
 
 
 def _head(taxonomy: Taxonomy) -> list[str]:

@@ -66,7 +66,7 @@ class WordLabeller:
 
     def _said(self, request: Request) -> str:
         text = request.messages[0].text
-        if "a cycle" in request.messages[-1].text:  # what it wants to merge into was merged into this
+        if len(request.messages) > 1:  # what it wants to merge into is there no more, or was merged into this
             text = re.sub("<known_skills>.*</known_skills>", "", text, flags=re.DOTALL)
         shown = "".join(image.sha256 for image in request.messages[0].images)
         return json.dumps(self._stage(text)(text, random.Random(f"{self._seed} {shown} {text}")))

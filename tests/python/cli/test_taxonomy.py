@@ -87,8 +87,11 @@ def test_a_dry_run_says_what_it_will_cost_and_spends_nothing(runs, capsys):
 
 
 def test_a_taxonomy_is_printed_and_written_beside_its_questions(runs, capsys):
+    assert "<h2>Skills</h2>" not in (runs[0] / "report.html").read_text()
     assert taxonomy(runs[0], "--labeller", "world") == 0
     printed = capsys.readouterr().out
+    assert printed.startswith("The skill that surely fails most is '")
+    worst = printed.split("'")[1]
     assert "valid questions" in printed and "under two clusterings" in printed and "failure rate" in printed
     rows = [json.loads(line) for line in (runs[0] / "taxonomy.questions.jsonl").read_text().splitlines()]
     content = json.loads((runs[0] / "taxonomy.json").read_text())
@@ -96,6 +99,14 @@ def test_a_taxonomy_is_printed_and_written_beside_its_questions(runs, capsys):
     assert len(rows) == content["numbers"]["methods"]["first"]["questions"] > 30
     assert all(set(row["skills"]) <= ids and row["primitives"] and "question" in row for row in rows)
     assert {row["wrong"] for row in rows} >= {True, False}
+    assert "<h2>Skills</h2>" in (page := (runs[0] / "report.html").read_text()) and worst in page
+
+
+def test_a_page_is_written_also_beside_a_file_that_is_no_taxonomy(runs, capsys):
+    (runs[0] / "taxonomy.json").write_text("{}")
+    assert cli.main(["report", str(runs[0])]) == 0
+    assert "format: expected 'vlmprobe taxonomy 1', got None; the page shows no skills" in capsys.readouterr().err
+    assert taxonomy(runs[0], "--labeller", "world") == 2
 
 
 def test_a_second_call_costs_nothing_changes_nothing_and_keeps_what_a_person_wrote(runs):

@@ -104,7 +104,7 @@ def test_operations_are_applied_again_to_the_same_skills_also_where_one_is_taken
     ("reply", "why"),
     [
         ({}, "action: expected one of"),
-        ({"action": "keep"}, "labels: expected a list of labels"),
+        ({"action": "rename"}, "labels: expected a list of labels"),
         ({"action": "keep", "labels": [3]}, "labels: expected a label of a few words"),
         ({"action": "keep", "labels": ["a"], "out": [9]}, "out: expected numbers of the questions, each once, got 9"),
         ({"action": "keep", "labels": ["a"], "out": [1, 1]}, "each once, got 1"),

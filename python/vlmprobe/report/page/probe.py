@@ -21,10 +21,12 @@ from vlmprobe.report.draw.svg import palette
 from vlmprobe.report.modes import closer_look, headline, modes_table, sentence
 from vlmprobe.report.page import cards
 from vlmprobe.report.page.cards import FailureCard
+from vlmprobe.report.page.skills import skill_table
 from vlmprobe.report.page.templating import templates
 from vlmprobe.report.results.numbers import Interval
 from vlmprobe.report.table import format
 from vlmprobe.report.table.cells import Column, Table, estimate_cell, text_cell, words
+from vlmprobe.taxonomy.document import Taxonomy
 
 SHOWN = 12  # failures of one beginning
 MOST = 400  # failures on a page
@@ -42,7 +44,11 @@ class Group:
 
 
 def write_probe_page(
+<<<<<<< HEAD
     path: str | Path, found: Findings, images: ImageSource, *, title: str, modes: Modes | None = None
+=======
+    path: str | Path, found: Findings, images: ImageSource, *, title: str, taxonomy: Taxonomy | None = None
+>>>>>>> wt-tax
 ) -> Path:
     """Writes the page; a page that is there is replaced as a whole.
 
@@ -51,7 +57,11 @@ def write_probe_page(
         found: of the probe.
         images: its pictures, under the numbers that they had when it began; one that is gone is not shown.
         title: heading.
+<<<<<<< HEAD
         modes: the failure modes, where they were looked for; they come first.
+=======
+        taxonomy: of its questions, with its numbers; None: skills are not shown.
+>>>>>>> wt-tax
     """
     require("jinja2", extra="report")
     from markupsafe import Markup
@@ -68,6 +78,7 @@ def write_probe_page(
         modes_table=modes_table(modes) if modes else None,
         alarms=[str(alarm) for alarm in found.alarms],
         where=where_table(found.beginnings),
+        skills=None if taxonomy is None else skill_table(taxonomy),
         beginnings=_groups(found.beginnings, images),
         n_failures=found.failures,
         hints=hint_table(found.hints),
