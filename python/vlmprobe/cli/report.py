@@ -23,12 +23,8 @@ from vlmprobe.probe.session import embedder_of
 from vlmprobe.report.page.probe import write_probe_page
 from vlmprobe.run.directory import ledger_of
 from vlmprobe.run.pictures import recalled
-<<<<<<< HEAD
 from vlmprobe.studies.demo.outcome import Outcome
-=======
-from vlmprobe.studies.demo.outcome import Outcome, head
 from vlmprobe.taxonomy.document import Taxonomy, read_taxonomy
->>>>>>> wt-tax
 
 PAGE = "report.html"
 TAXONOMY = "taxonomy.json"
@@ -80,13 +76,9 @@ def probe_page(ledger: Ledger, probe: Probe, folder: str | Path, out: Path) -> t
     """What a probe found, and its page."""
     found = findings(ledger, probe, folder)
     title = f"Where {probe.answerer.model or probe.answerer.python} fails"
-<<<<<<< HEAD
-    pictures, modes = _pictures(ledger, probe, folder), read_modes(ledger, RUN)
-    return found, write_probe_page(out / PAGE, found, pictures, title=title, modes=modes)
-=======
-    pictures, skills = _pictures(ledger, probe, folder), _taxonomy(folder)
-    return found, write_probe_page(out / PAGE, found, pictures, title=title, taxonomy=skills)
->>>>>>> wt-tax
+    pictures, modes, skills = _pictures(ledger, probe, folder), read_modes(ledger, RUN), _taxonomy(folder)
+    page = write_probe_page(out / PAGE, found, pictures, title=title, modes=modes, taxonomy=skills)
+    return found, page
 
 
 def _pictures(ledger: Ledger, probe: Probe, folder: str | Path) -> ImageSource:

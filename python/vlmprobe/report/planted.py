@@ -17,14 +17,8 @@ from vlmprobe.report.table.cells import Cell, Column, Table, estimate_cell, text
 from vlmprobe.studies.plantedbench.compare import MethodResult
 
 _MEANS = {
-<<<<<<< HEAD
     "detected_10": ("≥ 10", 1), "detected_3": ("≥ 3", 1), "reached": ("reached", 1), "area_10": ("area", 2),
     "named": ("named", 1), "nameable": ("nameable", 1), "modes": ("modes", 1), "false_modes": ("false modes", 1),
-=======
-    "detected_10": ("≥ 10", 1), "detected_3": ("≥ 3", 1), "named": ("named", 1),
-    "nameable": ("nameable", 1), "modes": ("modes", 1), "false_modes": ("false modes", 1),
-    "reached": ("reached", 1), "area_10": ("area", 2),
->>>>>>> wt-modes
     "distinct_failing_programs": ("programs", 0), "false_failures": ("false", 0), "families": ("families", 1),
     "qvr": ("QVR", 2), "fdr": ("FDR", 3), "ld": ("LD", 2), "answerer_calls": ("calls", 0),
     "questions_asked": ("asked", 0), "cpu_seconds": ("CPU s", 0),

@@ -132,13 +132,8 @@ def _about(built: Built, setup: Setup) -> str:
         f"One taxonomy of all methods: {len(built.taxonomy.topics)} topics, {len(built.taxonomy.live)} skills, "
         f"{len(built.taxonomy.meta_skills)} meta-skills, embedded by {setup.embedder.identity}. The labeller is the "
         f"world's stand-in, one in ten of whose words is wrong. Clusters and skills by two clusterings: {under}. At "
-<<<<<<< HEAD
-        "equal n; exclusive: skills of one method of this table only. AMI: of a question's family and the skill it "
-        "turns on; 1 is equal, 0 chance."
-=======
         "equal n; exclusive: skills of one method of this "
         "table only. AMI: of a question's family and the skill that it turns on; 1 is equal, 0 chance."
->>>>>>> wt-tax
     )
 
 

@@ -44,11 +44,13 @@ class Group:
 
 
 def write_probe_page(
-<<<<<<< HEAD
-    path: str | Path, found: Findings, images: ImageSource, *, title: str, modes: Modes | None = None
-=======
-    path: str | Path, found: Findings, images: ImageSource, *, title: str, taxonomy: Taxonomy | None = None
->>>>>>> wt-tax
+    path: str | Path,
+    found: Findings,
+    images: ImageSource,
+    *,
+    title: str,
+    modes: Modes | None = None,
+    taxonomy: Taxonomy | None = None,
 ) -> Path:
     """Writes the page; a page that is there is replaced as a whole.
 
@@ -57,11 +59,8 @@ def write_probe_page(
         found: of the probe.
         images: its pictures, under the numbers that they had when it began; one that is gone is not shown.
         title: heading.
-<<<<<<< HEAD
         modes: the failure modes, where they were looked for; they come first.
-=======
         taxonomy: of its questions, with its numbers; None: skills are not shown.
->>>>>>> wt-tax
     """
     require("jinja2", extra="report")
     from markupsafe import Markup
