@@ -14,7 +14,8 @@ from vlmprobe._util.visible import say
 from vlmprobe.cli.demo import write_report
 from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger
-from vlmprobe.modes.record import read as read_modes
+from vlmprobe.modes.now import modes_now
+from vlmprobe.modes.record import Modes
 from vlmprobe.probe.build import RUN, images_of
 from vlmprobe.probe.config import FILE, Probe
 from vlmprobe.probe.outcome import Findings, findings
@@ -72,11 +73,17 @@ def numbers_text(found: Findings, probe: Probe, page: Path) -> str:
     return json.dumps(plain({**found.numbers(embedder_of(probe)), "report": str(page)}), indent=1, allow_nan=False)
 
 
-def probe_page(ledger: Ledger, probe: Probe, folder: str | Path, out: Path) -> tuple[Findings, Path]:
-    """What a probe found, and its page."""
+def probe_page(
+    ledger: Ledger, probe: Probe, folder: str | Path, out: Path, *, modes: Modes | None = None
+) -> tuple[Findings, Path]:
+    """What a probe found, and its page.
+
+    Args:
+        modes: its failure modes, where they are at hand.
+    """
     found = findings(ledger, probe, folder)
     title = f"Where {probe.answerer.model or probe.answerer.python} fails"
-    pictures, modes, skills = _pictures(ledger, probe, folder), read_modes(ledger, RUN), _taxonomy(folder)
+    pictures, skills, modes = _pictures(ledger, probe, folder), _taxonomy(folder), modes or modes_now(ledger, RUN)
     page = write_probe_page(out / PAGE, found, pictures, title=title, modes=modes, taxonomy=skills)
     return found, page
 

@@ -12,13 +12,20 @@ from vlmprobe.cli.report import numbers_text, probe_page
 from vlmprobe.ledger import Ledger
 from vlmprobe.metrics import Rate
 from vlmprobe.models.service import StepNotMade
+from vlmprobe.modes.now import modes_now
+from vlmprobe.probe.build import RUN
 from vlmprobe.probe.check import check, forecast, table, working
 from vlmprobe.probe.config import Probe
 from vlmprobe.probe.outcome import scored_in
 from vlmprobe.probe.reading import read
 from vlmprobe.probe.session import run as ask
 from vlmprobe.probe.session import scored
+from vlmprobe.report.modes import headline
+from vlmprobe.report.table.format import line
 from vlmprobe.run.directory import ledger_of
+
+WIDEST = 500
+"""Characters of a line about a failure mode."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,13 +83,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _say_page(probe: Probe, folder: Path, as_json: bool) -> None:
-    """Writes the page and prints its path, or the numbers, where the ledger has something that was scored."""
+    """Writes the page and prints the worst failure mode and its path, or the numbers, where the ledger has something
+    that was scored."""
     if not (folder / "ledger.sqlite").is_file():
         return
     with Ledger(ledger_of(folder), read_only=True) as ledger:
         if scored_in(ledger):
-            outcome, page = probe_page(ledger, probe, folder, folder)
-            say(numbers_text(outcome, probe, page) if as_json else page)
+            modes = modes_now(ledger, RUN)
+            outcome, page = probe_page(ledger, probe, folder, folder, modes=modes)
+            worst = f"{line(headline(modes), WIDEST)}\n" if modes is not None else ""
+            say(numbers_text(outcome, probe, page) if as_json else f"{worst}{page}")
 
 
 def _percent(rate: Rate) -> str:

@@ -30,7 +30,7 @@ class AskedFor:
     """Pairs of which the answer was judged."""
     failures: int
     """Of these, those answered wrongly."""
-    value: float | None
+    value: float | None = None
     """What it is worth to the bandit at the end (`vlmprobe.methods.bandit.HintValue`); None of follow-ups, and where
     the bandit is not known."""
 

@@ -20,6 +20,8 @@ from support.world_probes import SMALL
 from vlmprobe import cli
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.model import Message, Request
+from vlmprobe.probe.local import weights_of
+from vlmprobe.probe.reading import read
 from vlmprobe.world.labeller import WordLabeller
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -161,6 +163,26 @@ def test_operations_that_a_person_changed_are_replayed(runs, capsys):
     assert "my own skill" in labels(runs[0])
     assert taxonomy("replay") == 2 and taxonomy("apply", file) == 2
     assert "[taxonomy] apply: expected 2 names after it, got 1" in capsys.readouterr().err
+
+
+def test_the_labeller_may_stand_in_the_probe_as_an_object_of_ones_own(runs, capsys):
+    (runs[0] / "labels_here.py").write_text("from vlmprobe.world.labeller import WordLabeller as label")
+    file = runs[0] / "probe.yaml"
+    file.write_text(file.read_text() + "labeller: {python: 'labels_here:label'}\n")
+    assert taxonomy(runs[0]) == 0 and labels(runs[0])
+    assert cli.main(["run", str(runs[0]), "--quiet"]) == 0  # no question depends on who labels
+    file.write_text(file.read_text().replace("labels_here:label", "json:dumps"))
+    capsys.readouterr()
+    assert taxonomy(runs[0]) == 2
+    assert "expected a model that is asked by message, got 'json:dumps'" in capsys.readouterr().err
+
+
+def test_a_labeller_in_this_process_is_a_model_of_the_probe(tmp_path):
+    (tmp_path / "probe.yaml").write_text(
+        yaml.safe_dump({**SMALL, "budget": {"calls": 1}, "labeller": {"model": "weights", "device": "cuda"}})
+    )
+    found = weights_of(read(tmp_path), "labeller", tmp_path)
+    assert (found.path, found.device) == ("weights", "cuda")
 
 
 def by_words(model: str, text: str) -> tuple[int, dict]:

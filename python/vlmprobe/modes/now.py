@@ -1,0 +1,22 @@
+"""The failure modes of a run as it stands, without a call: those that were written down, else found now."""
+
+from __future__ import annotations
+
+from vlmprobe.ledger import Ledger
+from vlmprobe.modes.asked import asked_of
+from vlmprobe.modes.find import FindOptions, find_modes
+from vlmprobe.modes.record import Modes, modes_of, questions_of, read
+
+MOST = 100_000
+"""Questions up to which they are found beside a page; for more of them there is `vlmprobe modes`."""
+
+
+def modes_now(ledger: Ledger, run: str) -> Modes | None:
+    """The modes of a run; None where they were not written down and there are too many questions. What was written down
+    before the run went on gives way to what is found now, unless fresh questions confirmed it."""
+    known = read(ledger, run)
+    if (known is not None and known.calls) or ledger.counts(run=run).n_questions > MOST:
+        return known
+    options, asked = FindOptions(), asked_of(ledger, questions_of(ledger))
+    found = modes_of(asked, find_modes(asked, options), calls=0, options=options)
+    return known if known is not None and known.judged == found.judged else found
