@@ -78,7 +78,7 @@ def test_from_photographs_to_failures(tmp_path, photos, server, capsys):
     assert vlmprobe("report", folder, "--json", "--set", "answerer.prices.prompt=1000000") == 0
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["roles"]["answerer"]["cost"] == numbers["roles"]["answerer"]["prompt_tokens"]
-    assert numbers["answerer_calls"] == 60 and numbers["n_valid"] > 60 and numbers["pictures"] == 2
+    assert numbers["answerer_calls"] == 60 and numbers["n_valid"] >= 60 and numbers["pictures"] == 2
     assert numbers["failures"] == sum(1 for _ in failing(folder)) > 5 and numbers["finished"]
     assert numbers["roles"]["answerer"]["prompt_tokens"] > 0 and 0 < numbers["fdr"] < 1
     assert vlmprobe("export", "--run", folder, tmp_path / "questions.jsonl") == 0
