@@ -15,7 +15,7 @@ LEAST_PICTURES = 2
 """Pictures with failures, without which nothing holds."""
 LEAST_QUESTIONS = 10
 """Questions from which on a rule that does not hold is refuted."""
-LEAST_VALID = 0.2
+LEAST_VALID = 0.1
 """Of the judged questions whose words a rule takes, the valid ones. Where fewer are, the verifier calls this kind of
 question bad and lets some through by mistake; how those are answered says nothing about the answerer."""
 

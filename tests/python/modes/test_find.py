@@ -91,7 +91,7 @@ def test_rules_of_questions_that_are_hardly_ever_valid_are_refuted():
     asked = questions(np.random.default_rng(0), 1500, faults=[frozenset({"red", "circle"})], base=0.01)
     bad = [replace(each, valid=False, wrong=False, image=0, text=f"{each.text} again") for each in asked]
     red = [each for each in bad if Rule.of(*concepts({"red", "circle"})).takes(each.concepts)]
-    states = {mode.state for mode in find_modes([*asked, *red * 9])}
+    states = {mode.state for mode in find_modes([*asked, *red * 19])}
     assert [mode.state for mode in find_modes(asked)] == ["held"] and states == {"refuted"}
 
 
