@@ -122,9 +122,12 @@ def _mode(each: Found, half: int, rating: Rated, state: State, failures: Sequenc
 
 
 def _examples(failures: Sequence[Asked]) -> list[Example]:
-    """Of different pictures, the first of each."""
-    first: dict[str, Asked] = {}
+    """Of different pictures, the first of each; other words come before the same question about another picture."""
+    said: dict[str, Asked] = {}
     for each in failures:
+        said.setdefault(each.text, each)
+    first: dict[str, Asked] = {}
+    for each in (*said.values(), *failures):
         first.setdefault(each.key, each)
     return [
         Example(key=each.key, image=each.image, question=each.text, answer=each.answer, reason=each.reason)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from support.asked import questions, shuffled
-from vlmprobe.modes.asked import described
+from vlmprobe.modes.asked import Asked, described
 from vlmprobe.modes.concepts import Concept
-from vlmprobe.modes.find import FindOptions, find_modes, found_on
+from vlmprobe.modes.find import FindOptions, _examples, find_modes, found_on
 from vlmprobe.modes.halves import half_of, halves
 from vlmprobe.modes.mode import assign, read_mode
 from vlmprobe.modes.rules import Rule
@@ -119,3 +119,11 @@ def test_few_questions_have_no_modes(n):
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match=r"\[FindOptions\]"):
         FindOptions(**options)
+
+
+def test_examples_are_of_different_pictures_and_in_other_words_where_there_are_any():
+    said = [(0, "why ?"), (1, "why ?"), (1, "how ?"), (2, "why ?"), (3, "how ?"), (3, "where ?")]
+    failures = [Asked(image=i, key=f"p{i}", text=text, valid=True, wrong=True) for i, text in said]
+    assert [(each.image, each.question) for each in _examples(failures)] == [
+        (0, "why ?"), (1, "how ?"), (3, "where ?"), (2, "why ?")
+    ]  # fmt: skip
