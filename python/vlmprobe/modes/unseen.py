@@ -158,7 +158,8 @@ def _doubts(seen: int, q1: int, q2: int, coverage: float) -> list[str]:
     found = []
     if seen and q2 < 3:
         found.append(
-            f"Only {q2} kind{"" if q2 == 1 else "s"} failed on exactly two pictures, so their number is a lower bound at best."
+            f"Only {q2} {'kind' if q2 == 1 else 'kinds'} failed on exactly two pictures, so the number of kinds is a "
+            "lower bound at best."
         )
     if seen and coverage < 0.5:
         found.append(
