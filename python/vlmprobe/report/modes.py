@@ -91,6 +91,10 @@ def modes_text(found: Modes) -> str:
     return "\n".join([format.line(headline(found), 500), *table, *looked, "", *notes(found)])
 
 
+LEAST = 5
+"""Cases of which a rate is told in words; `modes.json` has those of fewer, too."""
+
+
 def closer_look(found: Modes, mode: Mode) -> list[str]:
     """What a closer look at a mode brought, in sentences; none where none was taken."""
     closer = found.closer.get(mode.id)
@@ -102,11 +106,11 @@ def closer_look(found: Modes, mode: Mode) -> list[str]:
         said.append(
             f"Mode {mode.id}: “{small.small_question}” about {small.small_key} fails still, of “{small.question}”."
         )
-    if closer.pairs.n:
+    if closer.pairs.n >= LEAST:
         said.append(
             f"Mode {mode.id}: of questions that differ by a word, {rate_text(closer.pairs)} of pairs are told apart."
         )
-    curve = [f"{each.strength:g}: {rate_text(each.rate)}" for each in closer.dose if each.rate.n]
+    curve = [f"{each.strength:g}: {rate_text(each.rate)}" for each in closer.dose if each.rate.n >= LEAST]
     if curve:
         said.append(f"Mode {mode.id}: wrong at {closer.kind} {'; '.join(curve)}.")
     return said

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image as PILImage
 
+from vlmprobe import metrics
 from vlmprobe.data.image import Image
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.models.replies import Criteria, Judgement, Reply
 from vlmprobe.modes.asked import Asked, described
 from vlmprobe.modes.cases import Case, Outcome, Pictures, ask_cases
+from vlmprobe.modes.closer import Closer
 from vlmprobe.modes.concepts import Concept
-from vlmprobe.modes.dose import response
+from vlmprobe.modes.dose import Response, response
 from vlmprobe.modes.edits import area, crop, dosed
 from vlmprobe.modes.pairs import accuracy, pairs
 from vlmprobe.modes.planned import Planned, PlannedStep, Roles
 from vlmprobe.modes.rules import Rule
 from vlmprobe.modes.shrink import shrink
+from vlmprobe.report.modes import closer_look
 
 SIZE = 64
 
@@ -161,3 +165,12 @@ def test_edits_are_of_the_strength_that_they_say():
         crop(image, "middle", 0.5)
     with pytest.raises(ValueError, match=r"\[dosed\] kind, strength: expected one of downscale"):
         dosed(image, "downscale", 0.5)
+
+
+def test_a_rate_of_very_few_cases_is_not_told_in_words():
+    few, enough = (metrics.rate([True, False] * n, cluster=[str(i) for i in range(2 * n)]) for n in (1, 3))
+    found = SimpleNamespace(closer={})
+    for rate in (few, enough):
+        found.closer["a1"] = Closer(shrunk=[], pairs=rate, kind="downscale", dose=[Response(2, rate), Response(3, few)])
+        said = closer_look(found, SimpleNamespace(id="a1"))
+        assert len(said) == (0 if rate is few else 2) and not any("3: " in each for each in said)
