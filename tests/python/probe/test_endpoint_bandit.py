@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -75,6 +76,14 @@ def own_answers(folder: Path) -> list[OwnAnswer]:
         return own_answers_of(ledger, "probe")
 
 
+def arrived(server: WorldServer) -> Counter[str]:
+    """The requests that came, once none has come for three seconds: what a process sent before it was killed may still
+    wait to be read."""
+    while (came := Counter(server.came)) != (time.sleep(3) or Counter(server.came)):
+        pass
+    return came
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """The folders of a run that was killed and went on, and of one that was not; what was recorded at the kill; and
@@ -93,7 +102,7 @@ def runs(tmp_path_factory):
         server.on_request = kill
         assert process.wait(300) == -signal.SIGKILL
         server.on_request = lambda model, count: None
-        before, recorded = Counter(server.came), calls(killed)[0]
+        before, recorded = arrived(server), calls(killed)[0]
         steps = 1 + max(step for step, *_ in asked(killed))
         assert command(killed).wait(300) == 0
         came = server.came - before
