@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vlmprobe.methods.bandit import Bandit
 from vlmprobe.methods.hints import Hint
 from vlmprobe.world.hints import MOST_TERMS, hint_pairs, hint_words, hinted_prompt
 
@@ -19,3 +20,8 @@ def world_prompt(k: int, hint: str) -> str:
 def can_be_told(hint: Hint) -> bool:
     """Whether they were taught so many words, and these."""
     return 0 < len(hint.words) <= MOST_TERMS and hint.words <= set(hint_words())
+
+
+def world_bandit() -> Bandit:
+    """Who chooses among them, before anything was asked."""
+    return Bandit(world_hints(), fits=can_be_told)

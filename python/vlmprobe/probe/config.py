@@ -22,8 +22,8 @@ from vlmprobe.probe.roles import WORLD, Answerer, Labeller, Part, Questioner, Ve
 
 FILE = "probe.yaml"
 Method = Literal["auto", "bandit", "zero-shot", "conme", "rl", "hinted-rl"]
-GATED = "0.5 * (semantic + lexical) * valid * wrong"
-"""The paper's reward without its penalty."""
+GATED = "paper-no-penalty"
+"""The reward under hints: validity is a gate, and nothing is subtracted."""
 
 
 class Images(Part):

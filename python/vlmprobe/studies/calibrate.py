@@ -22,9 +22,10 @@ import torch
 from vlmprobe._util.files import write_text
 from vlmprobe._util.visible import say
 from vlmprobe.data.source import ImageSource
+from vlmprobe.ledger import Ledger
 from vlmprobe.loop.tally import Tally
 from vlmprobe.methods import evaluation
-from vlmprobe.run.directory import RunDirectory, versions
+from vlmprobe.run.directory import ledger_of, versions
 from vlmprobe.studies.arms import EVALUATOR, done, folder_of, run_arm
 from vlmprobe.studies.plan import SMALL, Arm, Scale
 from vlmprobe.studies.setup import WorldSetup
@@ -55,8 +56,8 @@ def valid_share(arm: Arm, scale: Scale, folder: Path) -> Mapping[str, Any]:
     place = folder / f"{folder_of(arm)}-{scale.lambda_penalty:g}"
     if not done(place):
         run_arm(arm, CalibrationSetup(scale=scale, embedding="hashed"), scale, place, seed=SEED, versions=versions())
-    with RunDirectory(place, quiet=True, resume=True) as directory:
-        asked = evaluation(directory.ledger, arm.method, judging=EVALUATOR)
+    with Ledger(ledger_of(place), read_only=True) as ledger:
+        asked = evaluation(ledger, arm.method, judging=EVALUATOR)
     qvr, _ = Tally.of(asked.judged()).rates()
     return asdict(qvr)
 

@@ -79,8 +79,12 @@ def own_answers(folder: Path) -> list[OwnAnswer]:
 def arrived(server: WorldServer) -> Counter[str]:
     """The requests that came, once none has come for three seconds: what a process sent before it was killed may still
     wait to be read."""
-    while (came := Counter(server.came)) != (time.sleep(3) or Counter(server.came)):
-        pass
+    came = Counter(server.came)
+    while True:
+        time.sleep(3)
+        if came == server.came:
+            break
+        came = Counter(server.came)
     return came
 
 

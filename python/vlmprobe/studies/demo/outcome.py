@@ -13,9 +13,8 @@ from vlmprobe._util.json import check_fields, member, typed
 from vlmprobe.ledger import FailureRow, Ledger, RunRecord
 from vlmprobe.loop.record import recorded_round
 from vlmprobe.loop.tally import Tally
-from vlmprobe.methods.bandit import Bandit
 from vlmprobe.methods.task import pool, pool_runs
-from vlmprobe.methods.world_hints import can_be_told, world_hints
+from vlmprobe.methods.world_hints import world_bandit
 from vlmprobe.probe.hints import AskedFor, HintCounts
 from vlmprobe.studies.demo.experiment import DEFAULT, HEAD, ZERO_SHOT, Settings, trained
 from vlmprobe.studies.plantedbench.faults import REACHABLE, masses_over
@@ -75,7 +74,7 @@ class Outcome:
 
     def hints(self) -> list[AskedFor]:
         """What the default arm was told to ask about, and what came of it."""
-        found = HintCounts(Bandit(world_hints(), fits=can_be_told))
+        found = HintCounts(world_bandit())
         for run in pool_runs(self.ledger, DEFAULT):
             for record in self.ledger.each_step(run):
                 found.see(recorded_round(record))

@@ -8,14 +8,13 @@ from typing import Literal, get_args
 
 from vlmprobe._native import core
 from vlmprobe._util.checks import check_count
-from vlmprobe.methods.bandit import Bandit
 from vlmprobe.methods.hinted import Hinted
 from vlmprobe.methods.hints import Hints, UniformHints
 from vlmprobe.methods.local_search import FollowUp
 from vlmprobe.methods.random_valid import RandomValid
 from vlmprobe.methods.task import Method
 from vlmprobe.methods.templates import Sweep
-from vlmprobe.methods.world_hints import can_be_told, world_hints, world_prompt
+from vlmprobe.methods.world_hints import world_bandit, world_hints, world_prompt
 from vlmprobe.methods.zero_shot import ZeroShot
 from vlmprobe.models.protocols import Answerer, AnsweringVerifier, Verifier
 from vlmprobe.policy.asker import Asker
@@ -110,8 +109,8 @@ ASKERS: dict[str, Callable[[], Asker]] = {
     "zero-shot": narrow,
     "zero-shot-broad": broad,
     "hints-uniform": lambda: hinted(UniformHints(world_hints())),
-    "bandit": lambda: hinted(Bandit(world_hints(), fits=can_be_told)),
-    "bandit-follow-up": lambda: FollowUp(hinted(Bandit(world_hints(), fits=can_be_told))),
+    "bandit": lambda: hinted(world_bandit()),
+    "bandit-follow-up": lambda: FollowUp(hinted(world_bandit())),
     "uniform-follow-up": lambda: FollowUp(hinted(UniformHints(world_hints()))),
     "zero-shot-follow-up": lambda: FollowUp(narrow()),
     "random-valid": RandomValid,

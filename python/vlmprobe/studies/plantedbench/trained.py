@@ -7,17 +7,15 @@ from dataclasses import replace
 
 from vlmprobe import grpo, reward
 from vlmprobe.loop.trainer import TrainerOptions
-from vlmprobe.methods.bandit import Bandit
 from vlmprobe.methods.hinted import Hinted
 from vlmprobe.methods.local_search import FollowUpOptions
 from vlmprobe.methods.rl import RL
-from vlmprobe.methods.world_hints import can_be_told, world_hints, world_prompt
+from vlmprobe.methods.world_hints import world_bandit, world_prompt
 from vlmprobe.policy.questioner import Questioner
+from vlmprobe.probe.config import GATED
 from vlmprobe.studies.arms import training
 from vlmprobe.studies.plan import SMALL
 
-GATED = "0.5 * (semantic + lexical) * valid * wrong"
-"""Equation 5 without its penalty: validity is a gate."""
 GROUP = 4, 8
 """Completions per picture, and pictures per step, so that a step has as many questions as one without a gradient."""
 UNSCALED = grpo.AdvantageOptions(scale="none")
@@ -47,7 +45,7 @@ def hinted_rl_follow_up(questioner: Questioner, name: str) -> RL:
 
 
 def _gated(questioner: Questioner, name: str) -> RL:
-    hints = Bandit(world_hints(), fits=can_be_told)
+    hints = world_bandit()
     options = TrainerOptions(
         learning_rate=2e-4, credit="question", within="step", advantages=UNSCALED, loss=replace(grpo.PAPER, beta=0.04)
     )
