@@ -69,7 +69,7 @@ def look_closer(
     for mode in modes:
         begun = [(picture_of(roles.images, each.image), each.question) for each in mode.examples[:EXAMPLES]]
         first = [Case(image, question) for image, question in begun if image is not None]
-        shrunk, used = shrink(first, roles, calls=each_has // 2)
+        shrunk, used = shrink(first, roles, calls=each_has // 2, others=failing_texts(mode, asked))
         told, more = pairs(asked, mode.rule, roles, calls=each_has // 4)
         curve, most = response(_of_mode(mode, asked, roles), kind, roles, calls=each_has // 4)
         spent += used + more + most
@@ -91,6 +91,11 @@ def read_closer(plain: Mapping[str, Any]) -> Closer:
     ]
     dose = [Response(each["strength"], read_rate(each["rate"])) for each in plain["dose"]]
     return Closer(shrunk=small, pairs=read_rate(plain["pairs"]), kind=plain["kind"], dose=dose)
+
+
+def failing_texts(mode: Mode, asked: Sequence[Asked]) -> list[str]:
+    """The questions that failed and that its rule takes, in their order."""
+    return list(dict.fromkeys(each.text for each in asked if each.wrong and mode.rule.takes(each.concepts)))
 
 
 def _of_mode(mode: Mode, asked: Sequence[Asked], roles: Roles) -> list[Case]:

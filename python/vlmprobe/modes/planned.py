@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from vlmprobe.data.image import Image
 from vlmprobe.data.order import StepImages
 from vlmprobe.data.source import ImageSource, keys_of
 from vlmprobe.ledger import Ledger, RunRecord
@@ -41,6 +42,9 @@ class Roles:
     annotate: Annotator | None = None
     overlap: bool = False
     """Whether answerer and verifier may be called from several threads."""
+    smaller: Callable[[Image, str], Iterable[Image]] | None = None
+    """What a picture of which the source knows the truth may be cut to with a question about it, where the source can
+    say; see `vlmprobe.world.smaller`."""
 
 
 class Planned:

@@ -1,10 +1,11 @@
 """The smallest picture and question that still fail: words are left out and the picture is cut, scaled down and blurred
 while the question stays valid and its answer wrong.
 
-Each round tries for every example all words left out in runs of a half, a quarter, ... of the question, and each side
-of the picture cut; of those that still fail the smallest is kept. Where none does, the picture is scaled down, then
-blurred. An example is done when nothing smaller fails. Of a picture of which a source knows the truth no side is cut,
-because that truth is of the whole.
+Each round tries for every example all words left out in runs of a half, a quarter, ... of the question, the shortest
+other questions of its mode, and each side of the picture cut; of those that still fail the smallest is kept. Where none
+does, the picture is scaled down, then blurred. An example is done when nothing smaller fails. Of a picture of which a
+source knows the truth no side is cut, because that truth is of the whole; the source may say what it can be cut to
+(`Roles.smaller`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ ROUNDS = 16
 CUT = 0.25
 """Share of a picture that is cut away at once."""
 BLUR = 0.02
+OTHERS = 8
+"""Other questions of the mode that are tried about an example's picture in a round."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,19 @@ class Shrunk:
         return area(self.before.image), area(self.after.image)
 
 
-def shrink(examples: Sequence[Case], roles: Roles, *, calls: int, tries: int = 1) -> tuple[list[Shrunk], int]:
+def shrink(
+    examples: Sequence[Case], roles: Roles, *, calls: int, tries: int = 1, others: Sequence[str] = (),
+    soften: bool = True,
+) -> tuple[list[Shrunk], int]:  # fmt: skip
     """The examples as small as they get with so many answerer calls, and the calls that were spent.
 
     Args:
         examples: failures.
         roles: who answers and judges.
         calls: answerer calls at most.
+        others: questions of the same mode, which are tried where they are shorter.
+        soften: whether pictures are scaled down and blurred when nothing else can be taken away; for an answerer that
+            does not look at pixels it says nothing.
         tries: rounds in a row in which a smaller case must fail before it is kept; more than 1 is for answerers that
             are drawn, which then reply anew in each.
 
@@ -57,9 +66,11 @@ def shrink(examples: Sequence[Case], roles: Roles, *, calls: int, tries: int = 1
     """
     if tries < 1:
         raise ValueError(f"[shrink] tries: expected at least 1, got {tries}")
+    short = sorted(set(others), key=lambda text: (len(text.split()), text))
+    stages = (lambda case: _cut(case, roles, short), *((_scaled, _blurred) if soften else ()))
     now, spent, stage = list(examples), 0, dict.fromkeys(range(len(examples)), 0)
     for _ in range(ROUNDS):
-        failed = [(i, case) for i, at in stage.items() for case in _STAGES[at](now[i])]
+        failed = [(i, case) for i, at in stage.items() for case in stages[at](now[i])]
         for attempt in range(tries):
             what = WHAT if attempt == 0 else f"{WHAT}-{attempt}"
             found, used = ask_cases([case for _, case in failed], roles, calls=calls - spent, what=what)
@@ -71,14 +82,14 @@ def shrink(examples: Sequence[Case], roles: Roles, *, calls: int, tries: int = 1
                 best[i] = case
         for i in stage:
             now[i] = best.get(i, now[i])
-        stage = {i: at + (i not in best) for i, at in stage.items() if at + (i not in best) < len(_STAGES)}
+        stage = {i: at + (i not in best) for i, at in stage.items() if at + (i not in best) < len(stages)}
         if not stage or spent >= calls:
             break
     return [Shrunk(before, after) for before, after in zip(examples, now, strict=True)], spent
 
 
-def _cut(case: Case) -> Iterator[Case]:
-    """Without some of the words, and without a side of the picture."""
+def _cut(case: Case, roles: Roles, others: Sequence[str]) -> Iterator[Case]:
+    """Without some of the words, with another question that is shorter, and with less of the picture."""
     said = case.question.split()
     length = len(said) // 2
     texts: dict[str, None] = {}
@@ -86,9 +97,12 @@ def _cut(case: Case) -> Iterator[Case]:
         for begin in range(len(said) - length + 1):
             texts[" ".join(said[:begin] + said[begin + length :])] = None
         length //= 2
+    texts |= dict.fromkeys([text for text in others if len(text.split()) < len(said)][:OTHERS])
     yield from (Case(case.image, text) for text in texts if text)
     if case.image.meta is None:
         yield from _with([crop(case.image, side, CUT) for side in SIDES], case)
+    elif roles.smaller is not None:
+        yield from _with(list(roles.smaller(case.image, case.question)), case)
 
 
 def _scaled(case: Case) -> Iterator[Case]:
@@ -97,9 +111,6 @@ def _scaled(case: Case) -> Iterator[Case]:
 
 def _blurred(case: Case) -> Iterator[Case]:
     yield from _with([] if "[blur" in case.image.key else [dosed(case.image, "blur", BLUR)], case)
-
-
-_STAGES = (_cut, _scaled, _blurred)
 
 
 def _with(images: Sequence[Image | None], case: Case) -> Iterator[Case]:

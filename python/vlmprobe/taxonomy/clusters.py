@@ -28,6 +28,8 @@ ENOUGH = 1000
 """Distinct texts from which BERTopic is used by itself; in 1,000 short phrases it leaves 5 % without a cluster."""
 LEAST = 100
 """Distinct texts that a method by density needs."""
+FEW = 20
+"""Texts that BERTopic's own settings need to find anything."""
 MOST = 5000  # texts in one clustering; the others go to the nearest cluster
 METHODS = ("auto", "agglomerative", "hdbscan", "bertopic")
 
@@ -126,6 +128,32 @@ def _bertopic(texts: Sequence[str], rows: Rows, seed: int) -> np.ndarray:
     )
     labels, _ = model.fit_transform(list(texts), embeddings=rows.astype(np.float32))
     return np.asarray(labels)
+
+
+def topics_as_they_come(
+    texts: Sequence[str], rows: Rows, others: Sequence[str], other_rows: Rows, *, seed: int = 0
+) -> tuple[Labels, Labels]:
+    """BERTopic with its own settings, but for a fixed random state: the topic of each text that it is made of, and of
+    each of some others. Fewer than `FEW` texts are in no topic.
+
+    Args:
+        texts: [n] that topics are made of; equal ones may come several times.
+        rows: [n, dim] unit rows.
+        others: [m] that are put into these topics.
+        other_rows: [m, dim] unit rows.
+        seed: of UMAP's random state.
+
+    Raises:
+        ModuleNotFoundError: BERTopic is missing; names the extra.
+    """
+    bertopic, umap = require("bertopic", extra="topics"), require("umap", extra="topics")
+    if len(texts) < FEW or not others:
+        return [-1] * len(texts), [-1] * len(others)
+    near = umap.UMAP(n_neighbors=15, n_components=5, min_dist=0.0, metric="cosine", random_state=seed)
+    model = bertopic.BERTopic(embedding_model=None, umap_model=near, calculate_probabilities=False, verbose=False)
+    labels, _ = model.fit_transform(list(texts), embeddings=rows.astype(np.float32))
+    theirs, _ = model.transform(list(others), embeddings=other_rows.astype(np.float32))
+    return [int(each) for each in labels], [int(each) for each in theirs]
 
 
 def _least(count: int) -> int:

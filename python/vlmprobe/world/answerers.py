@@ -47,7 +47,7 @@ class FaultyAnswerer:
 
     def __init__(self, inner: Answerer, faults: core.world.FaultSet):
         self._inner, self.faults = inner, faults
-        self._triggered: dict[tuple[int, str], str] = {}
+        self._triggered: dict[tuple[str, str], str] = {}  # name of the picture, question
         self._ids = [fault.id for fault in faults.faults]
         ids = ",".join(self._ids)
         what = f"{core.hash(faults.to_json()):016x}, seed={faults.seed}"
@@ -70,7 +70,7 @@ class FaultyAnswerer:
         if not judged.valid or judged.program is None:
             return Exposure((), None)
         met = self.faults.corrupt(scene, judged.program, question, judged.answer, judged.answer).reached
-        return Exposure(tuple(self._ids[i] for i in met), self._triggered.get((scene.id, question)))
+        return Exposure(tuple(self._ids[i] for i in met), self._triggered.get((image.key, question)))
 
     def _corrupt(self, image: Picture, question: str, reply: Reply) -> Reply:
         scene = scene_of(image)
@@ -80,7 +80,7 @@ class FaultyAnswerer:
         result = self.faults.corrupt(scene, judged.program, question, judged.answer, reply.text)
         if result.fired is None:
             return reply
-        self._triggered[scene.id, question] = self._ids[result.fired]
+        self._triggered[image.key, question] = self._ids[result.fired]
         return Reply(text=result.answer)
 
 

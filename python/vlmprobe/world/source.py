@@ -53,6 +53,20 @@ class WorldImages:
             raise IndexError(f"[WorldImages] index must be in [0, {self._count}), got {index}")
         return self._draw(index)
 
+    def first_objects(self, index: int, count: int) -> Image:
+        """A picture with only so many of its objects, those that were drawn first; the rest of it is the same.
+
+        Raises:
+            ValueError: not 1 to as many objects as it has.
+        """
+        whole = self[index]
+        most = len(scene_of(whole).objects)
+        if not 1 <= count <= most:
+            raise ValueError(f"[WorldImages] count: expected 1 to {most} objects, got {count}")
+        at = self._first + index
+        scene = core.world.sample_scene(self._seed, at, min_objects=count, max_objects=count, clutter=self._clutter)
+        return Image(index, f"{whole.key} [{count} of {most} objects]", render(scene), meta=scene)
+
     def _make(self, index: int) -> Image:
         at = self._first + index
         scene = core.world.sample_scene(self._seed, at, clutter=self._clutter)

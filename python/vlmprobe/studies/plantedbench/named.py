@@ -60,28 +60,57 @@ class Failure:
     """Whether it was asked to confirm a mode."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """The modes of a run that has ended, and what they are held against."""
+
+    modes: Modes
+    asked: Sequence[Asked]
+    """The questions in which they were found."""
+    failures: Sequence[Failure]
+    """Of these questions, and of those that were asked to confirm a mode."""
+    roles: Roles
+    """Who may be asked more."""
+
+
 def modes_of_run(task: Task, run: str, detected: Sequence[str], *, calls: int) -> dict[str, Any]:
-    """The numbers of `named` for a run that has ended, and the calls that confirming took (`confirm_calls`).
+    """The numbers of `numbers_of` for a run that has ended; arguments as there and of `told_of`."""
+    return numbers_of(told_of(task, run, calls=calls), detected)
+
+
+def told_of(task: Task, run: str, *, calls: int) -> Told:
+    """The modes of a run that has ended.
 
     Args:
         task: of the run.
         run: its name in the ledger.
-        detected: ids of the faults that were detected often enough to be named.
         calls: to confirm what was found; 0: nothing is asked.
     """
     options, ledger = FindOptions(), task.ledger
     asked = asked_of(ledger, questions_of(ledger))
     modes, spent = find_modes(asked, options), 0
+    roles = Roles(
+        images=recalled(task.images, ledger, run, kind=POOL), answerer=task.answerer, verifier=task.verifier,
+        ledger=ledger, run=run, annotate=task.annotate,
+    )  # fmt: skip
     if calls:
-        roles = Roles(
-            images=recalled(task.images, ledger, run, kind=POOL), answerer=task.answerer, verifier=task.verifier,
-            ledger=ledger, run=run, annotate=task.annotate,
-        )  # fmt: skip
         modes, spent = confirm(modes, asked, roles, calls=calls, options=options)
-    found = modes_of(asked, modes, calls=spent, options=options)
     late = asked_later(ledger, [run.id for run in ledger.runs() if run.config.get("pass") in PLANNED], asked)
-    failures = failures_of(ledger, asked, late)
-    return {**named(found, failures, task.answerer, asked, detected), "confirm_calls": spent}
+    return Told(
+        modes=modes_of(asked, modes, calls=spent, options=options), asked=asked,
+        failures=failures_of(ledger, asked, late), roles=roles,
+    )  # fmt: skip
+
+
+def numbers_of(told: Told, detected: Sequence[str]) -> dict[str, Any]:
+    """The numbers of `named`, and the calls that confirming took (`confirm_calls`).
+
+    Args:
+        told: the modes of a run.
+        detected: ids of the faults that were detected often enough to be named.
+    """
+    found = named(told.modes, told.failures, told.roles.answerer, told.asked, detected)
+    return {**found, "confirm_calls": told.modes.calls}
 
 
 def failures_of(ledger: Ledger, asked: Sequence[Asked], fresh: Sequence[Asked]) -> list[Failure]:

@@ -30,7 +30,7 @@ from vlmprobe.probe.config import Guards
 from vlmprobe.probe.own_answers import OwnAnswers, contradicted
 from vlmprobe.run.directory import RunDirectory
 from vlmprobe.studies.plantedbench.faults import FaultList, masses_over
-from vlmprobe.studies.plantedbench.named import DETECTED, modes_of_run
+from vlmprobe.studies.plantedbench.named import DETECTED, Told, numbers_of, told_of
 from vlmprobe.studies.plantedbench.score import score
 from vlmprobe.studies.plantedbench.settings import Settings, method_of
 from vlmprobe.world.answerers import FaultyAnswerer
@@ -88,8 +88,17 @@ def _set(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def run_one(run: Run, folder: Path) -> dict[str, Any]:
+More = Callable[[Run, Told, Mapping[str, Any]], Mapping[str, Any]]
+"""Further numbers of a run, from its modes and its numbers so far."""
+
+
+def run_one(run: Run, folder: Path, *, more: More | None = None) -> dict[str, Any]:
     """Runs it, or goes on with it, and writes its file.
+
+    Args:
+        run: the run.
+        folder: of the benchmark.
+        more: further numbers that its file is to have.
 
     Returns:
         As in the file: the numbers of `score` and of `named`, with method, seed, faults_from, seconds (of asking; of
@@ -126,9 +135,11 @@ def run_one(run: Run, folder: Path) -> dict[str, Any]:
         masses = dict(zip(faults, masses_over(answerer.faults, images), strict=True))
         scores = score(asked, masses, budget=settings.budget)
         detected = [fault for fault, each in scores["faults"].items() if each["detected"] >= DETECTED]
-        modes = modes_of_run(task, run.method, detected, calls=settings.budget - settings.asking)
+        told = told_of(task, run.method, calls=settings.budget - settings.asking)
+        numbers = {**scores, **numbers_of(told, detected), **verifier, **_hints(asker)}
+        if more is not None:
+            numbers |= more(run, told, numbers)
     head = {"method": run.method, "seed": run.seed, "faults_from": run.faults.name, **spent}
-    numbers = {**scores, **modes, **verifier, **_hints(asker)}
     found: dict[str, Any] = plain({**head, **numbers, "settings": run.identity()})
     write_text(folder / f"{run.name}.json", json.dumps(found, indent=1) + "\n")
     shutil.rmtree(place)
@@ -155,11 +166,22 @@ def _hints(asker: object) -> dict[str, Any]:
     return {"hints": [asdict(each) for each in values() if each.pulls or each.failures]}
 
 
+One = Callable[[Run, Path], dict[str, Any]]
+"""Makes a run, and writes its file, which it returns; a function that another process can import."""
+
+
 def run_all(
-    runs: Sequence[Run], folder: Path, *, jobs: int, say: Callable[[str], None] = lambda line: None
+    runs: Sequence[Run], folder: Path, *, jobs: int, say: Callable[[str], None] = lambda line: None, one: One = run_one
 ) -> list[dict[str, Any]]:
     """What came of all runs, in their order; those that have not ended are run, `jobs` at once: each with
     a thread, or with those of this process where there is one at once.
+
+    Args:
+        runs: the runs.
+        folder: of the benchmark.
+        jobs: runs at once.
+        say: is told of each run that has ended.
+        one: makes a run.
 
     Raises:
         ValueError: a run ended with other settings.
@@ -170,20 +192,20 @@ def run_all(
     found = {name: result for name, result in known.items() if result is not None}
     left = [run for run in runs if run.name not in found]
     say(f"{len(left)} of {len(runs)} runs to make, {jobs} at once")
-    for count, (name, result) in enumerate(_made(left, folder, jobs), 1):
+    for count, (name, result) in enumerate(_made(left, folder, jobs, one), 1):
         found[name] = result
         say(f"{count}/{len(left)}  {name}: {result['seconds']:.0f} s")
     return [found[run.name] for run in runs]
 
 
-def _made(runs: Sequence[Run], folder: Path, jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def _made(runs: Sequence[Run], folder: Path, jobs: int, one: One) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and result of each run, as they end; in this process where there is one at once."""
     if jobs == 1:
-        yield from ((run.name, run_one(run, folder)) for run in runs)
+        yield from ((run.name, one(run, folder)) for run in runs)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin) as executor:
-        futures = {executor.submit(run_one, run, folder): run for run in runs}
+        futures = {executor.submit(one, run, folder): run for run in runs}
         try:
             yield from ((futures[future].name, future.result()) for future in as_completed(futures))
         except BaseException:
