@@ -31,6 +31,10 @@ COMMANDS = {
         "vlmprobe.cli.plantedbench",
         "count the planted faults that ways of asking find at equal answerer calls",
     ),
+    "modesbench": (
+        "vlmprobe.cli.modesbench",
+        "measure failure modes where the faults that they are to name are known",
+    ),
     "modes": (
         "vlmprobe.cli.modes",
         "name the failure modes of a run: which questions fail, how often, and how that is known",

@@ -11,6 +11,7 @@ again pays for no call twice.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,8 @@ from vlmprobe.probe.session import annotator_of
 from vlmprobe.report.modes import modes_text
 from vlmprobe.run.directory import RunDirectory, ledger_of
 from vlmprobe.run.pictures import recalled
+from vlmprobe.world.smaller import smaller
+from vlmprobe.world.source import WorldImages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,9 +125,10 @@ def _said(file: str | None) -> dict[str, Any]:
 
 
 def _roles(ledger: Ledger, probe: Probe, folder: Path) -> Roles:
-    models = build.models_of(probe, folder, ledger)
+    models, images = build.models_of(probe, folder, ledger), build.images_of(probe, folder)
     return Roles(
-        images=recalled(build.images_of(probe, folder), ledger, build.RUN), answerer=models.answerer,
+        images=recalled(images, ledger, build.RUN), answerer=models.answerer,
         verifier=models.verifier, ledger=ledger, run=build.RUN, annotate=annotator_of(probe, models),
         overlap={"answerer", "verifier"} <= models.clients.keys(),
+        smaller=functools.partial(smaller, images) if isinstance(images, WorldImages) else None,
     )  # fmt: skip

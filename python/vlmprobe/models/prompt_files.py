@@ -26,6 +26,7 @@ PLACEHOLDERS: Mapping[str, frozenset[str]] = {
         "conme_first": "k",
         "conme_second": "k questions answers",
         "primitives": "questions",
+        "primitives_again": "questions before",
         "topic_label": "primitives questions",
         "skills": "label questions skills",
         "meta_skills": "skills groups",

@@ -69,7 +69,7 @@ def look_closer(
     for mode in modes:
         begun = [(picture_of(roles.images, each.image), each.question) for each in mode.examples[:EXAMPLES]]
         first = [Case(image, question) for image, question in begun if image is not None]
-        shrunk, used = shrink(first, roles, calls=each_has // 2, others=failing_texts(mode, asked))
+        shrunk, used = shrink(first, roles, calls=each_has // 2, others=texts_of(mode, asked))
         told, more = pairs(asked, mode.rule, roles, calls=each_has // 4)
         curve, most = response(_of_mode(mode, asked, roles), kind, roles, calls=each_has // 4)
         spent += used + more + most
@@ -93,9 +93,9 @@ def read_closer(plain: Mapping[str, Any]) -> Closer:
     return Closer(shrunk=small, pairs=read_rate(plain["pairs"]), kind=plain["kind"], dose=dose)
 
 
-def failing_texts(mode: Mode, asked: Sequence[Asked]) -> list[str]:
-    """The questions that failed and that its rule takes, in their order."""
-    return list(dict.fromkeys(each.text for each in asked if each.wrong and mode.rule.takes(each.concepts)))
+def texts_of(mode: Mode, asked: Sequence[Asked]) -> list[str]:
+    """The valid questions that its rule takes, each once."""
+    return list(dict.fromkeys(each.text for each in asked if each.valid and mode.rule.takes(each.concepts)))
 
 
 def _of_mode(mode: Mode, asked: Sequence[Asked], roles: Roles) -> list[Case]:

@@ -78,13 +78,13 @@ class Planned:
 
 
 def ask_planned(steps: Sequence[PlannedStep], roles: Roles, *, calls: int, what: str) -> tuple[str, Tally]:
-    """Has a plan asked until its calls are spent or it ends. The same plan again costs no call twice.
+    """Has a plan asked until its calls are spent or it ends. The same plan with as many calls costs no call twice.
 
     Args:
         steps: of the plan.
         roles: who answers and judges.
         calls: answerer calls at most.
-        what: name of the plan's kind; its run in the ledger is `<run>/<what>-<digest of the plan>`.
+        what: name of the plan's kind; its run in the ledger is `<run>/<what>-<digest of the plan>-<calls>`.
 
     Returns:
         That name, and the tally.
@@ -93,7 +93,7 @@ def ask_planned(steps: Sequence[PlannedStep], roles: Roles, *, calls: int, what:
         Planned(steps, roles.images),
         max((len(texts) for each in steps for texts in each.texts.values()), default=1),
     )
-    name = f"{roles.run}/{what}-{asker.digest}"
+    name = f"{roles.run}/{what}-{asker.digest}-{calls}"
     identities = {"answerer": roles.answerer.identity, "verifier": roles.verifier.identity}
     head = RunRecord(id=name, config={"pass": what, "asker": asker.identity, "calls": calls}, identities=identities)
     roles.ledger.begin(head)

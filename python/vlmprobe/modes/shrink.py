@@ -1,20 +1,22 @@
 """The smallest picture and question that still fail: words are left out and the picture is cut, scaled down and blurred
 while the question stays valid and its answer wrong.
 
-Each round tries for every example all words left out in runs of a half, a quarter, ... of the question, the shortest
-other questions of its mode, and each side of the picture cut; of those that still fail the smallest is kept. Where none
-does, the picture is scaled down, then blurred. An example is done when nothing smaller fails. Of a picture of which a
-source knows the truth no side is cut, because that truth is of the whole; the source may say what it can be cut to
-(`Roles.smaller`).
+Each round tries for every example all words left out in runs of a half, a quarter, ... of the question, shorter
+questions of its mode in some of its words, and each side of the picture cut; of those that still fail the smallest is
+kept. Where none does, the picture is scaled down, then blurred. An example is done when nothing smaller fails. Of a
+picture of which a source knows the truth no side is cut, because that truth is of the whole; the source may say what it
+can be cut to (`Roles.smaller`).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vlmprobe.data.image import Image
 from vlmprobe.modes.cases import Case, ask_cases
+from vlmprobe.modes.concepts import words_of
 from vlmprobe.modes.edits import SIDES, area, crop, dosed
 from vlmprobe.modes.planned import Roles
 
@@ -55,7 +57,8 @@ def shrink(
         examples: failures.
         roles: who answers and judges.
         calls: answerer calls at most.
-        others: questions of the same mode, which are tried where they are shorter.
+        others: valid questions of the same mode, about any picture; those are tried that are shorter and whose content
+            words are all the example's.
         soften: whether pictures are scaled down and blurred when nothing else can be taken away; for an answerer that
             does not look at pixels it says nothing.
         tries: rounds in a row in which a smaller case must fail before it is kept; more than 1 is for answerers that
@@ -97,7 +100,9 @@ def _cut(case: Case, roles: Roles, others: Sequence[str]) -> Iterator[Case]:
         for begin in range(len(said) - length + 1):
             texts[" ".join(said[:begin] + said[begin + length :])] = None
         length //= 2
-    texts |= dict.fromkeys([text for text in others if len(text.split()) < len(said)][:OTHERS])
+    own = words_of(case.question)
+    shorter = (text for text in others if len(text.split()) < len(said) and words_of(text) <= own)
+    texts |= dict.fromkeys(itertools.islice(shorter, OTHERS))
     yield from (Case(case.image, text) for text in texts if text)
     if case.image.meta is None:
         yield from _with([crop(case.image, side, CUT) for side in SIDES], case)

@@ -1,12 +1,17 @@
 """How many kinds of failure there are that nobody has seen yet, and whether asking on will bring any.
 
-A kind is a mode, or the words of a failure that no mode takes. Pictures are the units, because failures of a picture
-are not independent; m of them were asked about, and q1, q2 kinds failed on exactly one, two of them:
+A kind is a mode, or failures that no mode takes. Pictures are the units, because failures of a picture are not
+independent; m of them were asked about, and q1, q2 kinds failed on exactly one, two of them:
 
     richness   Chao2:  S + (m - 1)/m  q1 (q1 - 1) / (2 (q2 + 1)),  with Chao's log-normal interval
     coverage   Good and Turing:  1 - q1/u  ((m - 1) q1) / ((m - 1) q1 + 2 q2),  u pairs of kind and picture
     to come    kinds that the next 1,000 judged questions are expected to add: 1000 f1/n, f1 kinds seen in exactly one
                of n questions; and a bound on that which holds at all times at once
+
+Which failures that no mode takes are of one kind is not known. For coverage and what is to come, other words are
+another kind, which errs on the side of asking on. Richness is computed twice: where all of them are of a mode's kind,
+and where those whose words have little in common (Jaccard's similarity below `ALIKE`, by single linkage) are of
+different ones. Its interval goes from the lower end of the first to the upper end of the second.
 
 The bound is the least that was reached at n = 250, 500, 1000, ...: at the j-th of these places Poisson's upper limit of
 f1 at 1 - 0.05 / (j (j + 1)), over n. What is unseen has never more mass later, so it may be looked at at any time.
@@ -19,7 +24,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vlmprobe.modes.asked import Asked
@@ -28,6 +33,8 @@ from vlmprobe.modes.rules import Rule
 AHEAD = 1000
 FIRST = 250
 LEVEL = 0.05
+ALIKE = 0.3
+"""Share of their words that failures of no mode have in common at least, where they are of one kind."""
 FEW = 0.5
 """New modes among the next `AHEAD` questions, below which one may stop."""
 LEVEL_OF_INTERVALS, _Z = 0.95, 1.959964
@@ -38,9 +45,9 @@ class Unseen:
     """What is still to be expected."""
 
     kinds: int
-    """Seen, those of single failures among them."""
+    """Seen; failures of no mode that are alike are one."""
     richness: float
-    """Kinds that there are, by Chao2; with its 95 % interval."""
+    """Kinds that there are, by Chao2; with its interval, see the head of this file."""
     richness_low: float
     richness_high: float
     coverage: float
@@ -65,17 +72,22 @@ def unseen(judged: Sequence[Asked], rules: Sequence[Rule]) -> Unseen:
         judged: valid questions with judged answers, in the order in which they were asked.
         rules: of the modes.
     """
-    kinds = [_kind(each, rules) if each.wrong else None for each in judged]
-    pairs = {(kind, each.key) for kind, each in zip(kinds, judged, strict=True) if kind is not None}
+    wrong = [each for each in judged if each.wrong]
+    modes = [next((i for i, rule in enumerate(rules) if rule.takes(each.concepts)), None) for each in wrong]
+    words = [_words(each) if mode is None else mode for each, mode in zip(wrong, modes, strict=True)]
+    alike = _alike({each for each in words if isinstance(each, frozenset)})
+    groups = [alike.get(each, each) for each in words]
     m = len({each.key for each in judged})
-    on = Counter(Counter(kind for kind, _ in pairs).values())
-    seen, q1, q2 = sum(on.values()), on[1], on[2]
-    value, low, high = chao2(seen, q1, q2, m)
-    to_come, most = arrivals(kinds)
-    coverage = good_turing(len(pairs), q1, q2, m)
+    fewest = _counts([each for each in zip(modes, wrong, strict=True) if each[0] is not None])
+    seen, q1, q2, _ = most = _counts(list(zip(groups, wrong, strict=True)))
+    value, _, high = chao2(seen, q1, q2, m)
+    _, once, twice, u = _counts(list(zip(words, wrong, strict=True)))
+    coverage = good_turing(u, once, twice, m)
+    left = iter(words)
+    to_come, to_come_most = arrivals([next(left) if each.wrong else None for each in judged])
     return Unseen(
-        kinds=seen, richness=value, richness_low=low, richness_high=high, coverage=coverage,
-        to_come=to_come, to_come_most=most, doubts=_doubts(seen, q1, q2, coverage),
+        kinds=most[0], richness=value, richness_low=chao2(*fewest[:3], m)[1], richness_high=high, coverage=coverage,
+        to_come=to_come, to_come_most=to_come_most, doubts=_doubts(modes, coverage),
     )  # fmt: skip
 
 
@@ -148,26 +160,40 @@ def poisson_upper(count: int, level: float) -> float:
     return high
 
 
-def _kind(each: Asked, rules: Sequence[Rule]) -> Hashable:
-    """The first mode that takes a failure, else its words."""
-    words = frozenset(concept for concept in each.concepts if concept.kind == "word")
-    return next((i for i, rule in enumerate(rules) if rule.takes(each.concepts)), words)
+def _words(each: Asked) -> frozenset[Hashable]:
+    return frozenset(concept for concept in each.concepts if concept.kind == "word")
 
 
-def _doubts(seen: int, q1: int, q2: int, coverage: float) -> list[str]:
+def _alike(wordings: Iterable[frozenset[Hashable]]) -> dict[Hashable, Hashable]:
+    """Each wording -> the first of those that it is alike to, by single linkage."""
+    groups: list[list[frozenset[Hashable]]] = []
+    for one in sorted(wordings, key=sorted):
+        apart, joined = list[list[frozenset[Hashable]]](), [one]
+        for group in groups:
+            if any(len(one & other) >= ALIKE * len(one | other) for other in group):
+                joined = group + joined
+            else:
+                apart.append(group)
+        groups = [*apart, joined]
+    return {each: group[0] for group in groups for each in group}
+
+
+def _counts(pairs: Sequence[tuple[Hashable, Asked]]) -> tuple[int, int, int, int]:
+    """Kinds, those that failed on exactly one picture and on two, and pairs of kind and picture."""
+    on = Counter(Counter(kind for kind, _ in {(kind, each.key) for kind, each in pairs}).values())
+    return sum(on.values()), on[1], on[2], sum(pictures * kinds for pictures, kinds in on.items())
+
+
+def _doubts(modes: Sequence[int | None], coverage: float) -> list[str]:
     found = []
-    if seen and q2 < 3:
+    if modes and coverage < 0.5:
         found.append(
-            f"Only {q2} {'kind' if q2 == 1 else 'kinds'} failed on exactly two pictures, so the number of kinds is a "
-            "lower bound at best."
+            "More than half of the failures to come are expected to be in words of which no failure was seen, so the "
+            "number of kinds is a lower bound at best."
         )
-    if seen and coverage < 0.5:
+    if 2 * modes.count(None) > len(modes):
         found.append(
-            "More than half of the failures to come are expected to be of kinds that were not seen, so the number of "
-            "kinds is a lower bound at best."
-        )
-    if seen > 5 and q1 > 0.8 * seen:
-        found.append(
-            "Most kinds failed on a single picture; where the verifier errs, each of its errors looks like such a kind."
+            "More than half of the failures belong to no mode, so the number of kinds hangs on which of them are taken "
+            "for one; where the verifier errs, its errors look like kinds of their own."
         )
     return found

@@ -26,7 +26,7 @@ from vlmprobe.models.service import BudgetSpent, Unserved, located, one_line
 
 T = TypeVar("T")
 LABELLING = Sampling(temperature=0.0, max_tokens=4096)
-STAGES = ("primitives", "topics", "skills", "meta-skills")
+STAGES = ("primitives", "topics", "skills", "meta-skills", "again")
 ROLE = "labeller"
 PHASE = "taxonomy"
 """Of a run's calls of the labeller in its ledger; the step is the place in `STAGES`."""
@@ -66,7 +66,8 @@ class Labeller:
 
     Args:
         model: any model.
-        prompts: `primitives`, `topic_label`, `skills` and `meta_skills` are used; by default the package's.
+        prompts: `primitives`, `primitives_again`, `topic_label`, `skills` and `meta_skills` are used; by default the
+            package's.
         sampling: greedy by default.
         images: pictures already encoded.
         ledger, run: where each call is kept and found again; without a ledger nothing is kept.
@@ -95,7 +96,7 @@ class Labeller:
     @property
     def identity(self) -> str:
         """The model's, with the prompts."""
-        names = ("primitives", "topic_label", "skills", "meta_skills")
+        names = ("primitives", "primitives_again", "topic_label", "skills", "meta_skills")
         hashes = ", ".join(f"{name} {self.prompts.sha256(name)[:12]}" for name in names)
         return f"{self._inner.identity} [{hashes}; t={self._sampling.temperature:g}, n={self._sampling.max_tokens}]"
 

@@ -1,9 +1,10 @@
-"""The four stages in a row: from the valid questions of one or more runs to a taxonomy, or to a larger one.
+"""The stages in a row: from the valid questions of one or more runs to a taxonomy, or to a larger one.
 
     primitives   each method's questions              -> skills in free words
     topics       each method's words                  -> groups, named
     skills       the topics of all methods            -> kept, renamed, merged, split
     meta-skills  the skills                           -> groups, named
+    again        questions that lost a skill          -> theirs once more, which join the topics that are there
 
 A taxonomy that is there grows: what is near one of its topics joins it, what is left makes new topics, and only those
 go through the stages that follow. What it says already stays as it is, a person's edits among it.
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vlmprobe.models.protocols import Embedder, Picture
+from vlmprobe.taxonomy.again import named_again, replaced
 from vlmprobe.taxonomy.asking import Labeller
 from vlmprobe.taxonomy.assign import Assigned, assigned, means, topics_of
 from vlmprobe.taxonomy.clusters import method_for
@@ -108,7 +110,13 @@ def build(
         operations=(*begun.operations, *done),
     )
     grown = _grouped(grown, labeller)
-    return Built(grown, {name: assigned(words, grown, embedder, name) for name, words in named.items()})
+    return Built(grown, {each.name: _assigned(each, named[each.name], grown, embedder) for each in methods})
+
+
+def _assigned(method: Method, named: Named, taxonomy: Taxonomy, embedder: Embedder) -> Assigned:
+    found = assigned(named, taxonomy, embedder, method.name)
+    again = named_again(found, method.questions, method.picture, method.labeller)
+    return replaced(found, assigned(again, taxonomy, embedder, method.name))
 
 
 def _check(methods: Sequence[Method]) -> None:

@@ -1,7 +1,8 @@
-"""How many requests the four stages will take, before the first of them is made.
+"""How many requests the stages will take, before the first of them is made.
 
-The first stage is known exactly. The others are expected from `SKILLS` skills for a question and `TOPICS` topics for a
-method, and bounded by the most that each may have. Any request may be made once more where its reply is of no use.
+The first stage is known exactly. The others are expected from `SKILLS` skills for a question, of which one in `LOST`
+loses its first, and `TOPICS` topics for a method, and bounded by the most that each may have. Any request may be made
+once more where its reply is of no use.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ SKILLS = 3.0
 """Skills of a question, as the paper's questions have (3.03 to 3.30)."""
 TOPICS = 40
 """Topics of a method."""
+LOST = 10
+"""Questions of which one loses the skill that it turns on."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,12 @@ class StageForecast:
 
 def forecast(methods: Sequence[Method]) -> list[StageForecast]:
     """Of a taxonomy that is made anew; one for each stage."""
-    first, recorded = 0, 0
+    first, recorded, lost = 0, 0, 0
     expected, most = [0, 0], [0, 0]
     for method in methods:
         prompts = prompts_of(batches_of(method.questions), method.picture, method.labeller)
         first += len(prompts)
+        lost += min(len(prompts), math.ceil(len(distinct(method.questions)) / LOST))
         recorded += method.labeller.recorded("primitives", prompts)
         texts = len({each.text for each in distinct(method.questions)})
         some, all_ = min(TOPICS, texts), min(MOST_TOPICS, MOST * texts)
@@ -62,4 +66,5 @@ def forecast(methods: Sequence[Method]) -> list[StageForecast]:
         StageForecast(STAGES[1], expected[0], most[0], 0),
         StageForecast(STAGES[2], expected[1], most[1], 0),
         StageForecast(STAGES[3], 1, last, 0),
+        StageForecast(STAGES[4], lost, first, 0),
     ]

@@ -75,7 +75,7 @@ def prompts_of(
     """What is asked about each batch."""
     texts = ([question.text for question in batch] for batch in batches)
     return [
-        Prompt(labeller.prompts.render("primitives", questions=each), functools.partial(_shown, picture, batch[0]))
+        Prompt(labeller.prompts.render("primitives", questions=each), functools.partial(shown, picture, batch[0]))
         for batch, each in zip(batches, texts, strict=True)
     ]
 
@@ -99,7 +99,7 @@ def tidy(skill: str) -> str:
     return re.sub(r"\s+", " ", bare(skill)).strip(" .,;:!?\"'-").lower()
 
 
-def _shown(picture: Callable[[int], Picture], question: Question) -> Picture:
+def shown(picture: Callable[[int], Picture], question: Question) -> Picture:
     """The picture that a question was asked about.
 
     Raises:

@@ -1,7 +1,7 @@
 """Smaller pictures of which the truth is known: fewer objects, and a frame around what is left.
 
-A scene is drawn object by object, so a scene with only the first of them is one of which the world knows the truth as it
-does of any other. A frame is the smallest upright rectangle that shows all objects whole. What is true of a scene is
+A scene is drawn object by object, so a scene with only the first of them is one of which the world knows the truth as
+it does of any other. A frame is the smallest upright rectangle that shows all objects whole. What is true of a scene is
 true inside its frame, but for a question about a corner of the picture, because the frame has other corners.
 """
 
@@ -27,8 +27,14 @@ def smaller(images: WorldImages, image: Image, question: str) -> Iterator[Image]
         images: the source that the picture is of.
         image: a picture of it, or one that came of this function.
         question: about it.
+
+    Raises:
+        ValueError: the picture is of another source.
     """
-    count = len(scene_of(image).objects)
+    scene = scene_of(image)
+    if image.id >= len(images) or scene_of(images[image.id]).id != scene.id:
+        raise ValueError(f"[smaller] image: expected a picture of {images!r}, got {image!r}")
+    count = len(scene.objects)
     for left in range(1, count + 1):
         part = images.first_objects(image.id, left)
         judged = core.world.judge(scene_of(part), question)

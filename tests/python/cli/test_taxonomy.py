@@ -77,9 +77,9 @@ def test_a_run_without_a_labeller_says_how_to_name_one(runs, capsys):
 def test_a_dry_run_says_what_it_will_cost_and_spends_nothing(runs, capsys):
     assert taxonomy(runs[0], "--labeller", "world", "--dry-run") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:4]] == ["primitives", "topics", "skills", "meta-skills"]
+    assert [line.split()[0] for line in lines[:5]] == ["primitives", "topics", "skills", "meta-skills", "again"]
     assert spent(runs[0]) == 0 and not (runs[0] / "taxonomy.json").exists()
-    expected, most = int(lines[0].split()[1]), [int(line.split()[-1].replace(",", "")) for line in lines[1:4]]
+    expected, most = int(lines[0].split()[1]), [int(line.split()[-1].replace(",", "")) for line in lines[1:5]]
     assert taxonomy(runs[0], "--labeller", "world", "--json") == 0
     asked = json.loads(capsys.readouterr().out)["asked"]
     assert asked["primitives"]["requests"] == expected

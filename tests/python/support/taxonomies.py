@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -14,6 +15,7 @@ from vlmprobe.taxonomy.assign import OTHER, needed
 from vlmprobe.taxonomy.build import Built, Method, Options, build
 from vlmprobe.taxonomy.corpus import Question
 from vlmprobe.taxonomy.document import Taxonomy
+from vlmprobe.taxonomy.primitives import Named
 from vlmprobe.world.labeller import WordLabeller
 from vlmprobe.world.source import WorldImages, scene_of
 
@@ -68,6 +70,18 @@ def first_skills(built: Built, asked: Sequence[Question], name: str = "a") -> li
     return [(*own[each.image, each.text], OTHER)[0] for each in asked]
 
 
+def shuffled(name: Callable[..., Named]) -> Callable[..., Named]:
+    """A stage that names primitives, broken: those of each question are another one's."""
+
+    def broken(*args: Any, **more: Any) -> Named:
+        named = name(*args, **more)
+        words = list(named.values())
+        random.Random(1).shuffle(words)
+        return dict(zip(named, words, strict=True))
+
+    return broken
+
+
 class Saying:
     """A model whose every reply is planned: `plan(stage, text, request)` gives a text, or None for what the world's
     stand-in says; a `Status` is a reply that failed."""
@@ -90,5 +104,5 @@ class Saying:
 
 def stage_of(text: str) -> str:
     """By the tags of the package's prompts."""
-    marks = {"<label>": "skills", "<groups>": "meta-skills", "<skills>": "topics"}
+    marks = {"<label>": "skills", "<groups>": "meta-skills", "<skills>": "topics", "<named_before>": "again"}
     return next((stage for mark, stage in marks.items() if mark in text), "primitives")

@@ -6,5 +6,5 @@ instances   uniform questions about other pictures, with the faults that they re
 profile     a list of weaknesses against the planted ones, as EvalTree defines it
 rivals      other lists of weaknesses from the same failures: plain topics, a table by skill
 shrunk      examples that were shrunk, held against the truth
-summary     the numbers over all sets, with what they are to reach
+summary     the numbers over all sets
 """

@@ -2,8 +2,10 @@
 
 Beside what `vlmprobe.studies.plantedbench.run` writes of a run, its file has
 
-    profiles   list -> its fit to the planted weaknesses at each size, [size, recall, precision, F1]; the planted ones are
-               the faults that were detected at least ten times; none in a control
+    told       id of each fault that was detected at least ten times -> `named`, the best that a mode has of it, by the
+               lesser of precision and coverage, and `nameable`, whether words and answers could name it
+    profiles   list -> its fit to the planted weaknesses at each size, [size, recall, precision, F1]; the planted ones
+               are the faults that were detected at least ten times; empty where there is none
     shrunk     examples that were shrunk (`vlmprobe.studies.modesbench.shrunk`)
     unseen     how many kinds of failure there are by the estimate, and why it may not be trusted
     kinds      how many there are in truth: the faults that can be reached; None where the answerer errs by itself
@@ -23,7 +25,7 @@ from vlmprobe.studies.modesbench.profile import fits
 from vlmprobe.studies.modesbench.rivals import Listed, by_skills, by_topics
 from vlmprobe.studies.modesbench.shrunk import shrunk_of
 from vlmprobe.studies.plantedbench import run as planted
-from vlmprobe.studies.plantedbench.named import DETECTED, Told
+from vlmprobe.studies.plantedbench.named import DETECTED, Told, nameable
 from vlmprobe.studies.plantedbench.run import Run
 from vlmprobe.world.answerers import FaultyAnswerer
 from vlmprobe.world.source import POOL_SEED, WorldImages
@@ -45,6 +47,7 @@ def numbers(run: Run, told: Told, found: Mapping[str, Any]) -> dict[str, Any]:
     settings, images = run.settings, WorldImages(run.settings.pool, seed=POOL_SEED)
     detected = [fault for fault, each in found["faults"].items() if each["detected"] >= DETECTED]
     return {
+        "told": _told(told, found["mode_list"], detected),
         "profiles": profiles(told, answerer, images, detected) if detected else {},
         "shrunk": shrunk_of(told, images, answerer, calls=round(CLOSER * settings.budget)),
         "unseen": asdict(told.modes.unseen),
@@ -75,6 +78,15 @@ def by_modes(told: Told, some: Sequence[Instance]) -> Listed:
     known = answer_words(each.answer for each in told.asked if each.valid and not each.wrong)
     concepts = [words_of(each.text) | answers_of(each.answer, "", correct=True, known=known) for each in some]
     return [{i for i, each in enumerate(concepts) if mode.rule.takes(each)} for mode in told.modes.holding]
+
+
+def _told(told: Told, modes: Sequence[Mapping[str, Any]], detected: Sequence[str]) -> dict[str, Any]:
+    could = nameable(told.failures)
+    best = dict.fromkeys(detected, 0.0)
+    for each in modes:
+        if each["fault"] in best:
+            best[each["fault"]] = max(best[each["fault"]], min(each["precision"], each["coverage"]))
+    return {fault: {"named": level, "nameable": fault in could} for fault, level in best.items()}
 
 
 def _kinds(run: Run, found: Mapping[str, Any]) -> int | None:

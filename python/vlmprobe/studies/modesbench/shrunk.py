@@ -1,4 +1,4 @@
-"""Examples of modes that were shrunk, held against the truth: are they smaller, valid still, and answered wrongly still?
+"""Examples of modes that were shrunk, held against the truth: are they smaller, and valid and answered wrongly still?
 
 Pictures are cut, and neither scaled down nor blurred. So the area is the part of the original picture that is left, in
 pixels, and an answerer that does not look at pixels gains nothing.
@@ -13,7 +13,7 @@ from typing import Any
 
 from vlmprobe._native import core
 from vlmprobe.modes.cases import Case
-from vlmprobe.modes.closer import failing_texts
+from vlmprobe.modes.closer import texts_of
 from vlmprobe.modes.mode import Mode
 from vlmprobe.modes.pairs import picture_of
 from vlmprobe.modes.planned import Roles
@@ -60,7 +60,7 @@ def fails(case: Case, answerer: FaultyAnswerer) -> bool:
 def _of_mode(mode: Mode, told: Told, roles: Roles, *, calls: int) -> Sequence[Shrunk]:
     begun = [(picture_of(roles.images, each.image), each.question) for each in mode.examples[:EXAMPLES]]
     cases = [Case(image, question) for image, question in begun if image is not None]
-    found, _ = shrink(cases, roles, calls=calls, others=failing_texts(mode, told.asked), soften=False)
+    found, _ = shrink(cases, roles, calls=calls, others=texts_of(mode, told.asked), soften=False)
     return found
 
 
