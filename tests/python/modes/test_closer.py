@@ -88,6 +88,42 @@ def test_of_a_picture_whose_truth_is_known_no_side_is_cut(roles):
     assert found.after.image.meta == "the scene"
 
 
+def test_of_a_picture_whose_truth_is_known_the_source_says_what_it_can_be_cut_to(roles):
+    whole = replace(picture(0), meta="the scene")
+    part = replace(whole, key="part", pixels=PILImage.new("RGB", (16, 16)))
+
+    def smaller(image, question):
+        return [part] if image.key == whole.key and "cat" in question else []
+
+    known = replace(roles, smaller=smaller)
+    [found], _ = shrink([Case(whole, "is there a striped cat ?")], known, calls=1000, soften=False)
+    assert found.after.image.key == "part" and found.pixels == (SIZE * SIZE, 256)
+
+
+def test_a_shorter_question_of_the_mode_is_tried_where_its_words_are_the_examples(roles):
+    case = Case(picture(0), "of all that is striped and red , which one is the cat ?")
+    others = ["name the striped cat", "is the striped blue cat there", "why"]
+    [found], _ = shrink([case], replace(roles, verifier=Naming()), calls=1000, others=others)
+    assert found.after.question == "name the striped cat"
+
+
+class Naming(Judge):
+    """Valid is the example as it is, and a question that no words left out of it make."""
+
+    def validity(self, images, questions):
+        valid = [
+            (q.endswith("one is the cat ?") and len(q.split()) == 14) or q == "name the striped cat" for q in questions
+        ]
+        return [Criteria(grammatical=each, atomic=True, grounded=True, objective=True) for each in valid]
+
+
+def test_the_same_cases_with_other_calls_are_another_plan(roles):
+    case = Case(picture(0), "striped cat ?")
+    for calls in (5, 9):
+        found, _ = ask_cases([case], roles, calls=calls, what="shrink")
+        assert found[0].failed
+
+
 def test_shrinking_stops_at_its_calls_and_pays_nothing_again(roles):
     cases = [Case(picture(i), "is there a striped red cat beside the large table ?") for i in range(3)]
     _, spent = shrink(cases, roles, calls=20)

@@ -7,7 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from vlmprobe.modes.unseen import AHEAD, FEW, arrivals, chao2, good_turing
+from vlmprobe.modes.asked import Asked
+from vlmprobe.modes.concepts import Concept, words_of
+from vlmprobe.modes.rules import Rule
+from vlmprobe.modes.unseen import AHEAD, FEW, arrivals, chao2, good_turing, unseen
 
 RUNS = 300
 
@@ -80,6 +83,33 @@ def test_the_stopping_rule_errs_in_at_most_5_of_100_runs_though_it_is_looked_at_
             unseen = rates[~np.isin(np.arange(10), kinds[:at])]
             wrong += float((1 - (1 - unseen) ** AHEAD).sum()) >= FEW
     assert stopped > 60 and wrong / 120 <= 0.05
+
+
+def failure(text, key, *, wrong=True):
+    return Asked(image=0, key=key, text=text, valid=True, wrong=wrong, concepts=words_of(text))
+
+
+RED = Rule.of([Concept("word", "red")])
+
+
+def test_failures_of_no_mode_are_of_its_kind_at_least_and_of_their_own_at_most():
+    """Of a mode on three pictures and two that share few words: one kind at least, and three that were seen."""
+    judged = [failure("red circles", str(i)) for i in range(3)]
+    judged += [failure("any striped star above", "4"), failure("which size has it", "5")]
+    found = unseen(judged, [RED])
+    assert found.kinds == 3 and found.richness_low == 1 and found.richness_high > 3 and not found.doubts
+    alike = unseen([*judged[:3], failure("any striped star above", "4"), failure("any striped star", "5")], [RED])
+    assert alike.kinds == 2
+
+
+def test_it_says_when_the_number_of_kinds_is_not_to_be_trusted():
+    errors = [failure(f"word{i} thing{i}", str(i)) for i in range(8)]
+    found = unseen([*[failure("red circles", "a")] * 3, *errors], [RED])
+    assert [text.split(",")[0] for text in found.doubts] == [
+        "More than half of the failures to come are expected to be in words of which no failure was seen",
+        "More than half of the failures belong to no mode",
+    ]
+    assert unseen([failure("red circles", "a", wrong=False)], [RED]).doubts == []
 
 
 def test_without_the_correction_for_looking_it_would_stop_sooner():

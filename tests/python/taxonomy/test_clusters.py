@@ -9,7 +9,16 @@ import pytest
 
 from vlmprobe.models.embedder import shared_embedder
 from vlmprobe.taxonomy import clusters
-from vlmprobe.taxonomy.clusters import centroids, clustered, method_for, nearest, second_to
+from vlmprobe.taxonomy.clusters import (
+    FEW,
+    centroids,
+    clustered,
+    method_for,
+    nearest,
+    second_to,
+    topics_as_they_come,
+    unit,
+)  # fmt: skip
 from vlmprobe.taxonomy.topics import counted, grouped, rows_of, spread
 from vlmprobe.world.labeller import NAMES
 
@@ -69,6 +78,25 @@ def test_bertopic_gives_the_same_topics_twice():
     rows = rows_of(texts, shared_embedder("hashed"))
     first = clustered(texts, rows, method="bertopic", seed=1)
     assert first == clustered(texts, rows, method="bertopic", seed=1) and len(set(first)) > 3
+
+
+@pytest.mark.peers("bertopic")
+def test_texts_go_into_the_topics_that_others_were_made_of():
+    draw = np.random.default_rng(0)
+    centres = unit(draw.normal(size=(3, 32)))
+
+    def near(count):
+        kinds = [i % 3 for i in range(count)]
+        return kinds, unit(centres[kinds] + 0.05 * draw.normal(size=(count, 32)))
+
+    kinds, rows = near(120)
+    others, other_rows = near(30)
+    names = ("red circle", "blue square", "green star")
+    own, theirs = topics_as_they_come([names[i] for i in kinds], rows, [names[i] for i in others], other_rows)
+    of_kind = dict(zip(kinds, own, strict=True))
+    assert len(set(of_kind.values()) - {-1}) == 3
+    assert sum(each == of_kind[kind] for each, kind in zip(theirs, others, strict=True)) >= 27
+    assert topics_as_they_come(["a"] * (FEW - 1), rows[: FEW - 1], ["b"], rows[:1]) == ([-1] * (FEW - 1), [-1])
 
 
 def test_bertopic_where_it_is_missing_names_the_extra(monkeypatch):

@@ -32,16 +32,18 @@ def profiles(
         left.set_xlabel("size of the profile")
         left.set_title("F1 with the planted weaknesses", fontsize=9, color=colour("ink"))
         left.grid(axis="y", color=colour("rule"))
-        left.legend(frameon=False, fontsize=8, labelcolor=colour("ink"))
+        if curves:
+            left.legend(frameon=False, fontsize=8, labelcolor=colour("ink"))
         right = axes(figure, 0.6 + _CURVES + names + 0.6, 0.6, _BARS, _HIGH)
         right.set_yticks(range(len(rows)), rows)
-        right.set_ylim(len(rows) - 0.5, -0.5)
+        right.set_ylim(max(1, len(rows)) - 0.5, -0.5)
         right.set_xlim(0, 1)
         for place, (label, by) in enumerate(named.items()):
             _marks(right, [by[at] for at in rows], (place - 1) * 0.2, colour(LINES[place]), label)
         right.set_title("faults named, by limit", fontsize=9, color=colour("ink"))
         right.grid(axis="x", color=colour("rule"))
-        right.legend(frameon=False, fontsize=8, labelcolor=colour("ink"), loc="lower right")
+        if rows:
+            right.legend(frameon=False, fontsize=8, labelcolor=colour("ink"), loc="lower right")
         return saved(figure)
 
 
