@@ -1,5 +1,6 @@
 """How good failure modes are, on a small run of the world with two planted faults; each stage is broken once, and the
-numbers fall. Unbroken, F1 of the modes is .84 at best and that of the skills .20."""
+numbers fall. At the best size F1 of the modes is .71 and that of the skills .04; rules with other concepts have .00,
+and skills of the primitives of other questions .01."""
 
 from __future__ import annotations
 
@@ -77,7 +78,6 @@ def some():
 def best(listed, some):
     """F1 at the best size."""
     planted = [{i for i, each in enumerate(some) if fault in each.reached} for fault in IDS]
-    print("BEST", [round(f.f1, 3) for f in fits(listed, planted, [each.weight for each in some])][:3])
     return max(fit.f1 for fit in fits(listed, planted, [each.weight for each in some]))
 
 
@@ -116,13 +116,13 @@ def test_shuffled_verdicts_have_no_modes(told):
     assert told.modes.holding and not [mode for mode in find_modes(mixed) if mode.state == "held"]
 
 
-def test_primitives_of_other_questions_make_a_table_that_fits_worse(told, some, monkeypatch):
+def test_primitives_of_other_questions_make_a_table_that_fits_nothing(told, some, monkeypatch):
     """Stage 1 of the taxonomy broken."""
     embedder = shared_embedder("hashed")
     whole = best(by_skills(told.asked, IMAGES, some, embedder)["skills"], some)
     monkeypatch.setattr("vlmprobe.taxonomy.build.primitives", shuffled(primitives))
     monkeypatch.setattr("vlmprobe.taxonomy.build.named_again", shuffled(named_again))
-    assert best(by_skills(told.asked, IMAGES, some, embedder)["skills"], some) < whole
+    assert best(by_skills(told.asked, IMAGES, some, embedder)["skills"], some) < whole / 2
 
 
 def test_examples_become_smaller_and_fail_still(told):
