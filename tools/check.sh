@@ -29,7 +29,7 @@ stage "layers" python tools/layers.py
 avx2=(env ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2)
 any_cpu=(cli/test_cli cli/test_probe_again cli/test_taxonomy data/test_ahead data/test_coco data/test_column_tables data/test_data
   data/test_draw data/test_opening data/test_text_tables ledger/test_ledger ledger/test_ledger_schema ledger/test_reply_cache
-  methods/test_method_runs metrics/test_partitions modes/test_concepts modes/test_exact modes/test_find modes/test_unseen
+  methods/test_method_runs metrics/test_partitions modes/test_besides modes/test_concepts modes/test_exact modes/test_find modes/test_unseen
   taxonomy/test_clusters taxonomy/test_documents taxonomy/test_labelling taxonomy/test_operations taxonomy/test_recovery
   world/test_labeller probe/test_endpoint_bandit probe/test_own_answers metrics/test_metrics_cells metrics/test_metrics_coverage
   metrics/test_metrics_intervals metrics/test_metrics_judged metrics/test_metrics_skills

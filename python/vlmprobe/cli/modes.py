@@ -2,6 +2,7 @@
 
     vlmprobe modes my-probe                        what the run has, no call
     vlmprobe modes my-probe --confirm 0.1          asks fresh questions, a tenth as many as the run asked
+    vlmprobe modes my-probe --describe             has a model name tags of each picture first
     vlmprobe modes my-probe --closer 0.1           shrinks examples, asks minimal pairs, edits pictures
 
 The list goes to the terminal, into `modes.json`, into the ledger, and to the top of a probe's page. The same command
@@ -13,16 +14,17 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from vlmprobe._util.json import plain, read_object
+from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
 from vlmprobe.cli.rejudge import folder_of
 from vlmprobe.cli.report import probe_page
 from vlmprobe.ledger import Ledger
-from vlmprobe.modes.asked import Besides, asked_of
+from vlmprobe.modes.asked import asked_of
+from vlmprobe.modes.besides import PICTURES, besides_of, write_tags
 from vlmprobe.modes.closer import look_closer
 from vlmprobe.modes.confirm import confirm
 from vlmprobe.modes.find import FindOptions, find_modes
@@ -31,11 +33,15 @@ from vlmprobe.modes.record import FILE, Modes, main_run, modes_of, questions_of,
 from vlmprobe.probe import build
 from vlmprobe.probe.config import FILE as PROBE
 from vlmprobe.probe.config import Probe
+from vlmprobe.probe.labelling import VERIFIER, method_of, role_of
 from vlmprobe.probe.reading import read
 from vlmprobe.probe.session import annotator_of
 from vlmprobe.report.modes import modes_text
 from vlmprobe.run.directory import RunDirectory, ledger_of
 from vlmprobe.run.pictures import recalled
+from vlmprobe.taxonomy.asking import ROLE
+from vlmprobe.taxonomy.document import FILE as TAXONOMY
+from vlmprobe.taxonomy.pictures import tags_of
 from vlmprobe.world.smaller import smaller
 from vlmprobe.world.source import WorldImages
 
@@ -55,8 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--closer", type=float, default=0.0, metavar="SHARE",
         help="the same, to shrink examples, ask minimal pairs and edit pictures more and more (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--tags", metavar="FILE", help="JSON: name of a picture to its caption, or to a list of tags")
-    parser.add_argument("--labels", metavar="FILE", help="JSON: question to a list of labels, such as skills")
+    parser.add_argument(
+        "--describe", action="store_true",
+        help="have a model name tags of each picture first, a call each; for probes only",
+    )  # fmt: skip
+    parser.add_argument("--labeller", metavar="NAME@URL", help="who describes: a model, verifier or world")
+    parser.add_argument(
+        "--tags", metavar="FILE", help=f"JSON: name of a picture to its caption, or to a list of tags (DIR/{PICTURES})"
+    )
+    parser.add_argument(
+        "--labels", metavar="FILE", help=f"JSON: question to a list of labels (the skills of DIR/{TAXONOMY})"
+    )
     parser.add_argument(
         "--seed", type=int, default=default.seed, help="of the two halves of the pictures (%(default)s)"
     )
@@ -78,9 +93,10 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(f"[modes] --{name}: expected a share in [0, 1], got {getattr(args, name)}")
     ledger_of(path)
     probe = read(path, args.set) if (path / PROBE).is_file() else None
-    if (args.confirm or args.closer) and probe is None:
+    if (args.confirm or args.closer or args.describe) and probe is None:
         raise ValueError(
-            f"[modes] --confirm, --closer: expected the folder of a probe, got {str(path)!r}: its models are not known"
+            f"[modes] --confirm, --closer, --describe: expected the folder of a probe, got {str(path)!r}: "
+            "its models are not known"
         )
     with RunDirectory(path, quiet=True, resume=True) as directory:
         found = _found(directory.ledger, probe, path, args)
@@ -96,7 +112,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _found(ledger: Ledger, probe: Probe | None, folder: Path, args: argparse.Namespace) -> Modes:
     options, run = FindOptions(seed=args.seed), main_run(ledger)
-    besides = Besides(questions=_said(args.labels), pictures=_said(args.tags))
+    if args.describe:
+        _describe(ledger, folder, args)
+    besides = besides_of(folder, labels=args.labels, tags=args.tags)
     asked = asked_of(ledger, questions_of(ledger), besides=besides)
     modes, spent = find_modes(asked, options), 0
     made = ledger.counts(run=run).answerer_calls
@@ -113,15 +131,18 @@ def _found(ledger: Ledger, probe: Probe | None, folder: Path, args: argparse.Nam
     return replace(found, closer=closer, calls=spent + more)
 
 
-def _said(file: str | None) -> dict[str, Any]:
-    """What a file says of pictures, or of questions; nothing without a file."""
-    if file is None:
-        return {}
-    found = read_object("modes", file)
-    for name, said in found.items():
-        if not isinstance(said, (str, list)) or not all(isinstance(each, str) for each in said):
-            raise ValueError(f"[modes] {file}: {name!r:.60}: expected a text or a list of texts, got {said!r:.60}")
-    return found
+def _describe(ledger: Ledger, folder: Path, args: argparse.Namespace) -> None:
+    """Has the labeller name tags of each picture; they go into the folder, where the modes find them."""
+    role = VERIFIER if args.labeller == VERIFIER else ROLE
+    named = [] if args.labeller in (None, VERIFIER) else [f"{ROLE}={args.labeller}"]
+    probe = read(folder, [*named, *args.set])
+    role_of(probe, role)
+    method = method_of(probe, folder, ledger, name=folder.name, role=role, progress=_progress)
+    write_tags(folder, tags_of(method.questions, method.picture, method.labeller))
+
+
+def _progress(stage: str, done: int, total: int) -> None:
+    say(f"{stage} {done:,}/{total:,}", to=sys.stderr)
 
 
 def _roles(ledger: Ledger, probe: Probe, folder: Path) -> Roles:

@@ -25,10 +25,10 @@ from vlmprobe.report.page.probe import write_probe_page
 from vlmprobe.run.directory import ledger_of
 from vlmprobe.run.pictures import recalled
 from vlmprobe.studies.demo.outcome import Outcome
+from vlmprobe.taxonomy.document import FILE as TAXONOMY
 from vlmprobe.taxonomy.document import Taxonomy, read_taxonomy
 
 PAGE = "report.html"
-TAXONOMY = "taxonomy.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
-from vlmprobe.cli.report import PAGE, TAXONOMY, probe_page
+from vlmprobe.cli.report import PAGE, probe_page
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.embedder import EMBEDDERS
 from vlmprobe.models.protocols import Embedder
@@ -29,13 +29,12 @@ from vlmprobe.taxonomy.asking import PHASE, ROLE, STAGES
 from vlmprobe.taxonomy.assign import Assigned, assigned, needed
 from vlmprobe.taxonomy.build import Built, Method, Options, build
 from vlmprobe.taxonomy.clusters import METHODS
-from vlmprobe.taxonomy.document import Taxonomy, read_taxonomy
+from vlmprobe.taxonomy.document import FILE as TAXONOMY
+from vlmprobe.taxonomy.document import QUESTIONS, Taxonomy, read_taxonomy
 from vlmprobe.taxonomy.figures import with_numbers
 from vlmprobe.taxonomy.forecast import forecast
 from vlmprobe.taxonomy.primitives import primitives
 from vlmprobe.taxonomy.table import lines
-
-QUESTIONS = "taxonomy.questions.jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,6 +30,7 @@ PLACEHOLDERS: Mapping[str, frozenset[str]] = {
         "topic_label": "primitives questions",
         "skills": "label questions skills",
         "meta_skills": "skills groups",
+        "picture_tags": "",
     }.items()
 }
 """What each prompt must hold; it may hold nothing else."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
+from vlmprobe._util.visible import say
 from vlmprobe.ledger import Ledger
-from vlmprobe.modes.asked import asked_of
+from vlmprobe.modes.asked import NOTHING, Besides, asked_of
+from vlmprobe.modes.besides import besides_of
 from vlmprobe.modes.find import FindOptions, find_modes
 from vlmprobe.modes.record import Modes, modes_of, questions_of, read
 
@@ -17,6 +22,15 @@ def modes_now(ledger: Ledger, run: str) -> Modes | None:
     known = read(ledger, run)
     if (known is not None and known.calls) or ledger.counts(run=run).n_questions > MOST:
         return known
-    options, asked = FindOptions(), asked_of(ledger, questions_of(ledger))
+    options, asked = FindOptions(), asked_of(ledger, questions_of(ledger), besides=_besides(ledger))
     found = modes_of(asked, find_modes(asked, options), calls=0, options=options)
     return known if known is not None and known.judged == found.judged else found
+
+
+def _besides(ledger: Ledger) -> Besides:
+    """What the folder says; nothing where that cannot be read: a page is written all the same."""
+    try:
+        return besides_of(Path(ledger.path).parent)
+    except ValueError as error:
+        say(f"{error}; the modes are told without it", to=sys.stderr)
+        return NOTHING

@@ -10,7 +10,7 @@ from vlmprobe.models.model import Model
 from vlmprobe.probe.build import RUN, client_of, encoder_of, images_of, prompts_of, python_of, sampling_of
 from vlmprobe.probe.config import Probe
 from vlmprobe.probe.local import LocalModels, weights_of
-from vlmprobe.probe.roles import Role
+from vlmprobe.probe.roles import WORLD, Role
 from vlmprobe.run.pictures import recalled
 from vlmprobe.taxonomy.asking import ROLE, Labeller
 from vlmprobe.taxonomy.build import Method
@@ -72,8 +72,10 @@ def model_of(probe: Probe, folder: str | Path, ledger: Ledger, *, role: str) -> 
         return LocalModels(probe, folder).by_message(role)
     elif role == ROLE and wanted.of_world:
         from vlmprobe.world.labeller import WordLabeller
+        from vlmprobe.world.sight import Sight
 
-        return WordLabeller(seed=probe.seed)
+        sight = Sight(images_of(probe, folder), encoder_of(probe)) if probe.images.source == WORLD else None
+        return WordLabeller(seed=probe.seed, sight=sight)
     raise ValueError(
         f"[taxonomy] labeller: expected a model that is asked by message, got {wanted.python or wanted.model!r}; "
         "`world` names the stand-in for questions about pictures of the world"

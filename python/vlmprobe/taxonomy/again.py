@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from vlmprobe.models.protocols import Picture
 from vlmprobe.taxonomy.asking import Labeller, Prompt
 from vlmprobe.taxonomy.assign import OTHER, Assigned
-from vlmprobe.taxonomy.corpus import Question
-from vlmprobe.taxonomy.primitives import Named, batches_of, read, shown
+from vlmprobe.taxonomy.corpus import Question, shown
+from vlmprobe.taxonomy.primitives import Named, batches_of, read
 
 
 def named_again(

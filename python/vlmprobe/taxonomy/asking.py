@@ -27,9 +27,12 @@ from vlmprobe.models.service import BudgetSpent, Unserved, located, one_line
 T = TypeVar("T")
 LABELLING = Sampling(temperature=0.0, max_tokens=4096)
 STAGES = ("primitives", "topics", "skills", "meta-skills", "again")
+PICTURES = "pictures"
+"""The stage in which pictures get tags; it is no part of a taxonomy."""
+_ALL = (*STAGES, PICTURES)
 ROLE = "labeller"
 PHASE = "taxonomy"
-"""Of a run's calls of the labeller in its ledger; the step is the place in `STAGES`."""
+"""Of a run's calls of the labeller in its ledger; the step is the place among `STAGES`, and after them `PICTURES`."""
 AT_ONCE = 256  # requests whose pictures are in memory
 MOST_UNSERVED = 0.01  # of a stage's requests that may meet an outage and be skipped
 MORE_TOKENS = 4  # times as many for a reply that was cut, or that was nothing
@@ -66,7 +69,7 @@ class Labeller:
 
     Args:
         model: any model.
-        prompts: `primitives`, `primitives_again`, `topic_label`, `skills` and `meta_skills` are used; by default the
+        prompts: those of a taxonomy and `picture_tags` are used; by default the
             package's.
         sampling: greedy by default.
         images: pictures already encoded.
@@ -91,7 +94,7 @@ class Labeller:
         self.model = model if ledger is None else RecordedModel(model, ledger, role=ROLE)
         self.prompts, self._sampling, self._images = prompts or PromptFiles.load(), sampling, images or EncodedImages()
         self._inner, self._ledger, self._run, self._progress = model, ledger, run, progress
-        self.asked = {stage: Asked() for stage in STAGES}
+        self.asked = {stage: Asked() for stage in _ALL}
 
     @property
     def identity(self) -> str:
@@ -104,7 +107,7 @@ class Labeller:
         """[N] what was made of the replies; None where a request was given up.
 
         Args:
-            stage: one of STAGES.
+            stage: one of STAGES, or PICTURES.
             prompts: [N].
             read: gets the place of a prompt and the object of its reply; called in the order of the prompts, first for
                 all first replies of some hundred prompts, then for those that were asked again. What it raises as
@@ -138,7 +141,7 @@ class Labeller:
 
     def _at(self, stage: str) -> None:
         if self._ledger is not None:
-            self._ledger.at(self._run, PHASE, STAGES.index(stage))
+            self._ledger.at(self._run, PHASE, _ALL.index(stage))
 
     def _some(
         self, stage: str, prompts: Sequence[Prompt], first: int, total: int, read: Callable[[int, dict[str, Any]], T]

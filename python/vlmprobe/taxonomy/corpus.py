@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vlmprobe.ledger import ImageRecord, Ledger, StepRecord
 from vlmprobe.ledger.questions import is_correct, is_valid
+from vlmprobe.models.protocols import Picture
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,18 @@ def valid_questions(ledger: Ledger, run: str) -> list[Question]:
 def distinct(questions: Sequence[Question]) -> list[Question]:
     """The first of each pair of picture and text, in order."""
     return list({(each.image, each.text): each for each in reversed(questions)}.values())[::-1]
+
+
+def shown(picture: Callable[[int], Picture], question: Question) -> Picture:
+    """The picture that a question was asked about.
+
+    Raises:
+        ValueError: it is another one by now.
+    """
+    found = picture(question.image)
+    if question.sha256 and found.sha256 != question.sha256:
+        raise ValueError(f"{found.key}: expected {question.sha256:.12} as recorded, got {found.sha256:.12}")
+    return found
 
 
 def _of_step(step: StepRecord, images: Mapping[int, ImageRecord]) -> list[Question]:

@@ -26,6 +26,10 @@ from vlmprobe.taxonomy.operations import Operation, Skills, replayed
 from vlmprobe.taxonomy.topics import Topic
 
 FORMAT = "vlmprobe taxonomy 1"
+FILE = "taxonomy.json"
+"""Of a taxonomy, in the folder of its first run."""
+QUESTIONS = "taxonomy.questions.jsonl"
+"""Of a run's questions with their skills, in its folder."""
 _STRICT = ConfigDict(extra="forbid")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from vlmprobe._util.visible import bare
 from vlmprobe.models.protocols import Picture
 from vlmprobe.taxonomy.asking import Labeller, Prompt
-from vlmprobe.taxonomy.corpus import Question, distinct
+from vlmprobe.taxonomy.corpus import Question, distinct, shown
 
 PER_PICTURE = 12
 MOST = 6  # skills of a question
@@ -97,18 +97,6 @@ def read(reply: Mapping[str, Any], count: int) -> list[tuple[str, ...]]:
 def tidy(skill: str) -> str:
     """A primitive's text as it is compared: lower case, single blanks, no punctuation at its ends."""
     return re.sub(r"\s+", " ", bare(skill)).strip(" .,;:!?\"'-").lower()
-
-
-def shown(picture: Callable[[int], Picture], question: Question) -> Picture:
-    """The picture that a question was asked about.
-
-    Raises:
-        ValueError: it is another one by now.
-    """
-    found = picture(question.image)
-    if question.sha256 and found.sha256 != question.sha256:
-        raise ValueError(f"{found.key}: expected {question.sha256:.12} as recorded, got {found.sha256:.12}")
-    return found
 
 
 def _skills(key: str, value: Any) -> tuple[str, ...]:

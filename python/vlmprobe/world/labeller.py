@@ -1,8 +1,10 @@
-"""A model that labels questions of the world, offline: it reads the words that it is shown and nothing else.
+"""A model that labels questions and pictures of the world, offline: it reads the words that it is shown, and may see
+the pictures.
 
 It is asked with the prompts of `vlmprobe.taxonomy` and replies in their JSON, as a real model does. It names a skill in
 one of several ways at random, and a stated share of its primitives are wrong: they name a skill that the question does
-not need. It sees no program, no answer and no fault. What it knows of the language is in `labels.json`:
+not need. Of a picture it says how many objects it shows, and is wrong by one in the same share. It sees no program, no
+answer and no fault. What it knows of the language is in `labels.json`:
 
     main    skill -> words that call for it, where those of no earlier skill are there; how it may be named; and the
             ability that it rests on
@@ -19,8 +21,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vlmprobe._native import core
 from vlmprobe._util.json import read_object
-from vlmprobe.models.model import ModelReply, Request, Status
+from vlmprobe.models.model import EncodedImage, ModelReply, Request, Status
 
 WRONG = 0.1
 """Share of the primitives that are wrong."""
@@ -30,6 +33,7 @@ _MAIN: dict[str, dict[str, Any]] = _LABELS["main"]
 _VALUES: dict[str, str] = _LABELS["values"]
 NAMES: dict[str, list[str]] = {skill: each["names"] for skill, each in _MAIN.items()}
 """Skill -> the ways in which it is named."""
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def read(question: str) -> list[str]:
@@ -49,12 +53,19 @@ class WordLabeller:
     Args:
         wrong: share of the primitives that name a skill which the question does not need, in [0, 1].
         seed: of which these are, and of how skills are named.
+        sight: gives the scene of a picture's file, such as `vlmprobe.world.sight.Sight`; None: it sees no picture.
     """
 
-    def __init__(self, *, wrong: float = WRONG, seed: int = 0):
+    def __init__(
+        self,
+        *,
+        wrong: float = WRONG,
+        seed: int = 0,
+        sight: Callable[[EncodedImage], core.world.Scene | None] | None = None,
+    ):
         if not 0 <= wrong <= 1:
             raise ValueError(f"[WordLabeller] wrong: expected a share in [0, 1], got {wrong!r:.40}")
-        self._wrong, self._seed = wrong, seed
+        self._wrong, self._seed, self._sight = wrong, seed, sight
         self.identity = f"vlmprobe/word-labeller@2 [wrong={wrong:g}, seed={seed}]"
 
     def __repr__(self) -> str:
@@ -64,12 +75,23 @@ class WordLabeller:
         """See `vlmprobe.models.model.Model`."""
         return [ModelReply(status=Status.OK, text=f"I looked.\n{self._said(each)}") for each in requests]
 
+    def tags(self, scene: core.world.Scene, draw: random.Random) -> list[str]:
+        """What it says of a picture."""
+        count = len(scene.objects)
+        if draw.random() < self._wrong:
+            count += draw.choice((-1, 1))
+        return [f"{COUNTS[count]} {'object' if count == 1 else 'objects'}"]
+
     def _said(self, request: Request) -> str:
         text = request.messages[0].text
         if len(request.messages) > 1:  # what it wants to merge into is there no more, or was merged into this
             text = re.sub("<known_skills>.*</known_skills>", "", text, flags=re.DOTALL)
-        shown = "".join(image.sha256 for image in request.messages[0].images)
-        return json.dumps(self._stage(text)(text, random.Random(f"{self._seed} {shown} {text}")))
+        images = request.messages[0].images
+        draw = random.Random(f"{self._seed} {''.join(image.sha256 for image in images)} {text}")
+        if '"tags"' in text:
+            scene = self._sight(images[0]) if self._sight is not None and images else None
+            return json.dumps({"tags": ["image of something"] if scene is None else self.tags(scene, draw)})
+        return json.dumps(self._stage(text)(text, draw))
 
     def _stage(self, text: str) -> Callable[[str, random.Random], object]:
         if "<label>" in text:

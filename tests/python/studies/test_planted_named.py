@@ -9,17 +9,19 @@ import pytest
 
 from support.asked import questions
 from vlmprobe._native import core
+from vlmprobe.ledger import Ledger
 from vlmprobe.methods.random_valid import RandomValid
 from vlmprobe.methods.task import Task
 from vlmprobe.methods.zero_shot import ZeroShot
 from vlmprobe.models.embedder import HashedNgramEmbedder
 from vlmprobe.modes.concepts import Concept
 from vlmprobe.modes.find import FindOptions, find_modes
+from vlmprobe.modes.planned import Roles
 from vlmprobe.modes.record import modes_of
 from vlmprobe.modes.rules import Rule
 from vlmprobe.run.directory import RunDirectory
 from vlmprobe.studies.plantedbench import named as truth
-from vlmprobe.studies.plantedbench.named import Failure, modes_of_run, named
+from vlmprobe.studies.plantedbench.named import Failure, Told, named, numbers_of, told_of
 from vlmprobe.world.answerers import ExecutingAnswerer, FaultyAnswerer
 from vlmprobe.world.source import POOL_SEED, WorldImages
 from vlmprobe.world.truth import annotator
@@ -40,7 +42,13 @@ def scored(modes, asked):
         if each.wrong
     ]
     found = modes_of(asked, modes, calls=0, options=FindOptions())
-    return named(found, failures, ExecutingAnswerer(), asked, list(FAULTS))
+    return named(told(found, failures, asked), list(FAULTS))
+
+
+def told(found, failures, asked):
+    """Modes of a run that the executing answerer was asked in."""
+    roles = Roles(images=[], answerer=ExecutingAnswerer(), verifier=OracleVerifier(), ledger=Ledger(":memory:"), run="")
+    return Told(modes=found, asked=asked, failures=failures, roles=roles, described=None)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -93,7 +101,10 @@ def run(tmp_path_factory):
                 embedder=HashedNgramEmbedder(), ledger=folder.ledger, group_size=2, annotate=annotator(answerer),
             )  # fmt: skip
             ZeroShot(asker=RandomValid(), name="random-valid").run(task)
-            found[fires] = modes_of_run(task, "random-valid", ["red counts", "leftmost star"], calls=200)
+            detected = ["red counts", "leftmost star"]
+            found[fires] = numbers_of(told_of(task, "random-valid", calls=200), detected)
+            if fires:
+                found["described"] = numbers_of(told_of(task, "random-valid", calls=200, described=True), detected)
     return found
 
 
@@ -103,6 +114,13 @@ def test_planted_faults_are_named_by_modes_that_the_truth_bears_out(run):
     best = {mode["fault"]: mode for mode in found["mode_list"]}
     assert best["red counts"]["truth"]["interval"][0] > 5 * best["red counts"]["truth"]["base"]
     assert all("red" in mode["name"] or "leftmost" in mode["name"] for mode in found["mode_list"])
+
+
+def test_with_a_taxonomy_modes_speak_of_skills_and_the_truth_knows_them(run):
+    found = run["described"]
+    assert found["named"] >= 1 and found["false_modes"] == 0
+    said = {concept["kind"] for mode in found["mode_list"] for part in mode["rule"] for concept in part}
+    assert "label" in said and all(mode["truth"]["n"] > 0 for mode in found["mode_list"])
 
 
 def test_an_answerer_without_faults_has_no_modes(run):

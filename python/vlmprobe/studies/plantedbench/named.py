@@ -25,7 +25,7 @@ from vlmprobe.data.image import Image
 from vlmprobe.ledger import Ledger, recorded_questions
 from vlmprobe.methods.task import POOL, Task
 from vlmprobe.models.protocols import Answerer
-from vlmprobe.modes.asked import Asked, asked_of
+from vlmprobe.modes.asked import NOTHING, Asked, asked_of
 from vlmprobe.modes.concepts import Concept, answer_words, answers_of, words_of
 from vlmprobe.modes.confirm import asked_later, confirm
 from vlmprobe.modes.find import FindOptions, find_modes
@@ -33,8 +33,10 @@ from vlmprobe.modes.halves import half_of
 from vlmprobe.modes.mode import Mode
 from vlmprobe.modes.planned import Roles
 from vlmprobe.modes.record import PLANNED, Modes, modes_of, questions_of
+from vlmprobe.modes.rules import Rule
 from vlmprobe.modes.search import conjunctions
 from vlmprobe.run.pictures import recalled
+from vlmprobe.studies.plantedbench.described import Described
 from vlmprobe.world.discovery import text_of
 from vlmprobe.world.source import HELD_OUT_SEED, WorldImages, scene_of
 
@@ -45,7 +47,9 @@ DETECTED = 10
 SCENES, EACH = 2000, 30
 """Held-out pictures, and questions about each, on which modes are held against the truth."""
 MOST = 400
-"""Questions that are answered for a mode, and for the base rate."""
+"""Questions that are answered for a mode; for the base rate five times as many."""
+ENOUGH = 1500
+"""Questions that are labelled for a mode at most."""
 Pair = tuple[str, str]
 
 
@@ -71,34 +75,35 @@ class Told:
     """Of these questions, and of those that were asked to confirm a mode."""
     roles: Roles
     """Who may be asked more."""
+    described: Described | None
+    """What is said of questions and pictures besides; None: nothing."""
 
 
-def modes_of_run(task: Task, run: str, detected: Sequence[str], *, calls: int) -> dict[str, Any]:
-    """The numbers of `numbers_of` for a run that has ended; arguments as there and of `told_of`."""
-    return numbers_of(told_of(task, run, calls=calls), detected)
-
-
-def told_of(task: Task, run: str, *, calls: int) -> Told:
+def told_of(task: Task, run: str, *, calls: int, described: bool = False) -> Told:
     """The modes of a run that has ended.
 
     Args:
         task: of the run.
         run: its name in the ledger.
         calls: to confirm what was found; 0: nothing is asked.
+        described: whether the stand-in names skills of questions and tags of pictures first.
     """
     options, ledger = FindOptions(), task.ledger
-    asked = asked_of(ledger, questions_of(ledger))
+    said = Described(ledger, questions_of(ledger), task.images) if described else None
+    besides = NOTHING if said is None else said.besides
+    asked = asked_of(ledger, questions_of(ledger), besides=besides)
     modes, spent = find_modes(asked, options), 0
     roles = Roles(
         images=recalled(task.images, ledger, run, kind=POOL), answerer=task.answerer, verifier=task.verifier,
         ledger=ledger, run=run, annotate=task.annotate,
     )  # fmt: skip
     if calls:
-        modes, spent = confirm(modes, asked, roles, calls=calls, options=options)
-    late = asked_later(ledger, [run.id for run in ledger.runs() if run.config.get("pass") in PLANNED], asked)
+        modes, spent = confirm(modes, asked, roles, calls=calls, options=options, besides=besides)
+    planned = [run.id for run in ledger.runs() if run.config.get("pass") in PLANNED]
+    late = asked_later(ledger, planned, asked, besides=besides)
     return Told(
         modes=modes_of(asked, modes, calls=spent, options=options), asked=asked,
-        failures=failures_of(ledger, asked, late), roles=roles,
+        failures=failures_of(ledger, asked, late), roles=roles, described=said,
     )  # fmt: skip
 
 
@@ -109,7 +114,7 @@ def numbers_of(told: Told, detected: Sequence[str]) -> dict[str, Any]:
         told: the modes of a run.
         detected: ids of the faults that were detected often enough to be named.
     """
-    found = named(told.modes, told.failures, told.roles.answerer, told.asked, detected)
+    found = named(told, detected)
     return {**found, "confirm_calls": told.modes.calls}
 
 
@@ -123,16 +128,11 @@ def failures_of(ledger: Ledger, asked: Sequence[Asked], fresh: Sequence[Asked]) 
     return [Failure(each, faults[each.image, each.text], bool(late)) for each, late in both]
 
 
-def named(
-    found: Modes, failures: Sequence[Failure], answerer: Answerer, asked: Sequence[Asked], detected: Sequence[str]
-) -> dict[str, Any]:
+def named(told: Told, detected: Sequence[str]) -> dict[str, Any]:
     """The numbers of a run's modes.
 
     Args:
-        found: the modes.
-        failures: of the run.
-        answerer: that was asked.
-        asked: the questions of the run.
+        told: the modes.
         detected: ids of the faults that were detected often enough to be named.
 
     Returns:
@@ -140,9 +140,9 @@ def named(
         named_80, named_95; nameable: those that could be; mode_list: each mode with its `fault` (of best precision and
         coverage), `precision`, `coverage`, `truth` (n, failures, rate and interval of uniform questions) and `false`.
     """
-    held = found.holding
-    scored = [{**_described(mode), **_best(mode, failures, found.options.seed)} for mode in held]
-    for one, (truth, base) in zip(scored, by_truth(held, answerer, asked), strict=True):
+    held, failures = told.modes.holding, told.failures
+    scored = [{**_plain(mode), **_best(mode, failures, told.modes.options.seed)} for mode in held]
+    for one, (truth, base) in zip(scored, by_truth(told), strict=True):
         one["truth"] = {"n": truth.n, "rate": truth.value, "interval": [truth.low, truth.high], "base": base.value}
         one["false"] = not truth.low > base.value
     at = {
@@ -171,43 +171,71 @@ def nameable(failures: Sequence[Failure]) -> set[str]:
     return {fault for (some, fault), n in hit.items() if min(n / taken[some], n / total[fault]) >= NAMED}
 
 
-def by_truth(
-    modes: Sequence[Mode], answerer: Answerer, asked: Sequence[Asked]
-) -> list[tuple[metrics.Rate, metrics.Rate]]:
+def by_truth(told: Told) -> list[tuple[metrics.Rate, metrics.Rate]]:
     """Each mode's failure rate by the truth over uniform questions that its rule takes, and that of all of them."""
-    known = answer_words(each.answer for each in asked if each.valid and not each.wrong)
-    images = WorldImages(SCENES, seed=HELD_OUT_SEED)
-    takes: list[list[tuple[Image, str, str]]] = [[] for _ in modes]
-    others: list[tuple[Image, str, str]] = []
-    for index in range(SCENES if modes else 0):
-        image = images[index]
-        for part in range(EACH):
-            said = core.world.sample_question(scene_of(image), HELD_OUT_SEED, index, part)
-            row = (image, said.question, said.answer)
-            if len(others) < MOST * 5:
-                others.append(row)
-            concepts = _concepts(said.question, said.answer, known)
-            for place, mode in enumerate(modes):
-                if len(takes[place]) < MOST and mode.rule.takes(concepts):
-                    takes[place].append(row)
-    base = _rate(others, answerer)
-    return [(_rate(rows, answerer), base) for rows in takes]
+    modes, answerer = told.modes.holding, told.roles.answerer
+    if not modes:
+        return []
+    rows = uniform()
+    takes = taken_by([mode.rule for mode in modes], told, [(each.image.id, each.text, each.answer) for each in rows])
+    base = _rate(rows[: 5 * MOST], answerer)
+    return [(_rate([rows[i] for i in taken[:MOST]], answerer), base) for taken in takes]
 
 
-def _concepts(question: str, answer: str, known: frozenset[str]) -> frozenset[Concept]:
-    return words_of(question) | answers_of(answer, "", correct=True, known=known)
+@dataclass(frozen=True)
+class Uniform:
+    """A valid question about a held-out picture, drawn as the world draws them."""
+
+    image: Image
+    text: str
+    answer: str
 
 
-def _rate(rows: Sequence[tuple[Image, str, str]], answerer: Answerer) -> metrics.Rate:
-    replies = answerer.answer([image for image, _, _ in rows], [question for _, question, _ in rows]) if rows else []
+def held_out() -> WorldImages:
+    """The pictures that uniform questions are about."""
+    return WorldImages(SCENES, seed=HELD_OUT_SEED)
+
+
+def uniform() -> list[Uniform]:
+    """`EACH` questions about every held-out picture."""
+    images = held_out()
+    drawn = ((index, part) for index in range(SCENES) for part in range(EACH))
+    said = ((i, core.world.sample_question(scene_of(images[i]), HELD_OUT_SEED, i, part)) for i, part in drawn)
+    return [Uniform(images[i], each.question, each.answer) for i, each in said]
+
+
+def taken_by(rules: Sequence[Rule], told: Told, rows: Sequence[tuple[int, str, str]]) -> list[list[int]]:
+    """Places of the questions that each rule takes.
+
+    Args:
+        rules: of modes.
+        told: the run that they are of.
+        rows: number of a held-out picture, the question, and its right answer.
+    """
+    known = answer_words(each.answer for each in told.asked if each.valid and not each.wrong)
+    concepts = [words_of(text) | answers_of(answer, "", correct=True, known=known) for _, text, answer in rows]
+    spoken = [rule.only("word", "answer") for rule in rules]
+    # What a rule says of words and answers is looked at first, so that little is to be labelled.
+    near = [[i for i, each in enumerate(concepts) if part is None or part.takes(each)] for part in spoken]
+    more = [some[:ENOUGH] for some, rule, part in zip(near, rules, spoken, strict=True) if part != rule]
+    if told.described is not None and more:
+        places = sorted(set().union(*more))
+        labels = told.described.of_others([rows[i][:2] for i in places], held_out())
+        for place, label in zip(places, labels, strict=True):
+            concepts[place] = concepts[place] | label
+    return [[i for i in some if rule.takes(concepts[i])] for some, rule in zip(near, rules, strict=True)]
+
+
+def _rate(rows: Sequence[Uniform], answerer: Answerer) -> metrics.Rate:
+    replies = answerer.answer([each.image for each in rows], [each.text for each in rows]) if rows else []
     wrong = [
-        None if reply.text is None else core.world.same_answer(reply.text, truth) != 1
-        for reply, (_, _, truth) in zip(replies, rows, strict=True)
+        None if reply.text is None else core.world.same_answer(reply.text, each.answer) != 1
+        for reply, each in zip(replies, rows, strict=True)
     ]
-    return metrics.rate(wrong, cluster=[image.key for image, _, _ in rows])
+    return metrics.rate(wrong, cluster=[each.image.key for each in rows])
 
 
-def _described(mode: Mode) -> dict[str, Any]:
+def _plain(mode: Mode) -> dict[str, Any]:
     best = mode.best
     return {
         "id": mode.id, "name": mode.name, "rule": mode.rule.plain(), "state": mode.state, "n": best.n,

@@ -135,7 +135,7 @@ def run_one(run: Run, folder: Path, *, more: More | None = None) -> dict[str, An
         masses = dict(zip(faults, masses_over(answerer.faults, images), strict=True))
         scores = score(asked, masses, budget=settings.budget)
         detected = [fault for fault, each in scores["faults"].items() if each["detected"] >= DETECTED]
-        told = told_of(task, run.method, calls=settings.budget - settings.asking)
+        told = told_of(task, run.method, calls=settings.budget - settings.asking, described=bool(settings.described))
         numbers = {**scores, **numbers_of(told, detected), **verifier, **_hints(asker)}
         if more is not None:
             numbers |= more(run, told, numbers)

@@ -55,6 +55,10 @@ class Settings:
     fresh: float | None = None
     """Share of the budget that goes into fresh questions for the modes that were found, in (0, 1); None: none."""
 
+    described: bool | None = None
+    """Whether the world's stand-in names skills of questions and tags of pictures, which modes may speak of; None:
+    it does not."""
+
     def __post_init__(self) -> None:
         for name in ("budget", "pool", "k", "group_size", "images_per_step"):
             check_count("plantedbench", name, getattr(self, name))
