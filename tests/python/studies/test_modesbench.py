@@ -52,8 +52,7 @@ IMAGES = WorldImages(64, seed=POOL_SEED)
 def few_scenes():
     """The truth about each mode, and instances, from fewer questions."""
     with pytest.MonkeyPatch.context() as patched:
-        for module in (truth, uniform):
-            patched.setattr(module, "SCENES", 200)
+        patched.setattr(truth, "SCENES", 200)
         yield
 
 
@@ -174,4 +173,4 @@ def test_a_missing_package_is_named_before_a_run_begins(tmp_path, monkeypatch, c
 def test_conditions_differ_in_what_they_say():
     [control] = runs_of("noisy-control", [PLANTED], budget=100, fresh=0.1, seed=0)
     assert control.settings.control and control.settings.noise == 0.9 and control.settings.asking == 90
-    assert list(CONDITIONS) == ["executing", "control", "noisy", "noisy-control", "tiny"]
+    assert list(CONDITIONS) == ["executing", "words", "control", "noisy", "noisy-control", "tiny"]

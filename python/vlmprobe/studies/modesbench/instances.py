@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vlmprobe._native import core
-from vlmprobe.studies.plantedbench.named import EACH, SCENES
-from vlmprobe.world.source import HELD_OUT_SEED, WorldImages, scene_of
+from vlmprobe.studies.plantedbench.named import EACH, held_out
+from vlmprobe.world.source import HELD_OUT_SEED, scene_of
 
 THINNED = 30
 
@@ -20,7 +20,7 @@ class Instance:
     """A valid question about a picture."""
 
     image: int
-    """Number of the picture among `pictures()`."""
+    """Number of the picture among `held_out()`."""
     text: str
     answer: str
     """The right one."""
@@ -30,14 +30,9 @@ class Instance:
     """Questions that it stands for."""
 
 
-def pictures() -> WorldImages:
-    """The pictures that instances are about."""
-    return WorldImages(SCENES, seed=HELD_OUT_SEED)
-
-
 def instances(faults: core.world.FaultSet) -> list[Instance]:
     """`EACH` questions about every picture, thinned as the head of this file says."""
-    images, ids = pictures(), [fault.id for fault in faults.faults]
+    images, ids = held_out(), [fault.id for fault in faults.faults]
     found, others = [], 0
     for index in range(len(images)):
         scene = scene_of(images[index])

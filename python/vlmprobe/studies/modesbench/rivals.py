@@ -14,7 +14,8 @@ from vlmprobe.data.source import ImageSource
 from vlmprobe.models.protocols import Embedder
 from vlmprobe.modes.asked import Asked
 from vlmprobe.modes.rating import rate_of
-from vlmprobe.studies.modesbench.instances import Instance, pictures
+from vlmprobe.studies.modesbench.instances import Instance
+from vlmprobe.studies.plantedbench.named import held_out
 from vlmprobe.taxonomy.asking import Labeller
 from vlmprobe.taxonomy.assign import OTHER, Needed, assigned, needed
 from vlmprobe.taxonomy.build import Built, Method, build
@@ -72,7 +73,7 @@ def by_skills(
 
 
 def _needed(some: Sequence[Instance], built: Built, labeller: Labeller, embedder: Embedder) -> Needed:
-    images = pictures()
+    images = held_out()
     questions = [Question(each.image, str(each.image), each.text, None) for each in some]
     named = primitives(questions, images.__getitem__, labeller)
     return needed(assigned(named, built.taxonomy, embedder))

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from vlmprobe.models.embedder import shared_embedder
-from vlmprobe.modes.concepts import answer_words, answers_of, words_of
 from vlmprobe.studies.modesbench.instances import Instance, instances
 from vlmprobe.studies.modesbench.profile import fits
 from vlmprobe.studies.modesbench.rivals import Listed, by_skills, by_topics
 from vlmprobe.studies.modesbench.shrunk import shrunk_of
 from vlmprobe.studies.plantedbench import run as planted
-from vlmprobe.studies.plantedbench.named import DETECTED, Told, nameable
+from vlmprobe.studies.plantedbench.named import DETECTED, Told, nameable, taken_by
 from vlmprobe.studies.plantedbench.run import Run
 from vlmprobe.world.answerers import FaultyAnswerer
 from vlmprobe.world.source import POOL_SEED, WorldImages
@@ -75,9 +74,8 @@ def profiles(
 
 def by_modes(told: Told, some: Sequence[Instance]) -> Listed:
     """The instances that each mode takes, the modes ranked as they are."""
-    known = answer_words(each.answer for each in told.asked if each.valid and not each.wrong)
-    concepts = [words_of(each.text) | answers_of(each.answer, "", correct=True, known=known) for each in some]
-    return [{i for i, each in enumerate(concepts) if mode.rule.takes(each)} for mode in told.modes.holding]
+    rules = [mode.rule for mode in told.modes.holding]
+    return [set(taken) for taken in taken_by(rules, told, [(each.image, each.text, each.answer) for each in some])]
 
 
 def _told(told: Told, modes: Sequence[Mapping[str, Any]], detected: Sequence[str]) -> dict[str, Any]:

@@ -15,17 +15,19 @@ FRESH = 0.1
 NOISE = 0.9
 CONDITIONS: dict[str, dict[str, Any]] = {
     "executing": {},
+    "words": {"described": None},
     "control": {"control": True},
     "noisy": {"noise": NOISE},
     "noisy-control": {"noise": NOISE, "control": True},
     "tiny": {"answerer": "small"},
 }
-"""Name -> what is other than in the first: an answerer that is always right but for its faults, and a verifier that
-knows. In a control the faults are there and never fire; `noisy` verifiers are right in 90 of 100 verdicts of each kind;
-`tiny` is a small model that has errors of its own beside the faults."""
+"""Name -> what is other than in the first: an answerer that is always right but for its faults, a verifier that
+knows, and modes that may speak of skills and of tags of pictures, as the world's stand-in names them. With `words` they
+may speak of words and answers alone. In a control the faults are there and never fire; `noisy` verifiers are right in
+90 of 100 verdicts of each kind; `tiny` is a small model that has errors of its own beside the faults."""
 
 
 def runs_of(condition: str, sets: Sequence[FaultList], *, budget: int, fresh: float, seed: int) -> list[Run]:
     """A run of the default prober for each fault set."""
-    settings = Settings(budget=budget, fresh=fresh, **CONDITIONS[condition])
+    settings = Settings(budget=budget, fresh=fresh, **{"described": True, **CONDITIONS[condition]})
     return [Run(method=METHOD, faults=faults, seed=seed, settings=settings) for faults in sets]

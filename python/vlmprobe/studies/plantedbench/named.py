@@ -177,7 +177,8 @@ def by_truth(told: Told) -> list[tuple[metrics.Rate, metrics.Rate]]:
     if not modes:
         return []
     rows = uniform()
-    takes = taken_by([mode.rule for mode in modes], told, [(each.image.id, each.text, each.answer) for each in rows])
+    asked = [(each.image.id, each.text, each.answer) for each in rows]
+    takes = taken_by([mode.rule for mode in modes], told, asked, most=ENOUGH)
     base = _rate(rows[: 5 * MOST], answerer)
     return [(_rate([rows[i] for i in taken[:MOST]], answerer), base) for taken in takes]
 
@@ -204,20 +205,24 @@ def uniform() -> list[Uniform]:
     return [Uniform(images[i], each.question, each.answer) for i, each in said]
 
 
-def taken_by(rules: Sequence[Rule], told: Told, rows: Sequence[tuple[int, str, str]]) -> list[list[int]]:
+def taken_by(
+    rules: Sequence[Rule], told: Told, rows: Sequence[tuple[int, str, str]], *, most: int | None = None
+) -> list[list[int]]:
     """Places of the questions that each rule takes.
 
     Args:
         rules: of modes.
         told: the run that they are of.
         rows: number of a held-out picture, the question, and its right answer.
+        most: questions that are labelled for a rule; those that come after them are not among its own. None: all.
     """
     known = answer_words(each.answer for each in told.asked if each.valid and not each.wrong)
     concepts = [words_of(text) | answers_of(answer, "", correct=True, known=known) for _, text, answer in rows]
     spoken = [rule.only("word", "answer") for rule in rules]
     # What a rule says of words and answers is looked at first, so that little is to be labelled.
     near = [[i for i, each in enumerate(concepts) if part is None or part.takes(each)] for part in spoken]
-    more = [some[:ENOUGH] for some, rule, part in zip(near, rules, spoken, strict=True) if part != rule]
+    near = [some if part == rule else some[:most] for some, rule, part in zip(near, rules, spoken, strict=True)]
+    more = [some for some, rule, part in zip(near, rules, spoken, strict=True) if part != rule]
     if told.described is not None and more:
         places = sorted(set().union(*more))
         labels = told.described.of_others([rows[i][:2] for i in places], held_out())
