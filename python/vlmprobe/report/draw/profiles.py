@@ -29,6 +29,7 @@ def profiles(
         for place, (label, points) in enumerate(curves.items()):
             left.plot(*zip(*points, strict=True), linewidth=1.6, color=colour(LINES[place]), label=label)
         left.set_ylim(0, 1)
+        left.set_xticks((1, 5, 10, 15, 20))
         left.set_xlabel("size of the profile")
         left.set_title("F1 with the planted weaknesses", fontsize=9, color=colour("ink"))
         left.grid(axis="y", color=colour("rule"))
@@ -39,11 +40,20 @@ def profiles(
         right.set_ylim(max(1, len(rows)) - 0.5, -0.5)
         right.set_xlim(0, 1)
         for place, (label, by) in enumerate(named.items()):
-            _marks(right, [by[at] for at in rows], (place - 1) * 0.2, colour(LINES[place]), label)
+            _marks(
+                right, [by[at] for at in rows], (place - 1) * 0.2, colour(LINES[place]), label.removeprefix("named ")
+            )
         right.set_title("faults named, by limit", fontsize=9, color=colour("ink"))
         right.grid(axis="x", color=colour("rule"))
         if rows:
-            right.legend(frameon=False, fontsize=8, labelcolor=colour("ink"), loc="lower right")
+            right.legend(
+                frameon=False,
+                fontsize=8,
+                labelcolor=colour("ink"),
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.08),
+                ncol=3,
+            )
         return saved(figure)
 
 

@@ -38,13 +38,13 @@ def rows_of(runs: Runs) -> list[Row]:
 
 def faults(runs: Runs) -> Iterator[Row]:
     """Of the faults detected at least ten times those that are named, at each limit, and those that could be."""
-    section = "faults detected at least ten times"
+    section = "detected faults"
     for level in LEVELS:
         yield _rate(section, f"named at {level:g}", runs, lambda run, at=level: [m >= at for m, _ in _told(run)])
-    yield _rate(section, "nameable from words and answers", runs, lambda run: [could for _, could in _told(run)])
+    yield _rate(section, "nameable", runs, lambda run: [could for _, could in _told(run)])
     for could, what in ((True, "nameable"), (False, "others")):
         yield _rate(
-            section, f"named at {NAMED:g}, of the {what}", runs,
+            section, f"{what} named at {NAMED:g}", runs,
             lambda run, could=could: [m >= NAMED for m, each in _told(run) if each is could],
         )  # fmt: skip
 
@@ -63,17 +63,15 @@ def profiles(runs: Runs) -> Iterator[Row]:
     for name in names:
         for place, what in ((3, "F1"), (1, "recall"), (2, "precision")):
             for size in SHOWN if place == 3 else SHOWN[-1:]:
-                yield _mean(f"weakness profile: {name}", f"{what} at size {size}", runs, _at(name, size, place))
+                yield _mean(f"profile: {name}", f"{what} at size {size}", runs, _at(name, size, place))
 
 
 def examples(runs: Runs) -> Iterator[Row]:
     """Of the examples that fail by the truth: how small they became, and what is still true of them."""
     section = "shrunk examples"
     for what, name in (("words", "question"), ("area", "picture")):
-        yield Row(section, f"{name}, median of what is left", {at: _median(some, what) for at, some in runs.items()})
-        yield _rate(
-            section, f"{name}, at most half", runs, lambda run, what=what: [r <= HALF for r in _left(run, what)]
-        )
+        yield Row(section, f"{name} left, median", {at: _median(some, what) for at, some in runs.items()})
+        yield _rate(section, f"{name} halved", runs, lambda run, what=what: [r <= HALF for r in _left(run, what)])
     yield _rate(section, "valid and wrong still", runs, lambda run: [each["fails"] for each in _failed(run)])
     yield _rate(section, "by the same fault", runs, lambda run: [each["same_fault"] for each in _failed(run)])
 
@@ -82,9 +80,9 @@ def richness(runs: Runs) -> Iterator[Row]:
     """Whether the interval of the number of kinds has the true one, and whether the report says when it may not."""
     section = "number of kinds"
     yield _rate(section, "in the interval", runs, lambda run: _covered(run))
-    yield _rate(section, "trusted by the report", runs, lambda run: [_trusted(run)] * len(_covered(run)))
-    yield _rate(section, "in the interval, of the trusted", runs, lambda run: _covered(run) if _trusted(run) else [])
-    yield _rate(section, "in the interval, of the others", runs, lambda run: [] if _trusted(run) else _covered(run))
+    yield _rate(section, "trusted", runs, lambda run: [_trusted(run)] * len(_covered(run)))
+    yield _rate(section, "trusted, in it", runs, lambda run: _covered(run) if _trusted(run) else [])
+    yield _rate(section, "not trusted, in it", runs, lambda run: [] if _trusted(run) else _covered(run))
 
 
 def curves(runs: Sequence[Run]) -> dict[str, list[tuple[int, float]]]:
