@@ -16,9 +16,13 @@ from vlmprobe._util.visible import say
 from vlmprobe.ledger import FailureRow
 from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
 from vlmprobe.models.protocols import Embedder
-from vlmprobe.report import FailureCard, comparison, read_summary, write_page
+from vlmprobe.modes.now import modes_now
+from vlmprobe.report import FailureCard, comparison, read_summary, write_run_page
+from vlmprobe.report.page.demo import demo_known
+from vlmprobe.report.run.build import run_page
+from vlmprobe.report.run.pictures import finder
 from vlmprobe.run.directory import RunDirectory, plain
-from vlmprobe.studies.demo.experiment import DEFAULT, Experiment, Settings
+from vlmprobe.studies.demo.experiment import DEFAULT, HEAD, Experiment, Settings
 from vlmprobe.studies.demo.outcome import Outcome
 from vlmprobe.vlm.load import quiet
 from vlmprobe.world.discovery import text_of
@@ -72,13 +76,11 @@ def write_report(outcome: Outcome, folder: Path) -> tuple[dict[str, Any], Path]:
     """Writes summary.json and report.html; what the summary holds and the page's path."""
     summary: dict[str, Any] = plain(outcome.summary() | {"report": str(folder / "report.html")})
     write_text(folder / "summary.json", as_json(summary) + "\n")
-    page = write_page(
-        folder / "report.html",
-        summary=read_summary(summary),
-        gallery=gallery(outcome),
-        title="vlmprobe demo",
-        notes=NOTES,
-    )
+    known = demo_known(
+        read_summary(summary), run=HEAD, gallery=gallery(outcome), title="vlmprobe demo", notes=NOTES,
+        modes=modes_now(outcome.ledger, DEFAULT),
+    )  # fmt: skip
+    page = write_run_page(folder / "report.html", run_page(outcome.ledger, finder([]), known))
     return summary, page
 
 

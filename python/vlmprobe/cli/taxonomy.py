@@ -17,7 +17,7 @@ from pathlib import Path
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
-from vlmprobe.cli.report import PAGE, TAXONOMY, probe_page
+from vlmprobe.cli.report import PAGE, QUESTIONS, TAXONOMY, probe_page
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.embedder import EMBEDDERS
 from vlmprobe.models.protocols import Embedder
@@ -34,8 +34,6 @@ from vlmprobe.taxonomy.figures import with_numbers
 from vlmprobe.taxonomy.forecast import forecast
 from vlmprobe.taxonomy.primitives import primitives
 from vlmprobe.taxonomy.table import lines
-
-QUESTIONS = "taxonomy.questions.jsonl"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
