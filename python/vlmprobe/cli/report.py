@@ -7,11 +7,12 @@ import gc
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
-from vlmprobe.cli.demo import write_report
+from vlmprobe.cli.demo import PAGE, demo_page, write_report
 from vlmprobe.data.opening import open_images
 from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger
@@ -19,6 +20,7 @@ from vlmprobe.modes.now import modes_now
 from vlmprobe.modes.record import Modes, main_run
 from vlmprobe.probe.build import RUN, images_of
 from vlmprobe.probe.config import FILE, Probe
+from vlmprobe.probe.guards import alarms_of
 from vlmprobe.probe.outcome import Findings, findings
 from vlmprobe.probe.reading import read
 from vlmprobe.probe.session import embedder_of
@@ -27,13 +29,13 @@ from vlmprobe.report.page.probe import probe_known
 from vlmprobe.report.run.build import Known, run_page
 from vlmprobe.report.run.pictures import finder
 from vlmprobe.report.run.questions import Skills, skills_in
+from vlmprobe.report.run.write import RunPage
 from vlmprobe.run.directory import ledger_of
 from vlmprobe.run.pictures import recalled
 from vlmprobe.studies.demo.experiment import HEAD
 from vlmprobe.studies.demo.outcome import Outcome
 from vlmprobe.taxonomy.document import Taxonomy, read_taxonomy
 
-PAGE = "report.html"
 TAXONOMY = "taxonomy.json"
 QUESTIONS = "taxonomy.questions.jsonl"
 
@@ -70,7 +72,10 @@ def run(args: argparse.Namespace) -> int:
                 return 0
         else:
             _check_place(out)
-            page = other_page(ledger, out, args.images)
+            if is_demo(ledger):
+                page = write_report(Outcome(ledger), out)[1]
+            else:
+                page = write_run_page(out / PAGE, page_of(ledger, folder=folder, images=args.images))
     say(page)
     return 0
 
@@ -88,28 +93,52 @@ def probe_page(
     Args:
         modes: its failure modes, where they are at hand.
     """
-    found, taxonomy = findings(ledger, probe, folder), _taxonomy(folder)
+    found = findings(ledger, probe, folder)
+    return found, write_run_page(out / PAGE, _of_probe(ledger, probe, folder, found, modes))
+
+
+def page_of(ledger: Ledger, *, folder: str | Path, sets: Sequence[str] = (), images: str | None = None) -> RunPage:
+    """The content of a run's page, whatever made the run.
+
+    Args:
+        ledger: of the folder.
+        folder: of the run.
+        sets: values of a probe in the place of its own, as `a.b=c`.
+        images: pictures of a run that has no `probe.yaml`.
+
+    Raises:
+        ValueError: the ledger has no question; no such pictures.
+    """
+    if not ledger.counts().n_questions:
+        raise ValueError(f"[report] {ledger.path}: expected a run with questions, got none")
+    if (Path(folder) / FILE).is_file():
+        probe = read(folder, sets)
+        return _of_probe(ledger, probe, folder, findings(ledger, probe, folder), None)
+    if is_demo(ledger):
+        return demo_page(outcome := Outcome(ledger), outcome.summary())
+    main = main_run(ledger)
+    known = Known(
+        title=f"Where the answerer of {main} fails",
+        run=main,
+        modes=modes_now(ledger, main),
+        alarms=alarms_of(ledger, main),
+    )
+    return run_page(ledger, finder(open_images(images) if images else []), known)
+
+
+def is_demo(ledger: Ledger) -> bool:
+    """Whether it is of a demo that has ended."""
+    runs = ledger.progress()
+    return any(run.run == HEAD for run in runs) and all(run.finished for run in runs)
+
+
+def _of_probe(ledger: Ledger, probe: Probe, folder: str | Path, found: Findings, modes: Modes | None) -> RunPage:
+    taxonomy = _taxonomy(folder)
     known = probe_known(
         found, title=f"Where {probe.answerer.model or probe.answerer.python} fails",
         modes=modes or modes_now(ledger, RUN), taxonomy=taxonomy, skills=_skills(folder, taxonomy),
     )  # fmt: skip
-    return found, write_run_page(out / PAGE, run_page(ledger, finder(_pictures(ledger, probe, folder)), known))
-
-
-def other_page(ledger: Ledger, out: Path, images: str | None) -> Path:
-    """The page of a demo that has ended, or of a run that a program made.
-
-    Raises:
-        ValueError: the ledger has no run; no such pictures.
-    """
-    main = main_run(ledger)
-    if not ledger.counts().n_questions:
-        raise ValueError(f"[report] {ledger.path}: expected a run with questions, got none")
-    if main == HEAD and all(run.finished for run in ledger.progress()):
-        return write_report(Outcome(ledger), out)[1]
-    find = finder(open_images(images) if images else [])
-    known = Known(title=f"Where the answerer of {main} fails", run=main, modes=modes_now(ledger, main))
-    return write_run_page(out / PAGE, run_page(ledger, find, known))
+    return run_page(ledger, finder(_pictures(ledger, probe, folder)), known)
 
 
 def _pictures(ledger: Ledger, probe: Probe, folder: str | Path) -> ImageSource:

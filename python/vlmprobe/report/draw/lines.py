@@ -28,7 +28,7 @@ def over_steps(name: str, panels: Sequence[Panel]) -> str:
     """The panels, the first on top; the names of lines stand to the right of them."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    right = width_of([line(each, _NAME) for panel in panels for each in panel.lines]) + 0.35
+    right = width_of([line(each, _NAME) for panel in panels for each in panel.lines]) + 0.45
     steps = [step for panel in panels for points in panel.lines.values() for step, _ in points]
     with canvas(name, _WIDTH, (_HIGH + _GAP) * len(panels) + 0.45) as figure:
         top = (_HIGH + _GAP) * len(panels) + 0.4
@@ -58,5 +58,7 @@ def _line(
     look = {"color": colour(LINES[which]), "linestyle": "--" if again else "-"}
     marker = "o" if len(points) < 3 else None
     plot.plot(*zip(*points, strict=True), linewidth=1.3, marker=marker, markersize=3, **look)
-    if len(name) > 0:
-        write(figure, *place, line(name, _NAME), LINES[which], fontsize=8)
+    if name:
+        left, bottom = place
+        write(figure, left, bottom, "■", LINES[which], fontsize=8)
+        write(figure, left + 0.14, bottom, line(name, _NAME), fontsize=8)

@@ -20,7 +20,8 @@ def cost_section(ledger: Ledger, runs: Sequence[RunRecord], rounds: Rounds, took
         rounds: their questions.
         took: calls by role, where the prices are known; without it they are counted here, without prices.
     """
-    return Section(id="cost", title="Cost", tables=[_answers(rounds), took or _calls(ledger, runs)])
+    calls = took or _calls(ledger, runs)
+    return Section(id="cost", title="Cost", tables=[_answers(rounds), *([calls] if calls.rows else [])])
 
 
 def _answers(rounds: Rounds) -> Table:
@@ -44,7 +45,9 @@ def _calls(ledger: Ledger, runs: Sequence[RunRecord]) -> Table:
     for run in runs:
         for role, identity in run.identities.items():
             spent = ledger.spent(run.id, role)
+            if not spent.calls:
+                continue
             numbers = (spent.calls, spent.prompt_tokens, spent.completion_tokens)
             rows.append([*map(text_cell, (run.id, role, identity)), *(text_cell(format.count(n)) for n in numbers)])
-    notes = ["Calls of models behind endpoints; one in this process has none."]
+    notes = ["Calls of models behind endpoints; one in this process makes none, and is not here."]
     return Table(id="calls", title="Calls", columns=columns, rows=rows, notes=notes)

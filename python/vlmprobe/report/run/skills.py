@@ -49,7 +49,7 @@ def skills_section(questions: Sequence[Question], taxonomy: Taxonomy | None) -> 
             headings[len(rows)] = "in no group"
         rows += [_skill_row(skill, rated[skill], taxonomy) for skill in members]
     columns = [words("skill"), Column(head="questions", size=True), Column(head="judged", size=True)]
-    columns += [Column(head="wrong, %"), Column(head="stability")]
+    columns += [Column(head="wrong, %"), *([Column(head="stability")] if taxonomy else [])]
     table = Table(
         id="skills", title="Skills", columns=columns, rows=rows, headings=headings, notes=_notes(taxonomy, len(rated))
     )
@@ -181,10 +181,11 @@ def _skill_row(skill: str, rated: Rated, taxonomy: Taxonomy | None) -> list[Cell
     count, rate = rated
     known = {each.label: each.numbers.get("stability") for each in taxonomy.live} if taxonomy else {}
     stable = known.get(skill)
-    return [
+    cells = [
         Cell(text=skill, finds="skill"), text_cell(format.count(count)), text_cell(format.count(rate.n)),
-        percent_cell(rate), text_cell(None if stable is None else format.decimal(stable, 2)),
+        percent_cell(rate),
     ]  # fmt: skip
+    return [*cells, text_cell(None if stable is None else format.decimal(stable, 2))] if taxonomy else cells
 
 
 def _notes(taxonomy: Taxonomy | None, total: int) -> list[str]:

@@ -70,12 +70,12 @@ def write_run_page(path: str | Path, page: RunPage) -> Path:
     return path
 
 
-def page_text(page: RunPage, *, live: bool = False) -> str:
+def page_text(page: RunPage, *, live: str = "") -> str:
     """The page as HTML.
 
     Args:
         page: its content.
-        live: it asks the server from which it comes whether the run has gone on.
+        live: name of this state of the run; the page asks the server from which it comes whether there is another.
     """
     require("jinja2", extra="report")
     from markupsafe import Markup
@@ -88,7 +88,11 @@ def page_text(page: RunPage, *, live: bool = False) -> str:
     names = (["gallery.js"] if page.packed else []) + (["live.js"] if live else [])
     scripts = [script(name) for name in names]
     return environment.get_template("run.html.j2").render(
-        page=page, policy=policy(scripts, live=live), scripts=scripts, live=live, pictures=json.dumps(page.pictures)
+        page=page,
+        policy=policy(scripts, live=bool(live)),
+        scripts=scripts,
+        live=live,
+        pictures=json.dumps(page.pictures),
     )
 
 
