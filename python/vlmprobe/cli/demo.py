@@ -21,7 +21,7 @@ from vlmprobe.report import FailureCard, comparison, read_summary, write_run_pag
 from vlmprobe.report.page.demo import demo_known
 from vlmprobe.report.run.build import run_page
 from vlmprobe.report.run.pictures import finder
-from vlmprobe.report.run.write import RunPage
+from vlmprobe.report.run.write import PageContent
 from vlmprobe.run.directory import RunDirectory, plain
 from vlmprobe.studies.demo.experiment import DEFAULT, HEAD, Experiment, Settings
 from vlmprobe.studies.demo.outcome import Outcome
@@ -81,7 +81,7 @@ def write_report(outcome: Outcome, folder: Path) -> tuple[dict[str, Any], Path]:
     return summary, write_run_page(folder / PAGE, demo_page(outcome, summary))
 
 
-def demo_page(outcome: Outcome, summary: dict[str, Any]) -> RunPage:
+def demo_page(outcome: Outcome, summary: dict[str, Any]) -> PageContent:
     """The content of the demo's page.
 
     Args:

@@ -29,7 +29,7 @@ from vlmprobe.report.page.probe import probe_known
 from vlmprobe.report.run.build import Known, run_page
 from vlmprobe.report.run.pictures import finder
 from vlmprobe.report.run.questions import Skills, skills_in
-from vlmprobe.report.run.write import RunPage
+from vlmprobe.report.run.write import PageContent
 from vlmprobe.run.directory import ledger_of
 from vlmprobe.run.pictures import recalled
 from vlmprobe.studies.demo.experiment import HEAD
@@ -97,7 +97,7 @@ def probe_page(
     return found, write_run_page(out / PAGE, _of_probe(ledger, probe, folder, found, modes))
 
 
-def page_of(ledger: Ledger, *, folder: str | Path, sets: Sequence[str] = (), images: str | None = None) -> RunPage:
+def page_of(ledger: Ledger, *, folder: str | Path, sets: Sequence[str] = (), images: str | None = None) -> PageContent:
     """The content of a run's page, whatever made the run.
 
     Args:
@@ -132,7 +132,7 @@ def is_demo(ledger: Ledger) -> bool:
     return any(run.run == HEAD for run in runs) and all(run.finished for run in runs)
 
 
-def _of_probe(ledger: Ledger, probe: Probe, folder: str | Path, found: Findings, modes: Modes | None) -> RunPage:
+def _of_probe(ledger: Ledger, probe: Probe, folder: str | Path, found: Findings, modes: Modes | None) -> PageContent:
     taxonomy = _taxonomy(folder)
     known = probe_known(
         found, title=f"Where {probe.answerer.model or probe.answerer.python} fails",

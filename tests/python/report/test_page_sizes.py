@@ -12,7 +12,7 @@ from vlmprobe.report.run.packing import packed
 from vlmprobe.report.run.pictures import thumbnails
 from vlmprobe.report.run.questions import Question
 from vlmprobe.report.run.section import Section
-from vlmprobe.report.run.write import RunPage, write_run_page
+from vlmprobe.report.run.write import PageContent, write_run_page
 
 WORDS = [f"word{i}" for i in range(3000)]
 
@@ -43,7 +43,7 @@ def photo():
 def written(path, questions, find):
     small = thumbnails(questions, find)
     columns = packed(questions, small.place, [("m1", "questions with “word1”")])
-    page = RunPage(
+    page = PageContent(
         title="Large", sections=[Section(id="questions", title="All questions")], packed=columns, pictures=small.uris
     )
     return write_run_page(path, page), small

@@ -24,7 +24,7 @@ from vlmprobe.report.run.rates import rates_of, rates_section
 from vlmprobe.report.run.section import Section
 from vlmprobe.report.run.skills import combinations_section, models_section, shared_section, skills_section
 from vlmprobe.report.run.training import curve_section, density_section, scene_section, steps_section
-from vlmprobe.report.run.write import RunPage, Shown
+from vlmprobe.report.run.write import PageContent, Shown
 from vlmprobe.report.table import format
 from vlmprobe.report.table.cells import Table
 from vlmprobe.taxonomy.document import Taxonomy
@@ -62,7 +62,7 @@ class Known:
     """Whether a `probe.yaml` says whom to ask."""
 
 
-def run_page(ledger: Ledger, find: Find, known: Known) -> RunPage:
+def run_page(ledger: Ledger, find: Find, known: Known) -> PageContent:
     """The page of what the ledger has.
 
     Args:
@@ -98,7 +98,7 @@ def run_page(ledger: Ledger, find: Find, known: Known) -> RunPage:
     ]
     failures = [each for each in questions if each.wrong][:SHOWN]
     head = next((run for run in ledger.runs() if run.id == known.run), None)
-    return RunPage(
+    return PageContent(
         title=known.title,
         facts=known.facts or _facts(ledger, questions),
         sentences=[*([headline(modes)] if modes else []), *(known.sentences or _sentences(rounds))],

@@ -18,12 +18,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from vlmprobe.ledger import Ledger
-from vlmprobe.report.run.write import RunPage, page_text
+from vlmprobe.report.run.write import PageContent, page_text
 
 HOST = "127.0.0.1"
 _NAMES = (HOST, "localhost", "[::1]")
 
-Make = Callable[[Ledger], RunPage]
+Make = Callable[[Ledger], PageContent]
 """The page of a ledger as it is now."""
 
 

@@ -34,7 +34,7 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunPage:
+class PageContent:
     """The content of a page."""
 
     title: str
@@ -56,7 +56,7 @@ class RunPage:
     """The first of the failures, for who allows no scripts."""
 
 
-def write_run_page(path: str | Path, page: RunPage) -> Path:
+def write_run_page(path: str | Path, page: PageContent) -> Path:
     """Writes the page; one that is there is replaced as a whole.
 
     Raises:
@@ -70,7 +70,7 @@ def write_run_page(path: str | Path, page: RunPage) -> Path:
     return path
 
 
-def page_text(page: RunPage, *, live: str = "") -> str:
+def page_text(page: PageContent, *, live: str = "") -> str:
     """The page as HTML.
 
     Args:

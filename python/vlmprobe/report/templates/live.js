@@ -1,7 +1,7 @@
 "use strict";
 // Asks the server whether the run has gone on, and shows the new page where nobody is writing or choosing something.
 (() => {
-  const EVERY = 3000, shown = document.documentElement.dataset.version, said = document.getElementById("live");
+  const EVERY = 1500, shown = document.documentElement.dataset.version, said = document.getElementById("live");
   const follow = document.createElement("input"), label = document.createElement("label");
   follow.type = "checkbox";
   follow.checked = sessionStorage.getItem("follow") !== "no";
