@@ -55,6 +55,7 @@ def demo_known(
         title=title, run=run, facts=_facts(summary), sentences=headline(summary), notes=notes, tiles=tiles(summary),
         modes=modes, first=[_compared(summary), *_kinds(gallery, asker)], more=[hints] if summary.hints else [],
         faults=_faults(summary),
+        names={name: arm_name(name) for name in summary.arms},
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vlmprobe.ledger import Ledger
 from vlmprobe.modes.asked import asked_of
@@ -58,6 +58,8 @@ class Known:
     """Sections before the cost."""
     faults: Section | None = None
     """The planted faults, where more is known of them than the questions say."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Run -> what it is called on the page, where that is another name."""
     probe: bool = False
     """Whether a `probe.yaml` says whom to ask."""
 
@@ -71,7 +73,7 @@ def run_page(ledger: Ledger, find: Find, known: Known) -> PageContent:
         known: what is known besides.
     """
     modes = known.modes
-    questions = questions_of(ledger, Besides(skills=known.skills, modes=_modes(ledger, modes)))
+    questions = questions_of(ledger, Besides(skills=known.skills, modes=_modes(ledger, modes)), known.names)
     everyone = rounds_of(questions)
     rounds = {name: asked for name, asked in everyone.items() if not asked[0].measuring}
     small = thumbnails(questions, find)

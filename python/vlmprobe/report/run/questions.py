@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from vlmprobe.ledger import Ledger, RunRecord
@@ -83,12 +84,24 @@ class Besides:
 NOTHING = Besides(skills=None, modes={})
 
 
-def questions_of(ledger: Ledger, besides: Besides = NOTHING) -> list[Question]:
+def questions_of(
+    ledger: Ledger, besides: Besides = NOTHING, names: Mapping[str, str] = MappingProxyType({})
+) -> list[Question]:
     """All questions of a folder in the order in which they were recorded, without those about edited pictures and those
-    that differ by a word from others, which a closer look at a mode asks."""
+    that differ by a word from others, which a closer look at a mode asks.
+
+    Args:
+        ledger: of the folder.
+        besides: what is known of them besides.
+        names: run -> what it is called on the page.
+    """
     runs = {run.id: run for run in ledger.runs()}
     kinds = {name: str(run.config.get("pass", "")).split("-")[0] for name, run in runs.items()}
-    who = {name: _method(run, kinds[name]) for name, run in runs.items() if kinds[name] not in PLANNED[1:]}
+    who = {
+        name: names.get(name) or _method(run, kinds[name])
+        for name, run in runs.items()
+        if kinds[name] not in PLANNED[1:]
+    }
     measuring = {name for name in who if "/" in name and "/round-" not in name}
     rows = (row for row in ledger.each_row() if row["run"] in who)
     return [_question(row, who[row["run"]], row["run"] in measuring, besides) for row in rows]

@@ -27,6 +27,8 @@ from vlmprobe.taxonomy.document import Taxonomy
 
 SHOWN = 60
 """Skills of the tree."""
+ALONE = 20
+"""Skills of one that asked which no other has."""
 MODELS = 20
 """Skills of the matrix."""
 
@@ -113,8 +115,13 @@ def shared_section(rounds: Rounds) -> Section | None:
         rows=[(each.name, each.skills, each.shared, each.exclusive) for each in methods],
         caption=f"Skills with more than {skill_numbers.ABOVE} valid questions, of {format.count(n)} of each.",
     )  # fmt: skip
-    said = [f"{name} alone: {', '.join(sorted(skills))}." for name, skills in alone.items() if skills]
+    said = [_alone(name, sorted(skills)) for name, skills in alone.items() if skills]
     return Section(id="shared", title="Shared and exclusive skills", charts=[chart], notes=said)
+
+
+def _alone(name: str, skills: Sequence[str]) -> str:
+    more = f" and {len(skills) - ALONE} more" if len(skills) > ALONE else ""
+    return f"{name} alone: {', '.join(skills[:ALONE])}{more}."
 
 
 def models_section(questions: Sequence[Question]) -> Section | None:
