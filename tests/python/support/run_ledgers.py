@@ -22,7 +22,7 @@ PER_STEP, PICTURES = 24, 37
 FAULT = "purple-things"
 
 
-def write_run(folder, *, runs=("rl", "zero-shot"), steps=10, said=None):
+def write_run(folder, *, runs=("rl", "zero-shot"), steps=10, said=None, pictures=PICTURES):
     """The ledger of runs that ask how many things of a colour there are; purple ones are counted wrongly.
 
     Args:
@@ -30,6 +30,7 @@ def write_run(folder, *, runs=("rl", "zero-shot"), steps=10, said=None):
         runs: their names; each has an answerer of its own.
         steps: of each.
         said: texts that are put into everything that others write; None: nothing is.
+        pictures: about which they ask.
     """
     with Ledger(folder / "ledger.sqlite") as ledger:
         for place, run in enumerate(runs):
@@ -37,7 +38,7 @@ def write_run(folder, *, runs=("rl", "zero-shot"), steps=10, said=None):
             roles = {"questioner": "asker", "answerer": answerer, "verifier": "oracle"}
             ledger.begin(RunRecord(id=run, config={"pass": "pool"}, versions={"vlmprobe": "0"}, identities=roles))
             for step in range(steps):
-                ledger.record(step_of(run, step, answerer, said))
+                ledger.record(step_of(run, step, answerer, said, pictures))
             ledger.finish(run)
         alarm = {"name": "kl", "step": 3, "value": 0.6, "limit": 0.5, "sentence": f"KL is 0.60{_of(said, 1)}"}
         ledger.event(runs[0], kind="guard", text=json.dumps(alarm))
@@ -45,22 +46,22 @@ def write_run(folder, *, runs=("rl", "zero-shot"), steps=10, said=None):
     return folder
 
 
-def page_of(folder, **more):
-    """The page of such a run, written by the command."""
+def page_of(folder, *words, **more):
+    """The page of such a run, written by the command with these words."""
     write_run(folder, **more)
-    assert cli.main(["report", str(folder)]) == 0
+    assert cli.main(["report", str(folder), *words]) == 0
     return folder / "report.html"
 
 
-def step_of(run, step, answerer, said=None):
+def step_of(run, step, answerer, said=None, pictures=PICTURES):
     """A step of one question each sequence."""
     numbers = range(step * PER_STEP, (step + 1) * PER_STEP)
-    keys = {i: _key(i, said) for i in numbers}
+    keys = {i: _key(i % pictures, said) for i in numbers}
     return StepRecord(
         run=run, phase="train", step=step,
-        images=[ImageRecord(id=i % PICTURES, key=keys[i], sha256="ab") for i in numbers],
+        images=[ImageRecord(id=i % pictures, key=keys[i], sha256="ab") for i in numbers],
         sequences=[
-            SequenceRecord(sequence=j, image=i % PICTURES, group=j, text="", tokens=9, reward=0.5, advantage=0.1)
+            SequenceRecord(sequence=j, image=i % pictures, group=j, text="", tokens=9, reward=0.5, advantage=0.1)
             for j, i in enumerate(numbers)
         ],
         questions=[question_of(j, i, answerer, said) for j, i in enumerate(numbers)],
@@ -117,4 +118,4 @@ def _of(said, i):
 
 
 def _key(i, said):
-    return f"scene-11-{i % PICTURES}" if said is None else f"{said[i % PICTURES % len(said)]} {i % PICTURES}.png"
+    return f"scene-11-{i}" if said is None else f"{said[i % len(said)]} {i}.png"

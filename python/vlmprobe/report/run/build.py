@@ -29,7 +29,7 @@ from vlmprobe.report.table import format
 from vlmprobe.report.table.cells import Table
 from vlmprobe.taxonomy.document import Taxonomy
 
-SHOWN = 48
+SHOWN = 24
 """Failures that are shown where no script runs."""
 
 

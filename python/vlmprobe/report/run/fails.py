@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from PIL import Image as PILImage
+
 from vlmprobe.modes.mode import Example, Mode
 from vlmprobe.modes.record import Modes
 from vlmprobe.report.modes import closer_look, modes_table, sentence
@@ -16,6 +18,8 @@ from vlmprobe.report.table.cells import Table
 
 SHOWN = 3
 """Examples of a mode."""
+SIDE = 220
+"""Pixels of the longer side of their pictures."""
 FEW = 30
 """Questions below which a rate is called uncertain."""
 
@@ -68,8 +72,15 @@ def _different(examples: Sequence[Example]) -> list[Example]:
 def _card(mode: Mode, each: Example, find: Find) -> FailureCard:
     return FailureCard(
         family=mode.name, question=each.question, answer=each.answer, reason=each.reason, source=each.key,
-        image=find(each.key),
+        image=_small(find(each.key)),
     )  # fmt: skip
+
+
+def _small(image: PILImage.Image | None) -> PILImage.Image | None:
+    if image is not None and max(image.size) > SIDE:
+        image = image.copy()
+        image.thumbnail((SIDE, SIDE))
+    return image
 
 
 def _then(mode: Mode, probe: bool) -> str:

@@ -29,7 +29,7 @@ def packed(questions: Sequence[Question], pictures: Mapping[str, int], modes: Se
         modes: (id, words), in the order in which they are offered.
     """
     content = json.dumps(columns(questions, pictures, modes), ensure_ascii=False, separators=(",", ":"))
-    compressed = gzip.compress(content.encode("utf-8"), compresslevel=9, mtime=0)
+    compressed = gzip.compress(content.encode("utf-8"), compresslevel=6, mtime=0)
     return base64.b64encode(compressed).decode("ascii")
 
 

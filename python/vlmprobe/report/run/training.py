@@ -183,7 +183,7 @@ def _told(each: Question) -> Told:
 
 def _png(image: PILImage.Image) -> str:
     small = image.copy()
-    small.thumbnail((384, 384))
+    small.thumbnail((224, 224))
     buffer = io.BytesIO()
     small.save(buffer, format="PNG")
     return base64.b64encode(buffer.getvalue()).decode("ascii")
