@@ -20,7 +20,6 @@ from vlmprobe.modes.now import modes_now
 from vlmprobe.report import FailureCard, comparison, read_summary, write_run_page
 from vlmprobe.report.page.demo import demo_known
 from vlmprobe.report.run.build import run_page
-from vlmprobe.report.run.pictures import finder
 from vlmprobe.report.run.write import PageContent
 from vlmprobe.run.directory import RunDirectory, plain
 from vlmprobe.studies.demo.experiment import DEFAULT, HEAD, Experiment, Settings
@@ -96,7 +95,7 @@ def demo_page(outcome: Outcome, summary: dict[str, Any]) -> PageContent:
         notes=NOTES,
         modes=modes_now(outcome.ledger, DEFAULT),
     )
-    return run_page(outcome.ledger, finder(outcome.images), known)
+    return run_page(outcome.ledger, outcome.images, known)
 
 
 def as_json(summary: dict[str, Any]) -> str:

@@ -27,11 +27,9 @@ from vlmprobe.probe.session import embedder_of
 from vlmprobe.report import write_run_page
 from vlmprobe.report.page.probe import probe_known
 from vlmprobe.report.run.build import Known, run_page
-from vlmprobe.report.run.pictures import finder
 from vlmprobe.report.run.questions import Skills, skills_in
 from vlmprobe.report.run.write import PageContent
 from vlmprobe.run.directory import ledger_of
-from vlmprobe.run.pictures import recalled
 from vlmprobe.studies.demo.experiment import HEAD
 from vlmprobe.studies.demo.outcome import Outcome
 from vlmprobe.taxonomy.document import Taxonomy, read_taxonomy
@@ -123,7 +121,7 @@ def page_of(ledger: Ledger, *, folder: str | Path, sets: Sequence[str] = (), ima
         modes=modes_now(ledger, main),
         alarms=alarms_of(ledger, main),
     )
-    return run_page(ledger, finder(open_images(images) if images else []), known)
+    return run_page(ledger, open_images(images) if images else [], known)
 
 
 def is_demo(ledger: Ledger) -> bool:
@@ -138,13 +136,13 @@ def _of_probe(ledger: Ledger, probe: Probe, folder: str | Path, found: Findings,
         found, title=f"Where {probe.answerer.model or probe.answerer.python} fails",
         modes=modes or modes_now(ledger, RUN), taxonomy=taxonomy, skills=_skills(folder, taxonomy),
     )  # fmt: skip
-    return run_page(ledger, finder(_pictures(ledger, probe, folder)), known)
+    return run_page(ledger, _pictures(probe, folder), known)
 
 
-def _pictures(ledger: Ledger, probe: Probe, folder: str | Path) -> ImageSource:
-    """The pictures as the run knew them; none where the source is not there any more."""
+def _pictures(probe: Probe, folder: str | Path) -> ImageSource:
+    """The probe's pictures; none where the source is not there any more."""
     try:
-        return recalled(images_of(probe, folder), ledger, RUN)
+        return images_of(probe, folder)
     except (ValueError, OSError):
         return []
 

@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     with serve(
         ledger_of(folder), partial(page_of, folder=folder, sets=args.set, images=args.images), args.port
     ) as server:
-        say(server.address, flush=True)
         try:
+            say(server.address, flush=True)
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             say("ended")

@@ -13,12 +13,14 @@ from vlmprobe.ledger.records import JudgeRecord
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """Of one run; the models are those of the whole file."""
+    """Of one run; models and pictures are those of the whole file."""
 
     judges: Sequence[JudgeRecord]
     """In the order in which they were first named."""
     again: Sequence[str]
     """Judgings that hold another verifier's verdicts on the run, in the order in which they were begun."""
+    pictures: Mapping[str, str]
+    """Name of a picture -> hash of its pixels, of the whole file."""
     numbers: Sequence[tuple[int, Mapping[str, Any]]]
     """(step, what its update did) of the steps for which something is written down, in order."""
 
@@ -36,5 +38,6 @@ def about(db: sqlite3.Connection, run: str) -> About:
             for role, name, revision, prompt, drawn in db.execute(judges)
         ],
         again=[name for (name,) in db.execute(again, (run,))],
+        pictures=dict(db.execute("SELECT key, sha256 FROM images")),
         numbers=[(step, json_object(known)) for step, known in db.execute(numbers, (run,))],
     )

@@ -1,5 +1,6 @@
 """Ledgers of training runs in which everything is that a page can show, made by hand and quickly."""
 
+import functools
 import json
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from vlmprobe.ledger import (
     VerdictRecord,
 )
 from vlmprobe.ledger.records import LabelRecord
+from vlmprobe.world.source import WorldImages
 
 COLORS, SHAPES = ("purple", "red", "blue", "green"), ("circle", "square", "star")
 PER_STEP, PICTURES = 24, 37
@@ -59,7 +61,7 @@ def step_of(run, step, answerer, said=None, pictures=PICTURES):
     keys = {i: _key(i % pictures, said) for i in numbers}
     return StepRecord(
         run=run, phase="train", step=step,
-        images=[ImageRecord(id=i % pictures, key=keys[i], sha256="ab") for i in numbers],
+        images=[ImageRecord(id=i % pictures, key=keys[i], sha256=_sha256(i % pictures, said)) for i in numbers],
         sequences=[
             SequenceRecord(sequence=j, image=i % pictures, group=j, text="", tokens=9, reward=0.5, advantage=0.1)
             for j, i in enumerate(numbers)
@@ -115,6 +117,15 @@ def _other(correct, place):
 
 def _of(said, i):
     return "" if said is None else f" {said[i % len(said)]}"
+
+
+@functools.cache
+def _drawn(i):
+    return WorldImages(1, seed=11, first=i)[0].sha256
+
+
+def _sha256(i, said):
+    return _drawn(i) if said is None else "ab"
 
 
 def _key(i, said):

@@ -5,7 +5,6 @@ from vlmprobe.report import write_run_page
 from vlmprobe.report.page.demo import demo_known
 from vlmprobe.report.page.probe import probe_known
 from vlmprobe.report.run.build import run_page
-from vlmprobe.report.run.pictures import finder
 
 
 def demo_page(path, summary, **more):
@@ -20,4 +19,4 @@ def probe_page(path, found, **more):
 
 def _written(path, known):
     with Ledger(":memory:") as ledger:
-        return write_run_page(path, run_page(ledger, finder([]), known))
+        return write_run_page(path, run_page(ledger, [], known))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from vlmprobe.data.source import ImageSource
 from vlmprobe.ledger import Ledger
 from vlmprobe.modes.asked import asked_of
 from vlmprobe.modes.mode import assign
@@ -18,7 +19,7 @@ from vlmprobe.report.run.fails import fails_section
 from vlmprobe.report.run.faults import faults_section
 from vlmprobe.report.run.judges import judges_section
 from vlmprobe.report.run.packing import packed
-from vlmprobe.report.run.pictures import Find, thumbnails
+from vlmprobe.report.run.pictures import finder, thumbnails
 from vlmprobe.report.run.questions import Besides, Question, Skills, questions_of, rounds_of
 from vlmprobe.report.run.rates import rates_of, rates_section
 from vlmprobe.report.run.section import Section
@@ -64,15 +65,15 @@ class Known:
     """Whether a `probe.yaml` says whom to ask."""
 
 
-def run_page(ledger: Ledger, find: Find, known: Known) -> PageContent:
+def run_page(ledger: Ledger, images: ImageSource, known: Known) -> PageContent:
     """The page of what the ledger has.
 
     Args:
         ledger: of a run, or of several that belong together.
-        find: pictures by name.
+        images: the pictures; those that it has not are not shown, but for the embedded world's, which are drawn.
         known: what is known besides.
     """
-    modes = known.modes
+    modes, find = known.modes, finder(images, ledger.about(known.run).pictures)
     questions = questions_of(ledger, Besides(skills=known.skills, modes=_modes(ledger, modes)), known.names)
     everyone = rounds_of(questions)
     rounds = {name: asked for name, asked in everyone.items() if not asked[0].measuring}

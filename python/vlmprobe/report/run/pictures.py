@@ -7,9 +7,11 @@ import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from PIL import Image as PILImage
 
+from vlmprobe.data.image import Image
 from vlmprobe.data.pixels import rgb
 from vlmprobe.data.source import ImageSource, keys_of
 from vlmprobe.report.run.questions import Question
@@ -74,20 +76,36 @@ def thumbnail(image: PILImage.Image, side: int) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def finder(images: ImageSource) -> Find:
-    """Pictures of a source by name. What the source has not, and is a picture of the embedded world, is drawn."""
-    places: Mapping[str, int] = {key: place for place, key in enumerate(keys_of(images) or ())}
+def finder(images: ImageSource, hashes: Mapping[str, str]) -> Find:
+    """Pictures by name, photographs perhaps smaller than they are. What the source has not, and is a picture of the
+    embedded world, is drawn, and kept where it is the one that was asked about.
+
+    Args:
+        images: of any kind; a draw has all pictures of its source.
+        hashes: name of a picture that was asked about -> hash of its pixels.
+    """
+    source: Any = getattr(images, "whole", images)
+    places = {key: place for place, key in enumerate(keys_of(source) or ())}
 
     def find(key: str) -> PILImage.Image | None:
         try:
-            if key in places:
-                return images[places[key]].pixels
-            scene = _SCENE.fullmatch(key)
-            return WorldImages(1, seed=int(scene[1]), first=int(scene[2]))[0].pixels if scene else None
+            if key not in places:
+                return _drawn(key, hashes.get(key))
+            glimpse = getattr(source, "glimpse", None)
+            image: Image = source[places[key]] if glimpse is None else glimpse(places[key], SIDES[0])
+            return image.pixels
         except Exception:  # it was there when it was asked about
             return None
 
     return find
+
+
+def _drawn(key: str, sha256: str | None) -> PILImage.Image | None:
+    scene = _SCENE.fullmatch(key)
+    if scene is None or sha256 is None:
+        return None
+    image = WorldImages(1, seed=int(scene[1]), first=int(scene[2]))[0]
+    return image.pixels if image.sha256 == sha256 else None
 
 
 def _side(keys: Sequence[str], find: Find, left: int) -> int:

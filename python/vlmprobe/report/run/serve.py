@@ -1,7 +1,8 @@
-"""A run's page on loopback: made again when it is asked for and the ledger has gone on.
+"""A run's page on loopback, made again while the run goes on.
 
-    GET /        the page
-    GET /state   {"version", "steps", "finished"} of the ledger as it is now
+    GET /        the last page that was made
+    GET /state   {"version", "steps", "finished"}: of that page, and of the run as it is now; begins a new page
+                 where the run has gone on
 
 The ledger is opened to read, and nothing is written anywhere. A request that names another host than this machine is
 refused, so that no page of another place reads this one through a name of its own (DNS rebinding).
@@ -13,12 +14,14 @@ import html
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from vlmprobe.ledger import Ledger
 from vlmprobe.report.run.write import PageContent, page_text
+from vlmprobe.report.table import format
 
 HOST = "127.0.0.1"
 _NAMES = (HOST, "localhost", "[::1]")
@@ -41,7 +44,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, ledger: Path, make: Make, port: int) -> None:
         super().__init__((HOST, port), _Handler)
         self._ledger, self._make = ledger, make
-        self._lock, self._kept = threading.Lock(), ("", b"")
+        self._making, self._kept = threading.Lock(), ("", b"")
 
     @property
     def address(self) -> str:
@@ -54,21 +57,32 @@ class Server(ThreadingHTTPServer):
         return {f"{name}:{self.server_port}" for name in _NAMES}
 
     def page(self) -> bytes:
-        """The page of the ledger as it is now; one that is the last one's costs nothing."""
-        with self._lock, Ledger(self._ledger, read_only=True) as ledger:
-            version = json.dumps(state(ledger))
-            if self._kept[0] != version:
-                try:
-                    text = page_text(self._make(ledger), live=str(state(ledger)["version"]))
-                except ValueError as error:  # nothing was asked yet, or the run is another now
-                    text = _waiting(str(error))
-                self._kept = version, text.encode("utf-8", "backslashreplace")
-            return self._kept[1]
+        """The last page that was made; the first one is waited for."""
+        if not self._kept[0]:
+            try:
+                self._renew()
+            except ValueError as error:  # nothing was asked yet
+                return _waiting(str(error))
+        return self._kept[1]
 
     def state(self) -> bytes:
-        """What the page asks for."""
+        """How far the run came, and which page is there. Where the run has gone on since, a new one is begun."""
         with Ledger(self._ledger, read_only=True) as ledger:
-            return json.dumps(state(ledger)).encode()
+            version, steps, finished = state(ledger)
+        if version != self._kept[0] and not self._making.locked():
+            threading.Thread(target=self._renew_quietly, daemon=True).start()
+        return json.dumps({"version": self._kept[0], "steps": steps, "finished": finished}).encode()
+
+    def _renew(self) -> None:
+        with self._making, Ledger(self._ledger, read_only=True) as ledger:
+            version, _, _ = state(ledger)
+            if version != self._kept[0]:
+                text = page_text(self._make(ledger), live=version)
+                self._kept = version, text.encode("utf-8", "backslashreplace")
+
+    def _renew_quietly(self) -> None:
+        with suppress(ValueError, OSError):  # the page that is there stays
+            self._renew()
 
 
 def serve(ledger: Path, make: Make, port: int = 0) -> Server:
@@ -83,13 +97,13 @@ def serve(ledger: Path, make: Make, port: int = 0) -> Server:
         raise OSError(f"[view] --port: {port} cannot be had ({error.strerror}); 0 takes a free one") from error
 
 
-def state(ledger: Ledger) -> dict[str, object]:
-    """How far the runs of a ledger came."""
+def state(ledger: Ledger) -> tuple[str, int, bool]:
+    """A name of what the ledger has, the steps of its runs, and whether all of these have ended."""
     progress = ledger.progress()
     steps = sum(phase.steps for run in progress for phase in run.phases)
-    events = [len(ledger.events(run.run, kind="modes")) for run in progress]
+    modes = sum(len(ledger.events(run.run, kind="modes")) for run in progress)
     finished = bool(progress) and all(run.finished for run in progress)
-    return {"version": f"{steps}-{sum(events)}-{finished}", "steps": steps, "finished": finished}
+    return f"{steps}-{modes}-{finished}", steps, finished
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -126,10 +140,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Requests are not told."""
 
 
-def _waiting(why: str) -> str:
+def _waiting(why: str) -> bytes:
     """In the place of a page that cannot be made yet; it asks again by itself."""
-    return (
+    text = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="2">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'"><title>vlmprobe</title>'
-        f"<p>There is nothing to show yet: {html.escape(why)}</p></html>"
+        f"<p>There is nothing to show yet: {html.escape(format.plain(why))}</p></html>"
     )
+    return text.encode("utf-8", "backslashreplace")

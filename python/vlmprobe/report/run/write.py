@@ -16,7 +16,7 @@ from vlmprobe._util.files import write_text
 from vlmprobe._util.optional import require
 from vlmprobe.report.draw.svg import palette
 from vlmprobe.report.page import cards
-from vlmprobe.report.page.templating import templates
+from vlmprobe.report.page.templating import coded, templates
 from vlmprobe.report.page.tiles import Tile
 from vlmprobe.report.run.questions import Question
 from vlmprobe.report.run.section import Section
@@ -84,7 +84,7 @@ def page_text(page: PageContent, *, live: str = "") -> str:
     # ours: what we made ourselves (SVG, base64, scripts), neither escaped nor cut to a length as texts of others are.
     environment.globals.update(picture=cards.picture, ours=Markup, palette=palette(), dash=format.DASH)
     environment.globals.update({name: getattr(spreadsheet, name) for name in ("link", "of_table", "comma_separated")})
-    environment.filters.update(count=format.count)
+    environment.filters.update(count=format.count, coded=coded)
     names = (["gallery.js"] if page.packed else []) + (["live.js"] if live else [])
     scripts = [script(name) for name in names]
     return environment.get_template("run.html.j2").render(
