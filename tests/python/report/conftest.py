@@ -2,10 +2,10 @@
 
 import pytest
 
-from support.browser import chromium
-
 
 @pytest.fixture(scope="module")
 def browser():
+    from support.browser import chromium
+
     with chromium() as started:
         yield started

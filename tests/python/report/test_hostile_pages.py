@@ -27,8 +27,9 @@ MADE = "script, iframe, object, svg, style, form, base, math, h1, a, b, input"
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """They are in questions, answers, reasons, skills, names of files and of models, and in what a guard says."""
-    return page_of(tmp_path_factory.mktemp("hostile"), said=HOSTILE, steps=len(HOSTILE) // 4 + 1)
+    """They are in questions, answers, reasons, skills, in names of files, models and runs, and in what a guard says."""
+    runs = [f"{name} {HOSTILE[place]}" for place, name in ((0, "rl"), (3, "zero-shot"))]
+    return page_of(tmp_path_factory.mktemp("hostile"), runs=runs, said=HOSTILE, steps=len(HOSTILE) // 4 + 1)
 
 
 def test_a_hostile_text_is_shown_and_never_obeyed(browser, report):

@@ -50,7 +50,7 @@ def probe_known(
 
 def facts(found: Findings) -> list[str]:
     """Short facts above the title."""
-    state = "finished" if found.finished else "interrupted"
+    state = "finished" if found.finished else "not finished"
     return [f"{format.count(found.pictures)} pictures", f"{format.count(found.steps)} steps", state]
 
 

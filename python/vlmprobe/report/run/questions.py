@@ -97,12 +97,10 @@ def questions_of(
     """
     runs = {run.id: run for run in ledger.runs()}
     kinds = {name: str(run.config.get("pass", "")).split("-")[0] for name, run in runs.items()}
-    who = {
-        name: names.get(name) or _method(run, kinds[name])
-        for name, run in runs.items()
-        if kinds[name] not in PLANNED[1:]
-    }
-    measuring = {name for name in who if "/" in name and "/round-" not in name}
+    asking = {name: run for name, run in runs.items() if kinds[name] not in PLANNED[1:]}
+    inside = {name for name in asking if any(name.startswith(f"{other}/") for other in runs)}
+    who = {name: names.get(name) or _method(run, kinds[name], name in inside) for name, run in asking.items()}
+    measuring = {name for name in inside if not name.rpartition("/")[2].startswith("round-")}
     rows = (row for row in ledger.each_row() if row["run"] in who)
     return [_question(row, who[row["run"]], row["run"] in measuring, besides) for row in rows]
 
@@ -133,11 +131,14 @@ def skills_in(path: Path, labels: Mapping[str, str]) -> dict[tuple[str, str], li
     return found
 
 
-def _method(run: RunRecord, kind: str) -> str:
+def _method(run: RunRecord, kind: str, inside: bool) -> str:
+    """Who asked; a run within another one, such as an evaluation, is named after both, but for rounds."""
     if kind == PLANNED[0]:
         return FRESH
-    name = run.id.split("/round-")[0]
-    return str(run.config.get("method") or name) if "/" not in name else name.replace("/", ", ")
+    if not inside:
+        return str(run.config.get("method") or run.id)
+    head, _, last = run.id.rpartition("/")
+    return head if last.startswith("round-") else f"{head}, {last}"
 
 
 def _question(row: Mapping[str, Any], method: str, measuring: bool, besides: Besides) -> Question:
