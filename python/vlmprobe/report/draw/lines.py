@@ -13,13 +13,17 @@ _WIDTH, _HIGH, _GAP = 6.4, 1.1, 0.42  # inches
 _NAME = 24  # characters
 
 
+Point = tuple[float, float, int]
+"""Step, value, and of how many that is the mean."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Panel:
     """One of the plots."""
 
     title: str
-    lines: Mapping[str, Sequence[tuple[float, float]]]
-    """Name -> its points, (step, value); a step whose value is not known has none."""
+    lines: Mapping[str, Sequence[Point]]
+    """Name -> its points; a step whose value is not known has none."""
     marks: Sequence[float] = ()
     """Steps at which something is to be seen, such as an alarm."""
 
@@ -29,7 +33,7 @@ def over_steps(name: str, panels: Sequence[Panel]) -> str:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     right = width_of([line(each, _NAME) for panel in panels for each in panel.lines]) + 0.45
-    steps = [step for panel in panels for points in panel.lines.values() for step, _ in points]
+    steps = [step for panel in panels for points in panel.lines.values() for step, _, _ in points]
     with canvas(name, _WIDTH, (_HIGH + _GAP) * len(panels) + 0.45) as figure:
         top = (_HIGH + _GAP) * len(panels) + 0.4
         for place, panel in enumerate(panels):
@@ -51,13 +55,12 @@ def over_steps(name: str, panels: Sequence[Panel]) -> str:
         return saved(figure)
 
 
-def _line(
-    figure: Any, plot: Any, index: int, name: str, points: Sequence[tuple[float, float]], place: tuple[float, float]
-) -> None:
+def _line(figure: Any, plot: Any, index: int, name: str, points: Sequence[Point], place: tuple[float, float]) -> None:
     again, which = divmod(index, len(LINES))
     look = {"color": colour(LINES[which]), "linestyle": "--" if again else "-"}
     marker = "o" if len(points) < 3 else None
-    plot.plot(*zip(*points, strict=True), linewidth=1.3, marker=marker, markersize=3, **look)
+    steps, values, _ = zip(*points, strict=True)
+    plot.plot(steps, values, linewidth=1.3, marker=marker, markersize=3, **look)
     if name:
         left, bottom = place
         write(figure, left, bottom, "■", LINES[which], fontsize=8)

@@ -132,7 +132,7 @@ def steps_section(ledger: Ledger, run: str, asked: Sequence[Question], alarms: S
         Chart(
             id="steps", title="Over the steps",
             svg=over_steps("steps", [Panel(title=each.title, lines=each.lines, marks=marks) for each in shown]),
-            head=("plot", "line", "step", "value"), rows=rows,
+            head=("plot", "line", "step", "value", "n"), rows=rows,
             caption="Means of each step; terms of the reward before weighting." + " Dotted: an alarm." * bool(marks),
         )
     ] if shown else []  # fmt: skip
@@ -161,18 +161,18 @@ def _updates(ledger: Ledger, run: str) -> list[Panel]:
         if any(name in known for _, known in numbers):
             lacking = 0 if name == DEGENERATE else None  # what is 0 of these is not written down
             values = [(float(step), known.get(name, lacking)) for step, known in numbers]
-            points = [(step, float(value)) for step, value in values if isinstance(value, int | float)]
+            points = [(step, float(value), 1) for step, value in values if isinstance(value, int | float)]
             found.append(Panel(title=_TITLES.get(name, name.replace("_", " ")), lines={"": points}))
     return [panel for panel in found if panel.lines[""]]
 
 
-def _means(values: Iterable[tuple[int, float | bool | None]]) -> list[tuple[float, float]]:
-    """Mean of what is known, for each step that has some."""
+def _means(values: Iterable[tuple[int, float | bool | None]]) -> list[tuple[float, float, int]]:
+    """(step, mean, n) of what is known, for each step that has some."""
     by_step: dict[int, list[float]] = {}
     for step, value in values:
         if value is not None and math.isfinite(value):
             by_step.setdefault(step, []).append(float(value))
-    return [(float(step), fmean(by_step[step])) for step in sorted(by_step)]
+    return [(float(step), fmean(by_step[step]), len(by_step[step])) for step in sorted(by_step)]
 
 
 def _told(each: Question) -> Told:
