@@ -38,6 +38,7 @@ any_cpu=(cli/test_cli cli/test_probe_again cli/test_taxonomy data/test_ahead dat
   probe/test_probe_pictures probe/test_probe_runs probe/test_stops project/test_build_backend project/test_consumer
   project/test_examples project/test_house project/test_layers project/test_package project/test_project project/test_readme
   project/test_skips project/test_types report/test_comparison report/test_paper_figures
+  report/test_hostile_pages report/test_in_browser report/test_live_view report/test_page_sizes report/test_run_questions
   report/test_paper_report report/test_reading report/test_report review/test_again review/test_people
   run/test_ahead run/test_endpoint_runs run/test_kill run/test_run_directory studies/test_reproduce studies/test_sensitivity
   studies/test_sensitivity_ledgers studies/test_study_numbers studies/test_modesbench studies/test_modesbench_numbers

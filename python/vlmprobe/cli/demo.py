@@ -16,9 +16,13 @@ from vlmprobe._util.visible import say
 from vlmprobe.ledger import FailureRow
 from vlmprobe.models.embedder import EMBEDDERS, installed_embedder
 from vlmprobe.models.protocols import Embedder
-from vlmprobe.report import FailureCard, comparison, read_summary, write_page
+from vlmprobe.modes.now import modes_now
+from vlmprobe.report import FailureCard, comparison, read_summary, write_run_page
+from vlmprobe.report.page.demo import demo_known
+from vlmprobe.report.run.build import run_page
+from vlmprobe.report.run.write import PageContent
 from vlmprobe.run.directory import RunDirectory, plain
-from vlmprobe.studies.demo.experiment import DEFAULT, Experiment, Settings
+from vlmprobe.studies.demo.experiment import DEFAULT, HEAD, Experiment, Settings
 from vlmprobe.studies.demo.outcome import Outcome
 from vlmprobe.vlm.load import quiet
 from vlmprobe.world.discovery import text_of
@@ -33,6 +37,7 @@ NOTES = [
     "These numbers are of one run with one seed; docs/LOG.md has three seeds.",
 ]
 GALLERY = 160
+PAGE = "report.html"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,16 +75,27 @@ def run(args: argparse.Namespace) -> int:
 
 def write_report(outcome: Outcome, folder: Path) -> tuple[dict[str, Any], Path]:
     """Writes summary.json and report.html; what the summary holds and the page's path."""
-    summary: dict[str, Any] = plain(outcome.summary() | {"report": str(folder / "report.html")})
+    summary: dict[str, Any] = plain(outcome.summary() | {"report": str(folder / PAGE)})
     write_text(folder / "summary.json", as_json(summary) + "\n")
-    page = write_page(
-        folder / "report.html",
-        summary=read_summary(summary),
+    return summary, write_run_page(folder / PAGE, demo_page(outcome, summary))
+
+
+def demo_page(outcome: Outcome, summary: dict[str, Any]) -> PageContent:
+    """The content of the demo's page.
+
+    Args:
+        outcome: of the demo.
+        summary: its numbers.
+    """
+    known = demo_known(
+        read_summary(plain(summary)),
+        run=HEAD,
         gallery=gallery(outcome),
         title="vlmprobe demo",
         notes=NOTES,
+        modes=modes_now(outcome.ledger, DEFAULT),
     )
-    return summary, page
+    return run_page(outcome.ledger, outcome.images, known)
 
 
 def as_json(summary: dict[str, Any]) -> str:

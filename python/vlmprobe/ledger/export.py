@@ -61,7 +61,7 @@ def export(read: Read, path: str | Path) -> int:
         raise ValueError(f"[Ledger.export] path: expected a name that ends in .jsonl or .parquet, got {path.name!r}")
     draft = path.with_name(f".{path.name}.part")
     try:
-        count = writers[path.suffix](draft, _rows(read))
+        count = writers[path.suffix](draft, each_row(read))
         draft.replace(path)
     except OSError as error:
         if error.strerror is None:  # of the ledger, which says it itself
@@ -72,7 +72,8 @@ def export(read: Read, path: str | Path) -> int:
     return count
 
 
-def _rows(read: Read) -> Iterator[Row]:
+def each_row(read: Read) -> Iterator[Row]:
+    """All questions as rows, some thousand in memory at a time."""
     last = 0
     while True:
         last, some = read(_some, last)

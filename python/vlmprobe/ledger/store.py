@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from vlmprobe._util.json import encodable
 from vlmprobe.ledger import calls_table, file, judgings, labels, queries, reading, rows
-from vlmprobe.ledger.export import export
+from vlmprobe.ledger.about import About, about
+from vlmprobe.ledger.export import Row, each_row, export
 from vlmprobe.ledger.failures import Failures, Query
 from vlmprobe.ledger.judged import JudgedQuestions, each_judged
 from vlmprobe.ledger.places import Places
@@ -277,9 +278,17 @@ class Ledger:
         through them."""
         return each_judged(self._read, run)
 
+    def about(self, run: str) -> About:
+        """Who judged a run, once or again, and what its updates did."""
+        return self._read(about, run)
+
     def labels(self, run: str) -> list[LabelRecord]:
         """What people say about a run's questions, in the order of the questions."""
         return self._read(labels.find, run)
+
+    def each_row(self) -> Iterator[Row]:
+        """The questions of all runs in the order they were recorded, as `export` writes them; read as one goes."""
+        return each_row(self._read)
 
     def export(self, path: str | Path) -> int:
         """Writes a row per question to a `.jsonl` or `.parquet` file; the number of rows. See `ledger.export`."""

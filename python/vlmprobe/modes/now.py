@@ -22,12 +22,12 @@ def modes_now(ledger: Ledger, run: str) -> Modes | None:
     known = read(ledger, run)
     if (known is not None and known.calls) or ledger.counts(run=run).n_questions > MOST:
         return known
-    options, asked = FindOptions(), asked_of(ledger, questions_of(ledger), besides=_besides(ledger))
+    options, asked = FindOptions(), asked_of(ledger, questions_of(ledger), besides=besides_now(ledger))
     found = modes_of(asked, find_modes(asked, options), calls=0, options=options)
     return known if known is not None and known.judged == found.judged else found
 
 
-def _besides(ledger: Ledger) -> Besides:
+def besides_now(ledger: Ledger) -> Besides:
     """What the folder says; nothing where that cannot be read: a page is written all the same."""
     try:
         return besides_of(Path(ledger.path).parent)

@@ -2,11 +2,11 @@
 
 from vlmprobe.report.page.cards import FailureCard
 from vlmprobe.report.page.terminal import comparison
-from vlmprobe.report.page.write import write_page
 from vlmprobe.report.paper.terminal import paper_tables
 from vlmprobe.report.paper.write import write_paper
 from vlmprobe.report.results.demo import read_summary
 from vlmprobe.report.results.paper import read_results
+from vlmprobe.report.run.write import write_run_page
 
 __all__ = [
     "FailureCard",
@@ -14,6 +14,6 @@ __all__ = [
     "paper_tables",
     "read_results",
     "read_summary",
-    "write_page",
     "write_paper",
+    "write_run_page",
 ]

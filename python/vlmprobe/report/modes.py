@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from vlmprobe.metrics import Rate
 from vlmprobe.modes.mode import Mode
 from vlmprobe.modes.record import Modes
@@ -58,7 +60,7 @@ def notes(found: Modes) -> list[str]:
         f"{format.count(left.kinds)} kinds of failure were seen, single ones among them, of about "
         f"{format.decimal(left.richness, 0)} [{format.decimal(left.richness_low, 0)}, "
         f"{format.decimal(left.richness_high, 0)}] (Chao2); the next {format.count(AHEAD)} judged questions are "
-        f"expected to add {format.decimal(left.to_come, 1)}, at most {format.decimal(left.to_come_most, 1)}."
+        f"expected to add {format.decimal(left.to_come, 1)}{_at_most(left.to_come_most)}."
     )
     return [*said, *left.doubts]
 
@@ -89,6 +91,10 @@ def modes_text(found: Modes) -> str:
     closer = [format.line(each, 500) for mode in found.holding for each in closer_look(found, mode)]
     looked = ["", *closer] if closer else []
     return "\n".join([format.line(headline(found), 500), *table, *looked, "", *notes(found)])
+
+
+def _at_most(count: float) -> str:
+    return f", at most {format.decimal(count, 1)}" if math.isfinite(count) else ""
 
 
 LEAST = 5

@@ -89,7 +89,7 @@ def test_a_dry_run_says_what_it_will_cost_and_spends_nothing(runs, capsys):
 
 
 def test_a_taxonomy_is_printed_and_written_beside_its_questions(runs, capsys):
-    assert "<h2>Skills</h2>" not in (runs[0] / "report.html").read_text()
+    assert "Stability: how much" not in (runs[0] / "report.html").read_text()
     assert taxonomy(runs[0], "--labeller", "world") == 0
     printed = capsys.readouterr().out
     assert printed.startswith("The skill that surely fails most is '")
@@ -101,7 +101,7 @@ def test_a_taxonomy_is_printed_and_written_beside_its_questions(runs, capsys):
     assert len(rows) == content["numbers"]["methods"]["first"]["questions"] > 30
     assert all(set(row["skills"]) <= ids and row["primitives"] and "question" in row for row in rows)
     assert {row["wrong"] for row in rows} >= {True, False}
-    assert "<h2>Skills</h2>" in (page := (runs[0] / "report.html").read_text()) and worst in page
+    assert "Stability: how much" in (page := (runs[0] / "report.html").read_text()) and worst in page
 
 
 def test_a_page_is_written_also_beside_a_file_that_is_no_taxonomy(runs, capsys):

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from support.pages import Page
+from support.run_pages import probe_page
 from vlmprobe import metrics
 from vlmprobe.loop.tally import Tally
 from vlmprobe.probe.guards import Alarm
 from vlmprobe.probe.outcome import Beginning, Failing, Findings, Role
-from vlmprobe.report.page.probe import write_probe_page
 
 HOSTILE = [
     *("<script>alert(1)</script>", "<ScRiPt src=//x.example/a.js></sCrIpT>", "<img src=x onerror=alert(1)>"),
@@ -27,7 +27,27 @@ HOSTILE = [
 ]
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "header", "p", "span", "h1", "h2", "h3", "small", "section"),
-    *("div", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "dl", "dt", "dd", "bdi", "footer", "i", "b"),
+    *(
+        "a",
+        "nav",
+        "main",
+        "div",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "ul",
+        "li",
+        "dl",
+        "dt",
+        "dd",
+        "bdi",
+        "footer",
+        "i",
+        "b",
+    ),
 }
 RATE = metrics.rate([True, False], cluster=[0, 1])
 
@@ -48,29 +68,32 @@ def found(text: str) -> Findings:
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_hostile_text_is_shown_and_never_obeyed(tmp_path, text):
-    path = write_probe_page(tmp_path / "report.html", found(text), [], title=f"Where {text} fails")
+    path = probe_page(tmp_path / "report.html", found(text), title=f"Where {text} fails")
     source = path.read_bytes().decode("utf-8")  # it is UTF-8 whatever came in
-    page, plain = Page(source), Page(write_probe_page(path, found("plain"), [], title="Where plain fails").read_text())
+    page, plain = Page(source), Page(probe_page(path, found("plain"), title="Where plain fails").read_text())
     assert page.tags == plain.tags and page.open == [] and set(page.tags) <= TAGS
     assert [name for name, _ in page.attributes] == [name for name, _ in plain.attributes]
-    assert not any(name.startswith("on") or name in ("src", "href", "action") for name, _ in page.attributes)
+    assert not any(name.startswith("on") or name in ("src", "action") for name, _ in page.attributes)
+    assert all(re.match("#|data:text/csv;", value) for name, value in page.attributes if name == "href")
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200b-\u200f\u00ad\x00-\x08\x0b-\x1f\ufffe\ud800-\udfff]", source)
     assert "49" not in re.findall(r"<bdi>(.*?)</bdi>", source, re.DOTALL)
     begun = re.sub(r"\s+", " ", text[:6])
     if text.isascii() and text.isprintable():
-        assert page.text.count(begun) >= 8, "it is shown in each of its places"
+        assert page.text.count(begun) >= 7, "it is shown in each of its places"
 
 
 def test_the_policy_of_the_page_lets_nothing_run_or_load(tmp_path):
-    source = write_probe_page(tmp_path / "report.html", found("x"), [], title="t").read_text()
-    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in source
+    source = probe_page(tmp_path / "report.html", found("x"), title="t").read_text()
+    assert (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\"" in source
+    )
     assert "http://" not in source and "https://" not in source and "<script" not in source
 
 
 def test_shares_and_alarms_are_on_the_page(tmp_path):
-    page = Page(write_probe_page(tmp_path / "report.html", found("much is wrong"), [], title="t").read_text())
+    page = Page(probe_page(tmp_path / "report.html", found("much is wrong"), title="t").read_text())
     assert "25.0 % of the questions are unscored, and 0.0 % of all replies were cut." in page.text
-    assert "What went wrong on the way step 3: much is wrong" in page.text
+    assert "What went wrong on the way: step 3: much is wrong" in page.text
 
 
 @pytest.mark.parametrize(
@@ -91,5 +114,5 @@ def test_the_first_sentence_says_what_the_failures_are(tmp_path, sizes, said):
         Beginning(words=words, valid=9, wrong=9, rate=RATE, failing=[one] * size)
         for words, size in zip(("how many", "what color", "is the"), sizes, strict=False)
     ]
-    path = write_probe_page(tmp_path / "report.html", replace(found("x"), beginnings=kinds), [], title="t")
+    path = probe_page(tmp_path / "report.html", replace(found("x"), beginnings=kinds), title="t")
     assert said in Page(path.read_text()).text

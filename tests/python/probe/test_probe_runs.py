@@ -74,7 +74,7 @@ def test_from_photographs_to_failures(tmp_path, photos, server, capsys):
     assert out.out.splitlines()[-1] == str(page) and out.err == "" and "60 failures" not in out.out
     text = page.read_text(encoding="utf-8")
     assert "failures were found. Most of them" in text and "One could not be read:" in text and "cut.jpg" in text
-    assert "data:image/jpeg;base64," in text and "What color is the" in text and "<script" not in text
+    assert "data:image/jpeg;base64," in text and "What color is the" in text
     assert vlmprobe("report", folder, "--json", "--set", "answerer.prices.prompt=1000000") == 0
     numbers = json.loads(capsys.readouterr().out)
     assert numbers["roles"]["answerer"]["cost"] == numbers["roles"]["answerer"]["prompt_tokens"]

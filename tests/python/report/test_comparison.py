@@ -7,7 +7,8 @@ import pytest
 
 from support import demo_results as made
 from support.pages import Page
-from vlmprobe.report import comparison, read_summary, write_page
+from support.run_pages import demo_page
+from vlmprobe.report import comparison, read_summary
 from vlmprobe.report.page.headline import headline
 from vlmprobe.report.table.format import count, decimal, percent, plain, small_percent
 
@@ -42,7 +43,7 @@ def test_calls_are_called_equal_only_when_they_are(tmp_path):
         first = headline(read_summary(summary))[0]
         assert ("at the same 3,000 answerer calls" in first) == (summary is equal)
         assert ("zero-shot (at 3,000 answerer calls) 2" in first) == (summary is not equal)
-        page = Page(write_page(tmp_path / "r.html", summary=read_summary(summary)).read_text())
+        page = Page(demo_page(tmp_path / "r.html", read_summary(summary)).read_text())
         assert f"Ways of asking, at {words} answerer calls" in page.text
 
 
@@ -103,10 +104,8 @@ def test_numbers_as_printed():
 
 def test_errors(tmp_path):
     good = read_summary({"arms": {"default": {"fdr": 0.5}}})
-    with pytest.raises(ValueError, match=r"^\[write_page\] path: no folder '.*nowhere'"):
-        write_page(tmp_path / "nowhere" / "r.html", summary=good)
-    with pytest.raises(ValueError, match=r"^\[write_page\] per_family: expected at least 1, got 0"):
-        write_page(tmp_path / "r.html", summary=good, per_family=0)
+    with pytest.raises(ValueError, match=r"^\[write_run_page\] path: no folder '.*nowhere'"):
+        demo_page(tmp_path / "nowhere" / "r.html", good)
     with pytest.raises(ValueError, match=r"^\[comparison\] width: expected at least 1, got 0"):
         comparison(good, width=0)
     assert list(tmp_path.iterdir()) == []  # nothing half written

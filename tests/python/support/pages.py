@@ -7,7 +7,7 @@ import re
 class Page(html.parser.HTMLParser):
     """Tags, attributes and text of a page, and whether every tag was closed."""
 
-    VOID = ("meta", "img", "br", "link")
+    VOID = ("meta", "img", "br", "link", "input")
 
     def __init__(self, source):
         super().__init__()

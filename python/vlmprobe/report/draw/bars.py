@@ -16,17 +16,18 @@ _WIDTH = 6.4
 _NAME = 28  # characters
 
 
-def shared_skills(name: str, data: SharedSkills) -> str:
-    """Figure 4: skills of each method, stacked from shared to exclusive, and the paper's numbers."""
+def shared_skills(name: str, data: SharedSkills, *, paper: bool = True) -> str:
+    """Figure 4: skills of each method, stacked from shared to exclusive; `paper`: with the paper's numbers."""
     methods = data.methods
     names, left, height = _rows([method.name for method in methods])
-    paper = [_paper_skills(method.paper) for method in methods]
-    right = max(width_of([*paper, "paper"]), 1.0) + 0.55
+    theirs = [_paper_skills(method.paper) if paper else "" for method in methods]
+    right = max(width_of([*theirs, "paper"]), 1.0) + 0.55
     with canvas(name, _WIDTH, height + 1.1) as figure:
         plot = _plot(figure, left, _WIDTH - left - right, names, height, 0.75)
         for y, method in enumerate(methods):
-            _stack(plot, y, method, paper[y])
-        _paper_head(plot, len(methods))
+            _stack(plot, y, method, theirs[y])
+        if paper:
+            _paper_head(plot, len(methods))
         plot.set_xlabel("number of skills")
         plot.set_xlim(0, max(method.skills or 1 for method in methods) * 1.02)
         plot.grid(axis="x", color=colour("rule"))
@@ -83,8 +84,8 @@ def _paper_skills(paper: PaperSkills) -> str:
     return format.count(paper.skills) + exclusive
 
 
-def combinations(name: str, data: Combinations) -> str:
-    """Figure 5a: different sets of skills, bars from 0 with intervals."""
+def combinations(name: str, data: Combinations, *, paper: bool = True) -> str:
+    """Figure 5a: different sets of skills, bars from 0 with intervals; `paper`: says that it gives no numbers."""
     methods = data.methods
     names, left, height = _rows([method.name for method in methods])
     texts = [_with_size(method.combinations) for method in methods]
@@ -97,15 +98,16 @@ def combinations(name: str, data: Combinations) -> str:
                 plot.barh(y, value, height=0.62, color=colour("line-0"), alpha=0.5, linewidth=0)
                 _whisker(plot, y, method.combinations)
             _beside(plot, 1.03, y, texts[y])
-        _beside(plot, 1.03, -0.85, f"ours; paper: {NOT_PUBLISHED}", role="muted", fontsize=8)
+        if paper:
+            _beside(plot, 1.03, -0.85, f"ours; paper: {NOT_PUBLISHED}", role="muted", fontsize=8)
         plot.set_xlim(left=0)
         plot.set_xlabel("number of different sets of skills")
         plot.grid(axis="x", color=colour("rule"))
         return saved(figure)
 
 
-def skills_per_question(name: str, data: SkillsPerQuestion) -> str:
-    """Figure 5b: a panel for each number of skills, the methods' shares as points with intervals."""
+def skills_per_question(name: str, data: SkillsPerQuestion, *, paper: bool = True) -> str:
+    """Figure 5b: a panel for each number of skills, the methods' shares as points with intervals; `paper`: as above."""
     methods = data.methods
     names, left, height = _rows([method.name for method in methods])
     counts = max(len(method.shares) for method in methods)
@@ -121,7 +123,7 @@ def skills_per_question(name: str, data: SkillsPerQuestion) -> str:
                     _point(plot, y, method.shares[panel])
             plot.set_title(_skills(panel + 1, last=panel + 1 == counts), fontsize=9, color=colour("ink"))
             _percent_axis(plot, top)
-        write(figure, left, 0.1, f"share of questions, % (paper: {NOT_PUBLISHED})", "muted")
+        write(figure, left, 0.1, "share of questions, %" + (f" (paper: {NOT_PUBLISHED})" if paper else ""), "muted")
         return saved(figure)
 
 

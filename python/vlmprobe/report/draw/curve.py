@@ -15,8 +15,9 @@ _WIDTH, _PLOT, _LINE = 6.4, 2.5, 0.21  # inches
 _MARKERS = "os^DvPX*"
 
 
-def cumulative(name: str, data: Curve) -> str:
-    """A line with a band for each method, told apart by colour and marker, and its rise in the legend."""
+def cumulative(name: str, data: Curve, *, paper: bool = True) -> str:
+    """A line with a band for each method, told apart by colour and marker, and its rise in the legend; `paper`: says
+    that it gives no numbers."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     methods = data.methods
@@ -27,7 +28,10 @@ def cumulative(name: str, data: Curve) -> str:
             style = _style(index)
             _line(plot, method, style)
             _legend(figure, method, style, legend - _LINE * index)
-        write(figure, 0.65, legend - _LINE * len(methods), f"Paper's numbers: {NOT_PUBLISHED}.", "muted", fontsize=8)
+        if paper:
+            write(
+                figure, 0.65, legend - _LINE * len(methods), f"Paper's numbers: {NOT_PUBLISHED}.", "muted", fontsize=8
+            )
         plot.set_xlabel("questions asked so far")
         plot.set_ylabel("FDR, %")
         plot.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

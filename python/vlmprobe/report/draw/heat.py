@@ -18,8 +18,9 @@ _WIDTH, _ROW, _HEAD = 9.4, 0.2, 0.38  # inches
 _COLUMNS = (("largest %", 0.75), ("q", 0.6), ("n", 0.55))
 
 
-def densities(name: str, data: Densities) -> str:
-    """A block of rows for each class; of a class the skills with the smallest q, at most twelve."""
+def densities(name: str, data: Densities, *, paper: bool = True) -> str:
+    """A block of rows for each class; of a class the skills with the smallest q, at most twelve. `paper`: says that it
+    gives no numbers."""
     blocks = _blocks(data.skills)
     left = width_of([line(skill.skill, _NAME) for _, _, skills in blocks for skill in skills]) + 0.25
     right = sum(width for _, width in _COLUMNS) + 0.2
@@ -29,7 +30,7 @@ def densities(name: str, data: Densities) -> str:
         for (kind, total, skills), height in zip(blocks, heights, strict=True):
             _block(figure, kind, total, skills, left, _WIDTH - left - right, top)
             top -= height
-        _steps(figure, data.steps, left, _WIDTH - left - right, top)
+        _steps(figure, data.steps, left, _WIDTH - left - right, top, paper)
         return saved(figure)
 
 
@@ -90,7 +91,7 @@ def _numbers(figure: Any, skill: SkillDensity, left: float, middle: float) -> No
         left += wide
 
 
-def _steps(figure: Any, steps: Sequence[int], left: float, width: float, top: float) -> None:
+def _steps(figure: Any, steps: Sequence[int], left: float, width: float, top: float, paper: bool) -> None:
     """The axis below the last block."""
     from matplotlib.ticker import MaxNLocator
 
@@ -101,4 +102,6 @@ def _steps(figure: Any, steps: Sequence[int], left: float, width: float, top: fl
     plot.set_xlabel("training step")
     plot.tick_params(labelsize=8)
     shade = "Shade: the share of a window's questions that need the skill, as a part of the row's largest."
-    write(figure, 0.1, top - 0.68, f"{shade} Paper's numbers: {NOT_PUBLISHED}.", "muted", fontsize=8)
+    write(
+        figure, 0.1, top - 0.68, shade + (f" Paper's numbers: {NOT_PUBLISHED}." if paper else ""), "muted", fontsize=8
+    )

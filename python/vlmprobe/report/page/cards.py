@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from PIL import Image as PILImage
 
@@ -47,29 +46,12 @@ class Picture:
     pixelated: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """The cards of one family."""
-
-    name: str
-    total: int
-    shown: Sequence[FailureCard]
-
-
 def one_of_each(cards: Sequence[FailureCard]) -> list[FailureCard]:
     """The first card of each kind, in their order: of a planted fault, else of a family."""
     found: dict[str, FailureCard] = {}
     for card in cards:
         found.setdefault(card.fault or card.family, card)
     return list(found.values())
-
-
-def families(cards: Sequence[FailureCard], *, per_family: int) -> list[Family]:
-    """The cards by family, the largest first (equal ones by name), each family's first `per_family` in their order."""
-    ordered = sorted(cards, key=lambda card: card.family)
-    groups = [(name, list(members)) for name, members in groupby(ordered, key=lambda card: card.family)]
-    groups.sort(key=lambda group: -len(group[1]))
-    return [Family(name=name, total=len(members), shown=members[:per_family]) for name, members in groups]
 
 
 def picture(image: PILImage.Image) -> Picture:

@@ -1,113 +1,56 @@
-"""The page of a probe: what failed, in words and pictures, and what that took."""
+"""What a page says of a probe besides its ledger: what was found in words, what was asked for, and what that took."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-from PIL import Image as PILImage
 
 from vlmprobe import metrics
-from vlmprobe._util.files import write_text
-from vlmprobe._util.optional import require
-from vlmprobe.data.source import ImageSource
 from vlmprobe.metrics import Rate
 from vlmprobe.modes.record import Modes
+from vlmprobe.probe.build import RUN
 from vlmprobe.probe.hints import AskedFor
-from vlmprobe.probe.outcome import Beginning, Failing, Findings
+from vlmprobe.probe.outcome import Beginning, Findings
 from vlmprobe.probe.own_answers import OwnAnswer
-from vlmprobe.report.draw.svg import palette
-from vlmprobe.report.modes import closer_look, headline, modes_table, sentence
-from vlmprobe.report.page import cards
-from vlmprobe.report.page.cards import FailureCard
-from vlmprobe.report.page.skills import skill_table
-from vlmprobe.report.page.templating import templates
 from vlmprobe.report.results.numbers import Interval
+from vlmprobe.report.run.build import Known
+from vlmprobe.report.run.questions import Skills
+from vlmprobe.report.run.section import Section
 from vlmprobe.report.table import format
 from vlmprobe.report.table.cells import Column, Table, estimate_cell, text_cell, words
 from vlmprobe.taxonomy.document import Taxonomy
 
-SHOWN = 12  # failures of one beginning
-MOST = 400  # failures on a page
 SHOWN_HINTS = 30
-SHOWN_EXAMPLES = 4  # of a mode
 
 
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """The failures of one beginning, as the page shows them."""
-
-    words: str
-    total: int
-    shown: Sequence[FailureCard]
-
-
-def write_probe_page(
-    path: str | Path,
+def probe_known(
     found: Findings,
-    images: ImageSource,
     *,
     title: str,
     modes: Modes | None = None,
     taxonomy: Taxonomy | None = None,
-) -> Path:
-    """Writes the page; a page that is there is replaced as a whole.
+    skills: Skills | None = None,
+) -> Known:
+    """For the page of a probe.
 
     Args:
-        path: the file.
         found: of the probe.
-        images: its pictures, under the numbers that they had when it began; one that is gone is not shown.
         title: heading.
-        modes: the failure modes, where they were looked for; they come first.
-        taxonomy: of its questions, with its numbers; None: skills are not shown.
+        modes: the failure modes, where they were looked for.
+        taxonomy: of its questions, with its numbers.
+        skills: of its questions, by that taxonomy.
     """
-    require("jinja2", extra="report")
-    from markupsafe import Markup
-
-    environment = templates()
-    environment.globals.update(picture=cards.picture, ours=Markup, palette=palette(), dash=format.DASH)
-    environment.filters.update(count=format.count)
-    text = environment.get_template("probe.html.j2").render(
-        title=title,
-        facts=facts(found),
-        sentences=[*([headline(modes)] if modes else []), *sentences(found)],
-        modes=mode_groups(modes, images) if modes else [],
-        closer=[each for mode in modes.holding for each in closer_look(modes, mode)] if modes else [],
-        modes_table=modes_table(modes) if modes else None,
-        alarms=[str(alarm) for alarm in found.alarms],
-        where=where_table(found.beginnings),
-        skills=None if taxonomy is None else skill_table(taxonomy),
-        beginnings=_groups(found.beginnings, images),
-        n_failures=found.failures,
-        hints=hint_table(found.hints),
-        took=took_table(found),
-        missing=missing_table(found),
-        versions=found.versions,
-    )
-    path = Path(path)
-    write_text(path, text)
-    return path
-
-
-def mode_groups(modes: Modes, images: ImageSource) -> list[Group]:
-    """Each mode in words, with some of its failures on different pictures."""
-    found = []
-    for mode in modes.holding:
-        shown = [
-            FailureCard(
-                family=mode.name, question=each.question, answer=each.answer, image=_pixels(images, each.image),
-                reason=each.reason, source=each.key,
-            )
-            for each in mode.examples[:SHOWN_EXAMPLES]
-        ]  # fmt: skip
-        found.append(Group(words=sentence(mode), total=len(mode.examples), shown=shown))
-    return found
+    where = Section(id="where", title="Where it fails", tables=[where_table(found.beginnings)])
+    hints = Section(id="hints", title="What was asked about", tables=[hint_table(found.hints)])
+    return Known(
+        title=title, run=RUN, facts=facts(found), sentences=sentences(found), modes=modes, taxonomy=taxonomy,
+        skills=skills, alarms=found.alarms, took=took_table(found), first=[where] if found.beginnings else [],
+        more=[hints] if found.hints else [], probe=True,
+    )  # fmt: skip
 
 
 def facts(found: Findings) -> list[str]:
     """Short facts above the title."""
-    state = "finished" if found.finished else "interrupted"
+    state = "finished" if found.finished else "not finished"
     return [f"{format.count(found.pictures)} pictures", f"{format.count(found.steps)} steps", state]
 
 
@@ -223,51 +166,6 @@ def took_table(found: Findings) -> Table:
         numbers += [format.decimal(role.cost, 2)] if priced else []
         rows.append([text_cell(role.name), text_cell(role.identity), *map(text_cell, numbers)])
     return Table(id="took", title="Who was asked, and what it took", columns=columns, rows=rows)
-
-
-_WHAT = {"validity": "verdicts on questions", "answer": "answers", "correctness": "verdicts on answers"}
-
-
-def missing_table(found: Findings) -> Table | None:
-    """What was unscored, and why; None where everything was."""
-    rows = [
-        [text_cell(_WHAT[what]), text_cell(why), text_cell(format.count(count))]
-        for what, causes in found.missing.items()
-        for why, count in sorted(causes.items(), key=lambda item: -item[1])
-    ]
-    columns = [words("missing"), words("why"), Column(head="how many")]
-    notes = ["What is missing is unscored: it is neither a failure nor an answer that was right."]
-    return Table(id="missing", title="What is not known", columns=columns, rows=rows, notes=notes) if rows else None
-
-
-def _groups(beginnings: Sequence[Beginning], images: ImageSource) -> list[Group]:
-    left, groups = MOST, []
-    for each in beginnings:
-        shown = each.failing[: min(SHOWN, left)]
-        left -= len(shown)
-        if shown:
-            made = [_card(each.words, one, images) for one in shown]
-            groups.append(Group(words=each.words, total=len(each.failing), shown=made))
-    return groups
-
-
-def _card(words_: str, one: Failing, images: ImageSource) -> FailureCard:
-    answers = [f"{text} ({times} times)" if times > 1 else text for text, times in one.answers.items()]
-    return FailureCard(
-        family=words_,
-        question=one.question,
-        answer="; ".join(answers),
-        image=_pixels(images, one.image),
-        reason=one.reason,
-        source=f"{one.image_key}, wrong {one.times} of {one.asked} times",
-    )
-
-
-def _pixels(images: ImageSource, index: int) -> PILImage.Image | None:
-    try:
-        return images[index].pixels
-    except Exception:  # it was there when it was asked about
-        return None
 
 
 def _rate(rate: Rate) -> str:

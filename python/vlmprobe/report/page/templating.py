@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from vlmprobe.report.table import format
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
+
+_CODE = re.compile("`([^`<>&]+)`")
+
+
+def coded(text: str) -> Markup:
+    """A sentence with what stands between backticks as code; escaped, as every text is."""
+    from markupsafe import Markup, escape
+
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(format.plain(text)))))
 
 
 def templates() -> Environment:

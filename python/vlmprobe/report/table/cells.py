@@ -28,6 +28,9 @@ class Cell:
     """Small print, such as `not in the paper`."""
     verdict: str = ""
     """Of a claim; one of `paper.document.VERDICTS`."""
+    finds: str = ""
+    """What of the page's questions it leads to: `skill`, `mode`, or `outcome`; its text, or `found`, says which."""
+    found: str = ""
 
     @property
     def known(self) -> bool:
