@@ -45,8 +45,9 @@ def by_topics(failed: Sequence[str], some: Sequence[Instance], embedder: Embedde
 
 
 def by_skills(
-    asked: Sequence[Asked], images: ImageSource, some: Sequence[Instance], embedder: Embedder
-) -> dict[str, Listed]:
+    asked: Sequence[Asked], images: ImageSource, some: Sequence[Instance], embedder: Embedder, *,
+    built: Built | None = None,
+) -> dict[str, Listed]:  # fmt: skip
     """The skills and the meta-skills of a run's questions; see the head of this file.
 
     Args:
@@ -54,16 +55,17 @@ def by_skills(
         images: that they were asked about.
         some: instances; each may need several skills.
         embedder: of primitives and questions.
+        built: the taxonomy of these questions, with the run's name first, where it is at hand.
     """
     valid = [each for each in asked if each.valid]
     labeller = Labeller(WordLabeller())
     corpus = [Question(each.image, each.key, each.text, each.wrong) for each in valid]
-    built = build(
-        [Method(name=RUN, questions=corpus, picture=images.__getitem__, labeller=labeller)], labeller, embedder
-    )
+    if built is None:
+        method = Method(name=RUN, questions=corpus, picture=images.__getitem__, labeller=labeller)
+        built = build([method], labeller, embedder)
     theirs = _needed(some, built, labeller, embedder)
     group_of = {skill.id: skill.meta_skill for skill in built.taxonomy.skills}
-    own = needed(built.assigned[RUN])
+    own = needed(next(iter(built.assigned.values())))
     found: dict[str, Listed] = {}
     for name, label_of in (("skills", {each: each for each in group_of}), ("meta-skills", group_of)):
         ours = [_labels(own.get((each.image, each.text), ()), label_of) for each in valid]

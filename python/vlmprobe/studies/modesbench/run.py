@@ -62,7 +62,7 @@ def profiles(
     lists = {
         OURS: by_modes(told, some),
         "topics": by_topics([each.asked.text for each in told.failures], some, embedder),
-        **by_skills(told.asked, images, some, embedder),
+        **by_skills(told.asked, images, some, embedder, built=told.described.built if told.described else None),
     }
     weights = [each.weight for each in some]
     planted_ones = [{i for i, each in enumerate(some) if fault in each.reached} for fault in detected]

@@ -39,11 +39,12 @@ class Described:
         self._seed, self._embedder = seed, shared_embedder("minilm")
         questions = [each for run in runs for each in valid_questions(ledger, run)]
         labeller = self._labeller(images)
-        self._built: Built | None = None
+        self.built: Built | None = None
+        """The taxonomy; None where no question was valid."""
         if questions:
             method = Method(name=runs[0], questions=questions, picture=images.__getitem__, labeller=labeller)
-            self._built = build([method], labeller, self._embedder)
-        said = needed(self._built.assigned[runs[0]]) if self._built else {}
+            self.built = build([method], labeller, self._embedder)
+        said = needed(self.built.assigned[runs[0]]) if self.built else {}
         skills = of_most((text, self._names(ids)) for (_, text), ids in said.items())
         self.besides = Besides(questions=NearLabels(skills), pictures=tags_of(questions, images.__getitem__, labeller))
 
@@ -54,12 +55,12 @@ class Described:
             rows: [N] number of a picture, and the question.
             images: the pictures.
         """
-        if self._built is None or not rows:
+        if self.built is None or not rows:
             return [frozenset()] * len(rows)
         labeller = self._labeller(images)
         questions = [Question(image, images[image].key, text, None) for image, text in rows]
         named = primitives(questions, images.__getitem__, labeller)
-        skills = needed(assigned(named, self._built.taxonomy, self._embedder))
+        skills = needed(assigned(named, self.built.taxonomy, self._embedder))
         tags = tags_of(questions, images.__getitem__, labeller)
         return [
             labels_of(self._names(skills.get((each.image, each.text), ()))) | picture_of(tags.get(each.image_key, ()))
@@ -71,6 +72,6 @@ class Described:
         return Labeller(WordLabeller(seed=self._seed, sight=Sight(images, encoder)), images=encoder)
 
     def _names(self, ids: Sequence[str]) -> list[str]:
-        assert self._built is not None, "an id is of a taxonomy"
-        names = {skill.id: skill.label for skill in self._built.taxonomy.live}
+        assert self.built is not None, "an id is of a taxonomy"
+        names = {skill.id: skill.label for skill in self.built.taxonomy.live}
         return [names[each] for each in ids if each != OTHER and each in names]

@@ -48,7 +48,7 @@ SCENES, EACH = 2000, 30
 """Held-out pictures, and questions about each, on which modes are held against the truth."""
 MOST = 400
 """Questions that are answered for a mode; for the base rate five times as many."""
-ENOUGH = 1500
+ENOUGH = 500
 """Questions that are labelled for a mode at most."""
 Pair = tuple[str, str]
 
