@@ -35,6 +35,7 @@ COMMANDS = {
         "vlmprobe.cli.modes",
         "name the failure modes of a run: which questions fail, how often, and how that is known",
     ),
+    "compare": ("vlmprobe.cli.compare", "compare two answerers on the same questions: fixed, regressed, both wrong"),
     "rejudge": ("vlmprobe.cli.rejudge", "have another verifier judge a run, without asking the answerer again"),
     "reweight": ("vlmprobe.cli.reweight", "compute another reward over a run"),
     "taxonomy": (
