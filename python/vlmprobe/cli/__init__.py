@@ -44,7 +44,8 @@ COMMANDS = {
     ),
     "report": ("vlmprobe.cli.report", "write the page of a probe or a demo again; --json prints the numbers"),
     "merge": ("vlmprobe.cli.merge", "make a whole model out of adapters and the model beside which they were trained"),
-    "export": ("vlmprobe.cli.export", "write a run's questions to a Parquet or JSONL file"),
+    "evaluate": ("vlmprobe.cli.evaluate", "ask a regression suite's questions; the exit code says how it went"),
+    "export": ("vlmprobe.cli.export", "write a run's questions to a file, or its failures as a regression suite"),
     "doctor": ("vlmprobe.cli.doctor", "say what is installed, what is missing and whether the C++ core works"),
 }
 

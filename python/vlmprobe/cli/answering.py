@@ -55,8 +55,8 @@ def with_answerer(folder: str | Path, named: str, sets: Sequence[str]) -> Probe:
     return read(folder, sets, {"answerer": role})
 
 
-def judges(probe: Probe, folder: str | Path, ledger: Ledger) -> Judges:
-    """The probe's answerer and verifier, their calls in the ledger.
+def judges(probe: Probe, folder: str | Path, ledger: Ledger, *, run: str = build.RUN) -> Judges:
+    """The probe's answerer and verifier, their calls in the ledger, where `run` is charged for them.
 
     Raises:
         ValueError: they are one model and the probe does not allow that, or as of `vlmprobe.probe.build`.
@@ -65,8 +65,8 @@ def judges(probe: Probe, folder: str | Path, ledger: Ledger) -> Judges:
         from vlmprobe.vlm.load import quiet
 
         quiet()
-    answerer = build.answerer_of(probe, folder, ledger)
-    verifier = build.verifier_of(probe, folder, ledger, name="verifier")
+    answerer = build.answerer_of(probe, folder, ledger, run=run)
+    verifier = build.verifier_of(probe, folder, ledger, name="verifier", run=run)
     check_other_model(answerer, verifier, allow_same_model=probe.allow_same_model)
     return Judges(answerer, verifier)
 

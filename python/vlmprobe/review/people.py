@@ -101,6 +101,20 @@ def label_table(ledger: Ledger, run: str, *, judging: str | None = None) -> Labe
     return LabelTable(judged, [_most(each) for each in ratings], ratings, annotators, probability, images)
 
 
+Place = tuple[str, int, int, int]
+"""Phase, step, sequence and slot."""
+
+
+def told_by_people(ledger: Ledger, run: str) -> dict[Place, int]:
+    """Place of a question -> its state as most of its annotators say (`vlmprobe.metrics.judged`); questions on which
+    nobody said enough, or as many said something else, are not there."""
+    given: dict[Place, list[int | None]] = {}
+    for label in ledger.labels(run):
+        given.setdefault((label.phase, label.step, label.sequence, label.slot), []).append(_state(label))
+    most = {place: _most(ratings) for place, ratings in given.items()}
+    return {place: state for place, state in most.items() if state is not None}
+
+
 def _questions(
     ledger: Ledger, run: str, judging: str | None
 ) -> Iterator[tuple[tuple[str, int, int, int], int, QuestionRecord]]:
