@@ -36,6 +36,7 @@ COMMANDS = {
         "name the failure modes of a run: which questions fail, how often, and how that is known",
     ),
     "compare": ("vlmprobe.cli.compare", "compare two answerers on the same questions: fixed, regressed, both wrong"),
+    "label": ("vlmprobe.cli.label", "have people label questions and answers, and say how far they agree"),
     "rejudge": ("vlmprobe.cli.rejudge", "have another verifier judge a run, without asking the answerer again"),
     "reweight": ("vlmprobe.cli.reweight", "compute another reward over a run"),
     "taxonomy": (

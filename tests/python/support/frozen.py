@@ -48,7 +48,8 @@ def counted_answerer(folder: Path, *, says: str = "red", stops_after: int | None
 
             def answer(pictures, questions):
                 known = FILE.read_text().splitlines() if FILE.exists() else []
-                if len(known) >= {10**9 if stops_after is None else stops_after} and not Path({str(folder / "go")!r}).exists():
+                stops = len(known) >= {10**9 if stops_after is None else stops_after}
+                if stops and not Path({str(folder / "go")!r}).exists():
                     raise KeyboardInterrupt
                 FILE.write_text("".join(each + "\\n" for each in [*known, *questions]))
                 return [{says!r} for _ in questions]
