@@ -1,23 +1,29 @@
-"""`vlmprobe export`: a run's questions as one flat table, or its failures as a regression suite.
+"""`vlmprobe export`: a run's questions as one flat table, or its failures as a regression suite or for fine-tuning.
 
 vlmprobe export my-probe questions.parquet         every question, with answer and verdict
 vlmprobe export my-probe --suite suites/photos     the confirmed failures, frozen, with their pictures
+    vlmprobe export my-probe --train train.jsonl       failures with right answers, as messages
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from vlmprobe._util.visible import say
+from vlmprobe.data.image import Image
 from vlmprobe.exports.collect import confirmed, items_of, mode_rows, provenance, today
 from vlmprobe.exports.formats import FORMATS, write
-from vlmprobe.exports.references import Reference, beside, references
-from vlmprobe.exports.suite import NO_LICENSE, Suite, freeze
+from vlmprobe.exports.references import beside, references
+from vlmprobe.exports.suite import NO_LICENSE, Item, freeze
+from vlmprobe.exports.train import write_train
 from vlmprobe.ledger import Ledger
 from vlmprobe.modes.asked import asked_of
+from vlmprobe.modes.mode import Mode
 from vlmprobe.modes.now import modes_now
 from vlmprobe.modes.record import Modes, main_run
 from vlmprobe.probe import build
@@ -34,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", metavar="DIR", help="the same")
     parser.add_argument("file", metavar="FILE", nargs="?", help="ends in .parquet or .jsonl; replaced whole")
     parser.add_argument("--suite", metavar="DIR", help="write the probe's confirmed failures as a regression suite")
+    parser.add_argument("--train", metavar="FILE", help="write failures with right answers for fine-tuning (.jsonl)")
+    parser.add_argument("--mode", nargs="+", metavar="ID", help="those of these failure modes alone")
     parser.add_argument("--all", action="store_true", help="every failure, also those of no failure mode")
     parser.add_argument("--name", help="of the suite (the name of its folder)")
     parser.add_argument("--suite-version", default="1.0.0", metavar="V", help="of the suite (%(default)s)")
@@ -51,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
         ValueError: no folder, or two; neither a file nor a suite; a run without a confirmed failure.
     """
     folder, file = _places(args)
-    if args.suite is not None:
-        return _suite(Path(folder), args)
+    if args.suite is not None or args.train is not None:
+        return _failures(Path(folder), args)
     with Ledger(ledger_of(folder), read_only=True) as ledger:
         count = ledger.export(file)
     say(f"{count} questions: {file}")
@@ -67,48 +75,60 @@ def _places(args: argparse.Namespace) -> tuple[str, str]:
     if (folder is None) == (args.run is None):
         got = "none" if args.run is None else "two"
         raise ValueError(f"[export] DIR: expected one folder of a run, got {got}")
-    if (file is None) == (args.suite is None):
-        got = "neither" if file is None else "both"
-        raise ValueError(f"[export] expected FILE or --suite, got {got}")
+    wanted = [name for name, each in (("FILE", file), ("--suite", args.suite), ("--train", args.train)) if each]
+    if len(wanted) != 1:
+        raise ValueError(f"[export] expected FILE, --suite or --train, got {' and '.join(wanted) or 'none'}")
     return folder or args.run, file or ""
 
 
-def _suite(folder: Path, args: argparse.Namespace) -> int:
-    name = args.name or Path(args.suite).name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError(f"[export] --name: expected letters, digits, '.', '_' and '-', got {name!r:.60}")
+def _failures(folder: Path, args: argparse.Namespace) -> int:
+    probe = read(folder)
     with Ledger(ledger_of(folder), read_only=True) as ledger, ExitStack() as stack:
         others = [stack.enter_context(Ledger(each, read_only=True)) for each in beside(folder)]
         found = modes_now(ledger, main_run(ledger))
         if found is None:
             raise ValueError("[export] too many questions to find failure modes beside: run vlmprobe modes first")
-        suite, unread = _frozen(folder, name, ledger, found, references(ledger, others), args)
-    say(f"{suite!r}, {len(suite.modes)} failure modes, license {suite.about['license']}")
+        modes = _chosen(found, args.mode)
+        failures = confirmed(asked_of(ledger, [RUN]), modes, every=args.all)
+        images = recalled(build.images_of(probe, folder), ledger, RUN)
+        pixels = {image.id: image.sha256 for step in ledger.each_step(RUN) for image in step.images}
+        items, shown, unread = items_of(failures, images, pixels, references(ledger, others))
+        about = {
+            "source": WORLD if probe.images.source == WORLD else "pictures",
+            "provenance": provenance(ledger, found),
+            "modes": mode_rows(modes),
+        }
     if unread:
         say(f"{unread} failures were left out: their pictures cannot be read")
+    if args.train is not None:
+        count = write_train(Path(args.train), items, shown)
+        say(f"{count} of {len(items)} failures, those with a right answer: {args.train}")
+        return 0
+    return _suite(items, shown, about, args)
+
+
+def _chosen(found: Modes, ids: Sequence[str] | None) -> Sequence[Mode]:
+    """The modes that hold, or those of them that are named.
+
+    Raises:
+        ValueError: an id of none.
+    """
+    known = {mode.id: mode for mode in found.holding}
+    for id in ids or ():
+        if id not in known:
+            raise ValueError(f"[export] --mode: expected some of {', '.join(known) or 'none'}, got {id!r:.60}")
+    return found.holding if ids is None else [known[id] for id in ids]
+
+
+def _suite(items: Sequence[Item], images: Mapping[str, Image], about: dict[str, Any], args: argparse.Namespace) -> int:
+    name = args.name or Path(args.suite).name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(f"[export] --name: expected letters, digits, '.', '_' and '-', got {name!r:.60}")
+    head = {"name": name, "version": args.suite_version, "license": args.license, "created": today()}
+    suite = freeze(Path(args.suite), items, images, {**head, **about})
+    say(f"{suite!r}, {len(suite.modes)} failure modes, license {suite.about['license']}")
     for each in args.format:
         place, count = write(each, suite)
         say(f"{each}: {count} items: {place}")
     say(suite.folder)
     return 0
-
-
-def _frozen(
-    folder: Path, name: str, ledger: Ledger, found: Modes, known: dict[tuple[str, str], Reference],
-    args: argparse.Namespace,
-) -> tuple[Suite, int]:  # fmt: skip
-    probe = read(folder)
-    failures = confirmed(asked_of(ledger, [RUN]), found.holding, every=args.all)
-    images = recalled(build.images_of(probe, folder), ledger, RUN)
-    pixels = {image.id: image.sha256 for step in ledger.each_step(RUN) for image in step.images}
-    items, shown, unread = items_of(failures, images, pixels, known)
-    about = {
-        "name": name,
-        "version": args.suite_version,
-        "license": args.license,
-        "created": today(),
-        "source": WORLD if probe.images.source == WORLD else "pictures",
-        "provenance": provenance(ledger, found),
-        "modes": mode_rows(found.holding),
-    }
-    return freeze(Path(args.suite), items, shown, about), unread

@@ -93,6 +93,22 @@ def test_what_people_say_takes_precedence(finished, suite, tmp_path):
     assert [pair for pair, each in after.items() if each.by_people] == [(second.image_key, second.question)]
 
 
+def test_a_fine_tuning_set_has_the_truth_in_place_of_the_wrong_answer(finished, suite, tmp_path):
+    """https://huggingface.co/docs/trl, dataset formats: messages with content parts, and a list of pictures."""
+    file = tmp_path / "train.jsonl"
+    assert cli.main(["export", str(finished), "--train", str(file), "--all"]) == 0
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    items = {item.id: item for item in read_suite(suite).items}
+    assert {row["id"] for row in rows} == set(items)
+    for row in rows:
+        asked, said = row["messages"]
+        item, [picture] = items[row["id"]], row["images"]
+        assert (asked["role"], said["role"]) == ("user", "assistant")
+        assert asked["content"] == [{"type": "image"}, {"type": "text", "text": item.question}]
+        assert said["content"] == [{"type": "text", "text": item.reference}] and item.reference != item.answer
+        assert (tmp_path / picture).read_bytes() == (suite / item.picture).read_bytes()
+
+
 def test_the_answerer_that_failed_fails_again_and_one_that_is_right_passes(suite, tmp_path, capsys):
     found = evaluated(capsys, suite, tmp_path, "--world-answerer", "world", "--fail-under", 0.9, code=1)
     assert found["rate"]["value"] == 0 and found["rate"]["n"] == len(read_suite(suite).items)
@@ -147,8 +163,10 @@ def test_what_is_wrong_is_said(suite, tmp_path, capsys, words, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "[export] expected FILE or --suite, got neither"),
-        (["a.jsonl", "--suite", "s"], "[export] expected FILE or --suite, got both"),
+        ([], "[export] expected FILE, --suite or --train, got none"),
+        (["a.jsonl", "--suite", "s"], "[export] expected FILE, --suite or --train, got FILE and --suite"),
+        (["--train", "a.csv", "--all"], "[export] --train: expected a name that ends in .jsonl, got 'a.csv'"),
+        (["--train", "a.jsonl", "--mode", "x"], "[export] --mode: expected some of"),
         (["--suite", "s", "--name", "a b"], "[export] --name: expected letters, digits, '.', '_' and '-', got 'a b'"),
     ],
 )
