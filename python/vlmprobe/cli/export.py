@@ -8,30 +8,26 @@ vlmprobe export my-probe --suite suites/photos     the confirmed failures, froze
 from __future__ import annotations
 
 import argparse
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from vlmprobe._util.visible import say
-from vlmprobe.data.image import Image
-from vlmprobe.exports.collect import confirmed, items_of, mode_rows, provenance, today
+from vlmprobe.exports.collect import Gathered, gathered, mode_rows, provenance, today
 from vlmprobe.exports.formats import FORMATS, write
-from vlmprobe.exports.references import beside, references
-from vlmprobe.exports.suite import NO_LICENSE, Item, freeze
+from vlmprobe.exports.references import beside
+from vlmprobe.exports.suite import NO_LICENSE, freeze
 from vlmprobe.exports.train import write_train
 from vlmprobe.ledger import Ledger
-from vlmprobe.modes.asked import asked_of
 from vlmprobe.modes.mode import Mode
 from vlmprobe.modes.now import modes_now
 from vlmprobe.modes.record import Modes, main_run
-from vlmprobe.probe import build
-from vlmprobe.probe.build import RUN
 from vlmprobe.probe.reading import read
 from vlmprobe.probe.roles import WORLD
 from vlmprobe.run.directory import ledger_of
-from vlmprobe.run.pictures import recalled
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", metavar="FILE", help="write failures with right answers for fine-tuning (.jsonl)")
     parser.add_argument("--mode", nargs="+", metavar="ID", help="those of these failure modes alone")
     parser.add_argument("--all", action="store_true", help="every failure, also those of no failure mode")
+    parser.add_argument(
+        "--replay", type=float, default=0.0, metavar="X",
+        help="for --train: X questions that were answered rightly for each failure (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--name", help="of the suite (the name of its folder)")
     parser.add_argument("--suite-version", default="1.0.0", metavar="V", help="of the suite (%(default)s)")
     parser.add_argument("--license", default=NO_LICENSE, metavar="SPDX", help="of pictures and texts (%(default)s)")
@@ -82,6 +82,8 @@ def _places(args: argparse.Namespace) -> tuple[str, str]:
 
 
 def _failures(folder: Path, args: argparse.Namespace) -> int:
+    if args.replay and (args.train is None or not 0 <= args.replay < math.inf):
+        raise ValueError(f"[export] --replay: expected a number of at least 0 beside --train, got {args.replay}")
     probe = read(folder)
     with Ledger(ledger_of(folder), read_only=True) as ledger, ExitStack() as stack:
         others = [stack.enter_context(Ledger(each, read_only=True)) for each in beside(folder)]
@@ -89,22 +91,19 @@ def _failures(folder: Path, args: argparse.Namespace) -> int:
         if found is None:
             raise ValueError("[export] too many questions to find failure modes beside: run vlmprobe modes first")
         modes = _chosen(found, args.mode)
-        failures = confirmed(asked_of(ledger, [RUN]), modes, every=args.all)
-        images = recalled(build.images_of(probe, folder), ledger, RUN)
-        pixels = {image.id: image.sha256 for step in ledger.each_step(RUN) for image in step.images}
-        items, shown, unread = items_of(failures, images, pixels, references(ledger, others))
+        some = gathered(probe, folder, ledger, modes, others=others, every=args.all, replay=args.replay)
         about = {
             "source": WORLD if probe.images.source == WORLD else "pictures",
             "provenance": provenance(ledger, found),
             "modes": mode_rows(modes),
         }
-    if unread:
-        say(f"{unread} failures were left out: their pictures cannot be read")
+    if some.unread:
+        say(f"{some.unread} failures were left out: their pictures cannot be read")
     if args.train is not None:
-        count = write_train(Path(args.train), items, shown)
-        say(f"{count} of {len(items)} failures, those with a right answer: {args.train}")
+        count = write_train(Path(args.train), some.items, some.images)
+        say(f"{count} of {len(some.items)} questions, those with a right answer: {args.train}")
         return 0
-    return _suite(items, shown, about, args)
+    return _suite(some, about, args)
 
 
 def _chosen(found: Modes, ids: Sequence[str] | None) -> Sequence[Mode]:
@@ -120,12 +119,12 @@ def _chosen(found: Modes, ids: Sequence[str] | None) -> Sequence[Mode]:
     return found.holding if ids is None else [known[id] for id in ids]
 
 
-def _suite(items: Sequence[Item], images: Mapping[str, Image], about: dict[str, Any], args: argparse.Namespace) -> int:
+def _suite(some: Gathered, about: dict[str, Any], args: argparse.Namespace) -> int:
     name = args.name or Path(args.suite).name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(f"[export] --name: expected letters, digits, '.', '_' and '-', got {name!r:.60}")
     head = {"name": name, "version": args.suite_version, "license": args.license, "created": today()}
-    suite = freeze(Path(args.suite), items, images, {**head, **about})
+    suite = freeze(Path(args.suite), some.items, some.images, {**head, **about})
     say(f"{suite!r}, {len(suite.modes)} failure modes, license {suite.about['license']}")
     for each in args.format:
         place, count = write(each, suite)

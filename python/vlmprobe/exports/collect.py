@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from vlmprobe.data.image import Image
 from vlmprobe.data.source import ImageSource
-from vlmprobe.exports.references import Reference
+from vlmprobe.exports.references import Reference, references
 from vlmprobe.exports.suite import PICTURES, Item, id_of
 from vlmprobe.ledger import Ledger
-from vlmprobe.modes.asked import Asked
+from vlmprobe.modes.asked import Asked, asked_of
 from vlmprobe.modes.mode import Mode, assign
 from vlmprobe.modes.record import Modes, main_run
+from vlmprobe.probe.build import RUN, images_of
+from vlmprobe.probe.config import Probe
+from vlmprobe.run.pictures import recalled
 
 
 def confirmed(asked: Sequence[Asked], modes: Sequence[Mode], *, every: bool = False) -> list[tuple[Asked, list[str]]]:
@@ -28,6 +34,53 @@ def confirmed(asked: Sequence[Asked], modes: Sequence[Mode], *, every: bool = Fa
     failures = [each for each in asked if each.valid and each.wrong]
     both = zip(failures, assign(modes, failures), strict=True)
     return [(each, ids) for each, ids in both if ids or each.by_people or every]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """Failures of a run, ready to be written."""
+
+    items: Sequence[Item]
+    images: Mapping[str, Image]
+    """Hash of pixels -> picture."""
+    unread: int
+    """Failures that were left out because their picture cannot be read."""
+
+
+def gathered(
+    probe: Probe,
+    folder: Path,
+    ledger: Ledger,
+    modes: Sequence[Mode],
+    *,
+    others: Sequence[Ledger] = (),
+    every: bool = False,
+    replay: float = 0.0,
+) -> Gathered:
+    """The failures of a probe's run that are more than a verdict.
+
+    Args:
+        probe, folder, ledger: of the run.
+        modes: that hold, or some of these.
+        others: of other answerers to the same questions, whose right answers are taken.
+        every: all failures, also those of no mode.
+        replay: for each failure, so many questions that were answered rightly; mixed into a fine-tuning set, they keep
+            what a model can do already.
+
+    Raises:
+        ValueError: a picture that is another by now.
+    """
+    asked = asked_of(ledger, [RUN])
+    images = recalled(images_of(probe, folder), ledger, RUN)
+    pixels = {image.id: image.sha256 for step in ledger.each_step(RUN) for image in step.images}
+    failures = confirmed(asked, modes, every=every)
+    items, shown, unread = items_of(failures, images, pixels, references(ledger, others))
+    right = [each for each in asked if each.valid and not each.wrong and each.answer]
+    some = sorted(right, key=lambda each: hashlib.sha256("\n".join(each.pair).encode()).digest())
+    some = some[: round(replay * len(items))]
+    answers = {each.pair: Reference(each.answer, "answered rightly") for each in some}
+    kept, more, _ = items_of([(each, []) for each in some], images, pixels, answers)
+    return Gathered(items=[*items, *kept], images={**shown, **more}, unread=unread)
 
 
 def items_of(

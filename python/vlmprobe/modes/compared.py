@@ -90,14 +90,15 @@ class Comparison:
 
 
 def compare(first: Ledger, second: Ledger, runs: tuple[Sequence[str], Sequence[str]], modes: Sequence[Mode], *,
-            seed: int = 0) -> Comparison:  # fmt: skip
+            seed: int | None = 0) -> Comparison:  # fmt: skip
     """Two ledgers with verdicts on the same pairs of picture and question.
 
     Args:
         first, second: ledgers; pictures are the same where name and pixels are.
         runs: of each, those whose questions count; a pair that was asked several times is what it was first.
         modes: of the first.
-        seed: of the halves of the pictures in which the modes were found.
+        seed: of the halves of the pictures in which the modes were found; None where they were found on other
+            pictures, so that all of these rate them.
 
     Raises:
         ValueError: no pair has verdicts in both.
@@ -180,11 +181,11 @@ class _Rows:
         return [each for each in known if mode.rule.takes(each.concepts)]
 
 
-def _by_mode(rows: _Rows, modes: Sequence[Mode], seed: int) -> list[tuple[Mode, Counted]]:
+def _by_mode(rows: _Rows, modes: Sequence[Mode], seed: int | None) -> list[tuple[Mode, Counted]]:
     found = []
     for mode in modes:
         some = rows.taken(mode)
-        other = [each for each in some if half_of(each.key, seed=seed) != mode.found_on]
+        other = [each for each in some if seed is None or half_of(each.key, seed=seed) != mode.found_on]
         found.append((mode, rows.counted(some, other)))
     return found
 

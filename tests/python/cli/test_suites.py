@@ -109,6 +109,21 @@ def test_a_fine_tuning_set_has_the_truth_in_place_of_the_wrong_answer(finished, 
         assert (tmp_path / picture).read_bytes() == (suite / item.picture).read_bytes()
 
 
+def test_replay_adds_what_was_answered_rightly(finished, suite, tmp_path):
+    file, n = tmp_path / "train.jsonl", len(read_suite(suite).items)
+    assert cli.main(["export", str(finished), "--train", str(file), "--all", "--replay", "2"]) == 0
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    kept = [row for row in rows if row["answer_by"] == "answered rightly"]
+    assert (len(rows), len(kept), len({row["id"] for row in rows})) == (3 * n, 2 * n, 3 * n)
+    with Ledger(finished / "ledger.sqlite", read_only=True) as ledger:
+        right = {
+            (each.text, each.annotations["truth"])
+            for step in ledger.each_step("probe") for each in step.questions if each.verdict and each.verdict.correct
+        }  # fmt: skip
+    said = {tuple(message["content"][-1]["text"] for message in row["messages"]) for row in kept}
+    assert said <= right
+
+
 def test_the_answerer_that_failed_fails_again_and_one_that_is_right_passes(suite, tmp_path, capsys):
     found = evaluated(capsys, suite, tmp_path, "--world-answerer", "world", "--fail-under", 0.9, code=1)
     assert found["rate"]["value"] == 0 and found["rate"]["n"] == len(read_suite(suite).items)
@@ -166,6 +181,10 @@ def test_what_is_wrong_is_said(suite, tmp_path, capsys, words, message):
         ([], "[export] expected FILE, --suite or --train, got none"),
         (["a.jsonl", "--suite", "s"], "[export] expected FILE, --suite or --train, got FILE and --suite"),
         (["--train", "a.csv", "--all"], "[export] --train: expected a name that ends in .jsonl, got 'a.csv'"),
+        (
+            ["--suite", "s", "--replay", "1"],
+            "[export] --replay: expected a number of at least 0 beside --train, got 1.0",
+        ),
         (["--train", "a.jsonl", "--mode", "x"], "[export] --mode: expected some of"),
         (["--suite", "s", "--name", "a b"], "[export] --name: expected letters, digits, '.', '_' and '-', got 'a b'"),
     ],
