@@ -2,9 +2,10 @@
 
     python -m vlmprobe.studies.repair --run runs/repair --out docs/results/repair
 
-A probe finds the modes of a novice; every second one, by its rank, is repaired. Two answerers are fine-tuned on its
-failures: on these alone, and on these with as many questions that were answered rightly (`vlmprobe export --train
---replay 1`). Then both are compared with the novice, on pictures that none of them has seen, which are asked about
+A probe finds the modes of a novice; every second one, by its rank, is repaired. Answerers are fine-tuned on their
+failures: on these alone, with as many questions that were answered rightly, and with four times as many (`vlmprobe
+export --train --replay`). Then all are compared with the novice, on pictures that none of them has seen, which are
+asked about
 
     by mode     with texts of the probe that a mode's rule takes, about pictures drawn by chance
     uniformly   with valid questions that nobody's failures have a say in: what got better or worse elsewhere
@@ -51,7 +52,7 @@ from vlmprobe.world.repair import answerer, fine_tune, read_set
 from vlmprobe.world.source import scene_of
 from vlmprobe.world.verifiers import OracleVerifier
 
-ARMS = {"failures alone": 0.0, "with replay": 1.0}
+ARMS = {"failures alone": 0.0, "with replay": 1.0, "with more replay": 4.0}
 """Name -> questions answered rightly for each failure in the fine-tuning set."""
 PARTS = ("modes", "uniform")
 
@@ -225,9 +226,8 @@ def _answers(mode: Mode) -> Iterator[str]:
 
 
 def _rates(modes: Sequence[Mode], asked: Sequence[Asked]) -> dict[str, metrics.Rate]:
-    return {
-        mode.id: rate_of([each for each in asked if each.valid and mode.rule.takes(each.concepts)]) for mode in modes
-    }
+    valid = [each for each in asked if each.valid]
+    return {mode.id: rate_of([each for each in valid if mode.rule.takes(each.concepts)]) for mode in modes}
 
 
 def _modes(ledger: Ledger) -> Modes:

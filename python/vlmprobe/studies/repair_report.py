@@ -10,6 +10,7 @@ from vlmprobe import metrics
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import plain
 from vlmprobe.modes.compared import ComparedMode, Counted
+from vlmprobe.modes.record import Modes
 from vlmprobe.studies.repair import Outcome, Repaired
 
 NAMED = 8
@@ -29,10 +30,10 @@ def _head(found: Outcome) -> str:
     settings, first = found.settings, found.first
     return (
         "# Repair in the embedded world\n\n"
-        f"The answerer `{settings.novice}` was probed with {settings.calls} calls: {_rate(first.rate)} of its answers to "
-        f"valid questions were wrong, and {len(first.holding)} failure modes held. Every second one, by its rank, was "
-        f"repaired: the answerer was fine-tuned on its failures with their right answers, for {settings.steps} steps at a "
-        f"learning rate of at most {settings.rate:g}. Comparisons are on {settings.held_out} pictures that neither the "
+        f"The answerer `{settings.novice}` was probed with {settings.calls} calls: {_rate(first.rate)} of its answers "
+        f"to valid questions were wrong, and {len(first.holding)} failure modes held. Every second one, by its rank, "
+        f"was repaired: the answerer was fine-tuned on the failures with their right answers, for {settings.steps} "
+        f"steps at a learning rate of at most {settings.rate:g}. Comparisons are on {settings.held_out} pictures that neither the "
         "probe nor the fine-tuning has seen; a mode's questions there are texts of the probe about pictures drawn by "
         "chance. Differences are the fine-tuned answerer's failure rate less the novice's, in points; p is McNemar's, "
         "exact, and q is over the modes. Intervals of 95 % count pictures.\n\n"
@@ -56,8 +57,8 @@ def _arm(found: Outcome, arm: Repaired) -> str:
         f"{uniform.both_wrong} are wrong in both. Difference {_difference(uniform)}, p {_p(uniform.p)}.",
         "",
         f"A second probe of the fine-tuned answerer, with as many calls on other pictures: {_rate(arm.second.rate)} of "
-        f"the answers were wrong, and {len(second)} modes held, {sum(mode.id in known for mode in second)} of which the "
-        "first probe had by the same rule.",
+        f"the answers were wrong, and {len(second)} modes held, {sum(mode.id in known for mode in second)} of them "
+        "by the same rule as one of the first probe.",
         "",
         "| mode of the first probe | repaired | wrong in a second probe of the novice | and of this answerer |",
         "|---|---|---|---|",
@@ -106,7 +107,7 @@ def _plain(found: Outcome) -> dict[str, object]:
     made: dict[str, object] = plain(
         {
             "settings": asdict(found.settings),
-            "first": found.first.plain(),
+            "first": _modes(found.first),
             "repaired": found.repaired,
             "unrepaired": {id: asdict(rate) for id, rate in found.unrepaired.items()},
             "arms": [_arm_plain(arm) for arm in found.arms],
@@ -118,7 +119,13 @@ def _plain(found: Outcome) -> dict[str, object]:
 def _arm_plain(arm: Repaired) -> dict[str, object]:
     both = {name: _without_lists(getattr(arm, name).plain()) for name in ("modes", "uniform")}
     left = {id: asdict(rate) for id, rate in arm.left.items()}
-    return {"name": arm.name, "taught": arm.taught, **both, "second": arm.second.plain(), "left": left}
+    return {"name": arm.name, "taught": arm.taught, **both, "second": _modes(arm.second), "left": left}
+
+
+def _modes(found: Modes) -> dict[str, object]:
+    """Without examples and candidates, which are in the ledger."""
+    modes = [{"id": mode.id, "name": mode.name, "state": mode.state, **asdict(mode.best)} for mode in found.holding]
+    return {"judged": found.judged, "failures": found.failures, "rate": asdict(found.rate), "modes": modes}
 
 
 def _without_lists(comparison: dict[str, object]) -> dict[str, object]:
