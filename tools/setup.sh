@@ -47,13 +47,15 @@ missing_packages() {
   fi
 }
 
-# The build does without these: FAISS and Highway have fallbacks, the chat client needs libcurl, ccache saves time.
+# The build does without these: FAISS and Highway have fallbacks, the chat client needs libcurl, ccache saves time; tests
+# of pages need a browser.
 missing_optional() {
   [[ -e /usr/include/faiss/IndexFlat.h || -e /usr/local/include/faiss/IndexFlat.h ]] || echo libfaiss-dev libopenblas-dev
   [[ -e /usr/include/hwy/highway.h || -e /usr/local/include/hwy/highway.h ]] || echo libhwy-dev
   [[ -e /usr/include/curl/curl.h || -e /usr/local/include/curl/curl.h || -n $(compgen -G '/usr/include/*/curl/curl.h') ]] ||
     echo libcurl4-openssl-dev
   command -v ccache >/dev/null || echo ccache
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || echo chromium
   [[ -e /usr/include/benchmark/benchmark.h || -e /usr/local/include/benchmark/benchmark.h ]] || echo libbenchmark-dev
 }
 

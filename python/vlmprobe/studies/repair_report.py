@@ -33,10 +33,10 @@ def _head(found: Outcome) -> str:
         f"The answerer `{settings.novice}` was probed with {settings.calls} calls: {_rate(first.rate)} of its answers "
         f"to valid questions were wrong, and {len(first.holding)} failure modes held. Every second one, by its rank, "
         f"was repaired: the answerer was fine-tuned on the failures with their right answers, for {settings.steps} "
-        f"steps at a learning rate of at most {settings.rate:g}. Comparisons are on {settings.held_out} pictures that neither the "
-        "probe nor the fine-tuning has seen; a mode's questions there are texts of the probe about pictures drawn by "
-        "chance. Differences are the fine-tuned answerer's failure rate less the novice's, in points; p is McNemar's, "
-        "exact, and q is over the modes. Intervals of 95 % count pictures.\n\n"
+        f"steps at a learning rate of at most {settings.rate:g}. Comparisons are on {settings.held_out} pictures that "
+        "neither the probe nor the fine-tuning has seen; a mode's questions there are texts of the probe about pictures "
+        "drawn by chance. Differences are the fine-tuned answerer's failure rate less the novice's, in points; p is "
+        "McNemar's, exact, and q is over the modes. Intervals of 95 % count pictures.\n\n"
         "```\npython -m vlmprobe.studies.repair --run runs/repair --out docs/results/repair\n```"
     )
 

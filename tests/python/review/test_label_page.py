@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import threading
 
 import pytest
@@ -22,7 +23,8 @@ from vlmprobe.run.probe import probe
 from vlmprobe.world import ErrorRates, ExecutingAnswerer, FaultyAnswerer, NoisyVerifier, WorldImages, judge, load_faults
 from vlmprobe.world.source import scene_of
 
-RUN, CHROMIUM = "probe", "/usr/bin/chromium"
+RUN = "probe"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "chromium")
 IMAGES = WorldImages(24, seed=5)
 
 
