@@ -34,9 +34,10 @@ def _head(found: Outcome) -> str:
         f"to valid questions were wrong, and {len(first.holding)} failure modes held. Every second one, by its rank, "
         f"was repaired: the answerer was fine-tuned on the failures with their right answers, for {settings.steps} "
         f"steps at a learning rate of at most {settings.rate:g}. Comparisons are on {settings.held_out} pictures that "
-        "neither the probe nor the fine-tuning has seen; a mode's questions there are texts of the probe about pictures "
-        "drawn by chance. Differences are the fine-tuned answerer's failure rate less the novice's, in points; p is "
-        "McNemar's, exact, and q is over the modes. Intervals of 95 % count pictures.\n\n"
+        "neither the probe nor the fine-tuning has seen; a mode's questions there are texts of the probe about "
+        "pictures drawn by chance. Differences are the fine-tuned answerer's failure rate less the novice's, in "
+        "points; p is McNemar's, exact, and q is over the modes. Intervals of 95 % count pictures. Answers of the "
+        "fine-tuned answerer that are cut or no answer at all are unscored and in no count.\n\n"
         "```\npython -m vlmprobe.studies.repair --run runs/repair --out docs/results/repair\n```"
     )
 
@@ -54,7 +55,8 @@ def _arm(found: Outcome, arm: Repaired) -> str:
         *rows,
         "",
         f"On uniform questions {uniform.fixed} were fixed and {uniform.regressed} regressed of {uniform.n}; "
-        f"{uniform.both_wrong} are wrong in both. Difference {_difference(uniform)}, p {_p(uniform.p)}.",
+        f"{uniform.both_wrong} are wrong in both, {uniform.unscored} more are unscored. Difference "
+        f"{_difference(uniform)}, p {_p(uniform.p)}.",
         "",
         f"A second probe of the fine-tuned answerer, with as many calls on other pictures: {_rate(arm.second.rate)} of "
         f"the answers were wrong, and {len(second)} modes held, {sum(mode.id in known for mode in second)} of them "
