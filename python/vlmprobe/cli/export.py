@@ -19,7 +19,7 @@ from vlmprobe._util.visible import say
 from vlmprobe.exports.collect import Gathered, gathered, mode_rows, provenance, today
 from vlmprobe.exports.formats import FORMATS, write
 from vlmprobe.exports.references import beside
-from vlmprobe.exports.suite import NO_LICENSE, freeze
+from vlmprobe.exports.suite import NAME, NO_LICENSE, freeze
 from vlmprobe.exports.train import write_train
 from vlmprobe.ledger import Ledger
 from vlmprobe.modes.mode import Mode
@@ -121,7 +121,7 @@ def _chosen(found: Modes, ids: Sequence[str] | None) -> Sequence[Mode]:
 
 def _suite(some: Gathered, about: dict[str, Any], args: argparse.Namespace) -> int:
     name = args.name or Path(args.suite).name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if not re.fullmatch(NAME, name):
         raise ValueError(f"[export] --name: expected letters, digits, '.', '_' and '-', got {name!r:.60}")
     head = {"name": name, "version": args.suite_version, "license": args.license, "created": today()}
     suite = freeze(Path(args.suite), some.items, some.images, {**head, **about})

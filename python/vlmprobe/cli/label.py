@@ -1,6 +1,6 @@
 """`vlmprobe label`: a page on which people say what is right about a run's questions and answers.
 
-vlmprobe label my-probe --as ann               serves the page on loopback until Ctrl-C, then says what labels say
+vlmprobe label my-probe --as ann bob               serves the page on loopback until Ctrl-C, then says what labels say
 vlmprobe label my-probe --report               what the labels say, by all annotators
 vlmprobe label my-probe --import labels.csv    takes labels from a file
 """
@@ -39,7 +39,7 @@ ITEMS = 200
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `vlmprobe label`."""
     parser.add_argument("folder", metavar="RUN", help="the folder of a probe")
-    parser.add_argument("--as", dest="annotator", metavar="NAME", help="who labels (the user's name)")
+    parser.add_argument("--as", dest="names", nargs="+", metavar="NAME", help="who labels (the user's name)")
     parser.add_argument("--items", type=int, default=ITEMS, metavar="N", help="questions that are drawn (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw, the same for all annotators (%(default)s)")
     parser.add_argument("--host", default=LOOPBACK, help="where the page listens (%(default)s); others see it then")
@@ -74,16 +74,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _serve(ledger: Ledger, folder: Path, args: argparse.Namespace) -> None:
-    name = getpass.getuser() if args.annotator is None else args.annotator
-    desk = Desk(ledger, RUN, annotator=name, items=args.items, seed=args.seed)
-    with LabelServer(desk, pictures(ledger, folder), host=args.host, port=args.port) as server:
-        say(f"{name}: {desk.done} of {len(desk.items)} labelled; Ctrl-C ends", flush=True)
-        say(server.url, flush=True)
+    names = list(dict.fromkeys(args.names or [getpass.getuser()]))
+    desks = [Desk(ledger, RUN, annotator=name, items=args.items, seed=args.seed) for name in names]
+    with LabelServer(desks, pictures(ledger, folder), host=args.host, port=args.port) as server:
+        for name, desk, url in zip(names, desks, server.urls, strict=True):
+            say(f"{name}: {desk.done} of {len(desk.items)} labelled; Ctrl-C ends", flush=True)
+            say(url, flush=True)
         if args.open:
-            webbrowser.open(server.url)
+            webbrowser.open(server.urls[0])
         with suppress(KeyboardInterrupt):
             server.serve_forever(poll_interval=0.1)
-    say(f"{name}: {desk.done} of {len(desk.items)} labelled")
+    for name, desk in zip(names, desks, strict=True):
+        say(f"{name}: {desk.done} of {len(desk.items)} labelled")
 
 
 def pictures(ledger: Ledger, folder: Path) -> Picture:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -20,13 +21,15 @@ from typing import Any
 from PIL import Image as PILImage
 
 from vlmprobe._util.files import write_text
-from vlmprobe._util.json import member, read_lines, read_object
+from vlmprobe._util.json import member, read_lines, read_object, typed
 from vlmprobe.data.image import Image
 
 FILE, ITEMS, PICTURES = "suite.json", "items.jsonl", "pictures"
 FORMAT = 1
 """Of the files; a reader refuses a newer one."""
 NO_LICENSE = "unknown"
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]*"
+"""Of a suite."""
 _CANARIES = uuid.UUID("6f1d0c1e-7b1f-5c53-9d7e-2f6b1f0f8a11")
 
 
@@ -164,6 +167,8 @@ def read_suite(folder: str | Path) -> Suite:
     about = read_object("suite", folder / FILE)
     if (version := member("suite", FILE, about, "format", int)) > FORMAT:
         raise ValueError(f"[suite] {folder / FILE}: format: expected at most {FORMAT}, got {version}")
+    if not re.fullmatch(NAME, name := member("suite", FILE, about, "name", str)):
+        raise ValueError(f"[suite] {folder / FILE}: name: expected letters, digits, '.', '_' and '-', got {name!r:.60}")
     items = [_item(where, row) for where, row in read_lines("suite", folder / ITEMS)]
     if (digest := _digest(items)) != about.get("content_sha256"):
         raise ValueError(
@@ -175,9 +180,14 @@ def read_suite(folder: str | Path) -> Suite:
 
 def _item(where: str, row: Any) -> Item:
     try:
-        return Item(**{each.name: row[each.name] for each in fields(Item)})
+        item = Item(**{each.name: row[each.name] for each in fields(Item)})
     except (KeyError, TypeError) as error:
         raise ValueError(f"[suite] {where}: expected an item, got none with {error}") from None
+    for name in ("id", "picture", "sha256", "key", "question", "answer", "reason", "reference_by"):
+        typed("suite", f"{where}: {name}", getattr(item, name), str)
+    if not re.fullmatch(f"{PICTURES}/[0-9a-f]{{16}}[.]png", item.picture):
+        raise ValueError(f"[suite] {where}: picture: expected a name in {PICTURES}, got {item.picture!r:.60}")
+    return item
 
 
 def _digest(items: Sequence[Item]) -> str:

@@ -1,7 +1,7 @@
 """The page on which people label, on loopback: three files, an item, its picture, and what a key says.
 
-Nobody without the token in the URL sees anything, and a page of another site that finds the port cannot ask: the Host,
-and the Origin of what is sent, must be this server's.
+Each annotator has a URL with a token. Nobody without one sees anything, and a page of another site that finds the port
+cannot ask: the Host, and the Origin of what is sent, must be this server's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,10 +36,10 @@ Picture = Callable[[int], Image]
 
 
 class LabelServer(ThreadingHTTPServer):
-    """Serves one annotator's desk.
+    """Serves the desks of some annotators.
 
     Args:
-        desk: what is shown and said.
+        desks: what is shown and said, one for each annotator.
         picture: of the run.
         host: where it listens; by default loopback alone.
         port: 0 for any that is free.
@@ -50,26 +50,33 @@ class LabelServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, desk: Desk, picture: Picture, *, host: str = LOOPBACK, port: int = 0):
-        self.token = secrets.token_urlsafe(24)
-        super().__init__((host, port), partial(_Handler, desk, picture))
+    def __init__(self, desks: Sequence[Desk], picture: Picture, *, host: str = LOOPBACK, port: int = 0):
+        self.desks = {secrets.token_urlsafe(24): desk for desk in desks}
+        """Token -> desk."""
+        super().__init__((host, port), partial(_Handler, picture))
         self.host, self.port = host, int(self.server_address[1])
         names = {LOOPBACK, "localhost"} if host in (LOOPBACK, "localhost") else {host}
         self.hosts = None if host in ("0.0.0.0", "::") else {f"{name}:{self.port}" for name in names}
         """What a request may name as its Host; None: anything, because it listens everywhere."""
 
     @property
-    def url(self) -> str:
-        """Of the page."""
-        return f"http://{self.host}:{self.port}/{self.token}/"
+    def urls(self) -> list[str]:
+        """Of the page, for each annotator."""
+        return [f"http://{self.host}:{self.port}/{token}/" for token in self.desks]
+
+    def desk_of(self, given: str) -> Desk | None:
+        """The desk of a token; None for another text."""
+        found = [desk for token, desk in self.desks.items() if secrets.compare_digest(given.encode(), token.encode())]
+        return found[0] if found else None
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: LabelServer
     server_version, sys_version = "vlmprobe", ""
+    _desk: Desk
 
-    def __init__(self, desk: Desk, picture: Picture, *args: Any):
-        self._desk, self._picture = desk, picture
+    def __init__(self, picture: Picture, *args: Any):
+        self._picture = picture
         super().__init__(*args)
 
     def do_GET(self) -> None:
@@ -120,9 +127,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.FORBIDDEN)
             return None
         token, _, rest = self.path.partition("?")[0].removeprefix("/").partition("/")
-        if not secrets.compare_digest(token.encode(), self.server.token.encode()):
+        desk = self.server.desk_of(token)
+        if desk is None:
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
+        self._desk = desk
         return rest
 
     def _item(self, at: int) -> None:

@@ -62,9 +62,21 @@ def newer(folder):
     (folder / "suite.json").write_text(json.dumps({**said, "format": 99}))
 
 
+def outside(folder):
+    said = json.loads((folder / "suite.json").read_text())
+    (folder / "suite.json").write_text(json.dumps({**said, "name": "../../outside"}))
+
+
+def elsewhere(folder):
+    text = (folder / "items.jsonl").read_text()
+    (folder / "items.jsonl").write_text(text.replace("pictures/", "../pictures/"))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (outside, "name: expected letters, digits"),
+        (elsewhere, "picture: expected a name in pictures, got '../pictures/"),
         (changed_item, "a suite is never changed; write another one"),
         (changed_picture, "expected pixels"),
         (newer, "format: expected at most 1, got 99"),

@@ -51,8 +51,10 @@ def served(ledger):
 
 
 class served_by:  # used as a function
-    def __init__(self, desk, **more):
-        self.server = LabelServer(desk, IMAGES.__getitem__, **more)
+    def __init__(self, *desks):
+        self.server = LabelServer(desks, IMAGES.__getitem__)
+        self.server.token, *_ = self.server.desks
+        self.server.url, *_ = self.server.urls
 
     def __enter__(self):
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -88,6 +90,16 @@ def test_without_the_token_or_with_another_host_nobody_sees_anything(served):
     _, _, found = reply(served, path)
     assert found.getheader("Content-Security-Policy").startswith("default-src 'none'")
     assert (found.getheader("Referrer-Policy"), found.getheader("Cache-Control")) == ("no-referrer", "no-store")
+
+
+def test_each_annotator_has_a_token_of_their_own(ledger):
+    ann, bob = (Desk(ledger, RUN, annotator=name, items=20) for name in ("ann", "bob"))
+    with served_by(ann, bob) as server:
+        first, second = server.desks
+        assert first != second and len(first) >= 32
+        reply(server, f"/{second}/label", method="POST", body=json.dumps({"at": 0, "key": "u"}))
+        said = [json.loads(reply(server, f"/{token}/item")[1])["done"] for token in (first, second)]
+    assert said == [0, 1] and {label.annotator for label in ledger.labels(RUN)} == {"bob"}
 
 
 def test_another_sites_page_cannot_label(served, ledger):
