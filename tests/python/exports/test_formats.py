@@ -63,7 +63,7 @@ def test_huggingface_has_a_card_and_a_table_with_pictures_inside(written):
 
 
 def test_vlmevalkit_has_one_row_for_each_item_whatever_its_text_holds(written):
-    """docs/en/Development.md of VLMEvalKit: index is whole and unique, image is base64."""
+    """VLMEvalKit, page on development: index is whole and unique, image is base64."""
     _, found = written
     csv.field_size_limit(sys.maxsize)
     with (found["vlmevalkit"][0] / "cups.tsv").open(newline="") as file:
@@ -76,7 +76,7 @@ def test_vlmevalkit_has_one_row_for_each_item_whatever_its_text_holds(written):
 
 
 def test_lmms_eval_has_a_task_whose_functions_are_there(written):
-    """docs/task_guide.md of lmms-eval: keys of a task, `!function file.name` for functions beside it."""
+    """lmms-eval, task guide: keys of a task, `!function file.name` for functions beside it."""
     _, found = written
     folder, _ = found["lmms_eval"]
 

@@ -1,7 +1,7 @@
 """A task of lmms-eval: a YAML file, functions beside it, and the data as Parquet.
 
 An answer is right where it has the words of the right one in their order; the verifier of the run is stricter with what
-it says and more lenient with how. Source: https://github.com/EvolvingLMMs-Lab/lmms-eval, docs/task_guide.md
+it says and more lenient with how. Source: https://github.com/EvolvingLMMs-Lab/lmms-eval, its task guide
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Put it into $LMUData and name it as the data set.
 
-Source: https://github.com/open-compass/VLMEvalKit, docs/en/Development.md
+Source: https://github.com/open-compass/VLMEvalKit, its page on development
 """
 
 from __future__ import annotations
