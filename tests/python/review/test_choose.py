@@ -67,14 +67,17 @@ def test_the_corrected_rate_is_right_on_average_and_its_interval_holds():
     judged = [WRONG if t == RIGHT and rng.random() < 1 / 3 else int(t) for t in truth]
     pictures = [i // 4 for i in range(900)]
     real = (truth == WRONG).sum() / (truth != INVALID).sum()
-    values, held = [], 0
+    values, drawn, held = [], [], 0
     for seed in range(200):
         labels: list[int | None] = [None] * 900
+        chance = [1.0] * 900
         for each in draw(judged, range(900), items=80, seed=seed):
-            labels[each.row] = int(truth[each.row])
+            labels[each.row], chance[each.row] = int(truth[each.row]), each.probability
         fdr = metrics.corrected_by_labels(judged, labels, cluster=pictures, draws=400).fdr
         values.append(fdr.value)
+        drawn.append(metrics.from_sample(judged, labels, chance, cluster=pictures).fdr.value)
         held += fdr.low <= real <= fdr.high
-    error = float(np.std(values) / math.sqrt(len(values)))
-    assert abs(np.mean(values) - real) < 4 * error < 0.03
+    for found in (values, drawn):
+        error = float(np.std(found) / math.sqrt(len(found)))
+        assert abs(np.mean(found) - real) < 4 * error < 0.03
     assert held >= 180  # 95 % of 200 less 3 standard deviations
