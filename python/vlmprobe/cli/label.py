@@ -128,6 +128,7 @@ def text(found: Study) -> str:
         counts = "  ".join(f"{count:>16}" for count in found.table[state])
         lines.append(f"{NAMES[state]:<20}{_rate(found.confirmed[state]):>32}   {counts}")
     lines += ["", f"verifier and people: {found.verifier}"]
+    lines += [f"  on validity:       {found.validity}", f"  on correctness:    {found.correctness}"]
     if len(found.annotators) > 1:
         lines.append(f"among people: {found.people}")
     return "\n".join(lines)

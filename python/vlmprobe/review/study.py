@@ -32,6 +32,10 @@ class Study:
     """[3] of the questions that the verifier judged so, those of which people say the same."""
     verifier: metrics.Agreement
     """Of the verifier with what most people say. Its items were not drawn alike from all verdicts."""
+    validity: metrics.Agreement
+    """The same of valid and invalid alone."""
+    correctness: metrics.Agreement
+    """The same of right and wrong alone, on questions that both call valid."""
     people: metrics.Agreement
     """Of people with each other."""
     qvr: Corrected
@@ -75,12 +79,15 @@ def study(ledger: Ledger, run: str, *, seed: int = 0) -> Study:
     rows = [i for i, each in enumerate(posed) if each.judged != UNSCORED and people[i] is not None]
     pictures: list[Hashable] = [each.image for each in posed]
     pairs: list[list[Hashable | None]] = [[posed[i].judged, people[i]] for i in rows]
+    told = [i for i, pair in zip(rows, pairs, strict=True) if _told(pair)]
     answered = [i for i, each in enumerate(posed) if each.answer is not None]
     return Study(
         annotators={name: sum(row[k] is not None for row in ratings) for k, name in enumerate(names)},
         table=[[sum(pair == [j, t] for pair in pairs) for t in (*STATES, UNTOLD)] for j in STATES],
         confirmed=[_confirmed(j, posed, people, rows) for j in STATES],
-        verifier=metrics.annotator_agreement(pairs, cluster=[pictures[i] for i in rows], seed=seed),
+        verifier=_agreement(pairs, rows, pictures, seed),
+        validity=_agreement([[a != INVALID, b != INVALID] for a, b in pairs], rows, pictures, seed),
+        correctness=_agreement([pair for pair in pairs if _told(pair)], told, pictures, seed),
         people=metrics.annotator_agreement(ratings, cluster=pictures, seed=seed),
         qvr=_corrected("qvr", posed, [RIGHT if each == UNTOLD else each for each in people], range(len(posed)), seed),
         fdr=_corrected("fdr", posed, people, answered, seed),
@@ -100,6 +107,17 @@ def _rating(posed: Posed, label: LabelRecord | None) -> int | None:
         return UNTOLD
     found = state(label.valid, label.correct)
     return None if found == UNSCORED else found
+
+
+def _told(pair: Sequence[Hashable | None]) -> bool:
+    """Whether both say something about the answer."""
+    return all(each in (RIGHT, WRONG) for each in pair)
+
+
+def _agreement(
+    pairs: Sequence[Sequence[Hashable | None]], rows: Sequence[int], pictures: Sequence[Hashable], seed: int
+) -> metrics.Agreement:
+    return metrics.annotator_agreement(pairs, cluster=[pictures[i] for i in rows], seed=seed)
 
 
 def _rate(values: Sequence[bool | None], pictures: Sequence[Hashable]) -> metrics.Rate:

@@ -50,6 +50,8 @@ def test_five_annotators_against_the_verifier_and_each_other(tmp_path):
     ratings = [[None if each == UNSCORED else each for each in row] for row in said]
     assert found.people.alpha.value == pytest.approx(metrics.krippendorff_alpha(ratings))
     assert found.verifier.share.value == 0.5 and found.verifier.share.n == 4
+    assert (found.validity.share.value, found.validity.share.n) == (0.75, 4)
+    assert (found.correctness.share.value, found.correctness.share.n) == (pytest.approx(2 / 3), 3)
     # of 5 questions, those judged invalid are valid: 1/5 (1 - 0) + 4/5 = 1; of 4 answered, wrong: 2/4 x 1/2 + 2/4 x 0
     assert found.qvr.value == 1.0 and found.fdr.value == 0.25
     assert found.qvr_as_judged.value == 0.8 and found.fdr_as_judged.value == 0.5
