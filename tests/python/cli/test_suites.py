@@ -81,6 +81,7 @@ def test_without_all_it_has_the_failures_of_the_modes_alone(finished, suite, tmp
 
 def test_what_people_say_takes_precedence(finished, suite, tmp_path):
     copy = shutil.copytree(finished, tmp_path / "copy")
+    assert cli.main(["modes", str(copy)]) == 0  # what is written down knows nothing of labels
     with Ledger(copy / "ledger.sqlite") as ledger:
         first, second, *_ = ledger.failures(run="probe")
         place = {name: getattr(first, name) for name in ("run", "phase", "step", "sequence", "slot")}
@@ -91,6 +92,8 @@ def test_what_people_say_takes_precedence(finished, suite, tmp_path):
     before, after = ({(each.key, each.question): each for each in read_suite(s).items} for s in (suite, tmp_path / "s"))
     assert before.keys() - after.keys() == {(first.image_key, first.question)}
     assert [pair for pair, each in after.items() if each.by_people] == [(second.image_key, second.question)]
+    counts = [read_suite(each).about["provenance"]["failures"] for each in (suite, tmp_path / "s")]
+    assert counts == [len(before), len(before) - 1]
 
 
 def test_a_fine_tuning_set_has_the_truth_in_place_of_the_wrong_answer(finished, suite, tmp_path):
