@@ -70,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
 def _places(args: argparse.Namespace) -> tuple[str, str]:
     """The folder of the run, and the file."""
     folder, file = args.folder, args.file
-    if args.run is not None and file is None:
+    alone = file is None and args.suite is None and args.train is None
+    if alone and not Path(folder or "").is_dir():  # one word that is no folder is the file
         folder, file = None, folder
     if (folder is None) == (args.run is None):
         got = "none" if args.run is None else "two"
