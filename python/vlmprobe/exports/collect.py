@@ -14,7 +14,7 @@ from vlmprobe.data.source import ImageSource
 from vlmprobe.exports.references import Reference, references
 from vlmprobe.exports.suite import PICTURES, Item, id_of
 from vlmprobe.ledger import Ledger
-from vlmprobe.modes.asked import Asked, asked_of
+from vlmprobe.modes.asked import NOTHING, Asked, Besides, asked_of
 from vlmprobe.modes.mode import Mode, assign
 from vlmprobe.modes.record import Modes, main_run
 from vlmprobe.probe.build import RUN, images_of
@@ -56,6 +56,7 @@ def gathered(
     others: Sequence[Ledger] = (),
     every: bool = False,
     replay: float = 0.0,
+    besides: Besides = NOTHING,
 ) -> Gathered:
     """The failures of a probe's run that are more than a verdict.
 
@@ -66,11 +67,12 @@ def gathered(
         every: all failures, also those of no mode.
         replay: for each failure, so many questions that were answered rightly; mixed into a fine-tuning set, they keep
             what a model can do already.
+        besides: what is said of questions and pictures besides, as when the modes were found.
 
     Raises:
         ValueError: a picture that is another by now.
     """
-    asked = asked_of(ledger, [RUN])
+    asked = asked_of(ledger, [RUN], besides=besides)
     images = recalled(images_of(probe, folder), ledger, RUN)
     pixels = {image.id: image.sha256 for step in ledger.each_step(RUN) for image in step.images}
     failures = confirmed(asked, modes, every=every)

@@ -15,7 +15,7 @@ from vlmprobe import metrics
 from vlmprobe._util.json import plain
 from vlmprobe.ledger import Ledger
 from vlmprobe.ledger.questions import is_correct
-from vlmprobe.modes.asked import Asked, asked_of
+from vlmprobe.modes.asked import NOTHING, Asked, Besides, asked_of
 from vlmprobe.modes.exact import mcnemar, q_values
 from vlmprobe.modes.halves import half_of
 from vlmprobe.modes.mode import Mode
@@ -90,7 +90,7 @@ class Comparison:
 
 
 def compare(first: Ledger, second: Ledger, runs: tuple[Sequence[str], Sequence[str]], modes: Sequence[Mode], *,
-            seed: int | None = 0) -> Comparison:  # fmt: skip
+            seed: int | None = 0, besides: Besides = NOTHING) -> Comparison:  # fmt: skip
     """Two ledgers with verdicts on the same pairs of picture and question.
 
     Args:
@@ -99,11 +99,12 @@ def compare(first: Ledger, second: Ledger, runs: tuple[Sequence[str], Sequence[s
         modes: of the first.
         seed: of the halves of the pictures in which the modes were found; None where they were found on other
             pictures, so that all of these rate them.
+        besides: what is said of the first's questions and pictures besides, as when its modes were found.
 
     Raises:
         ValueError: no pair has verdicts in both.
     """
-    mine = [each for each in asked_of(first, runs[0]) if each.valid]
+    mine = [each for each in asked_of(first, runs[0], besides=besides) if each.valid]
     theirs = {each.pair: each for each in asked_of(second, runs[1]) if each.valid}
     same = _same_pictures(first, second, runs)
     asked = {each.pair for each in mine if each.key in same}
