@@ -27,7 +27,8 @@ stage "layers" python tools/layers.py
 # Left out is what no instruction set can change: texts, files, servers, statistics, reports, packaging. A new test file
 # is in until its name is put here.
 avx2=(env ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2)
-any_cpu=(cli/test_cli cli/test_probe_again cli/test_taxonomy data/test_ahead data/test_coco data/test_column_tables data/test_data
+any_cpu=(cli/test_cli cli/test_compare cli/test_compare_endpoints cli/test_label cli/test_suites exports/test_formats exports/test_suite modes/test_compared review/test_choose
+  review/test_label_page review/test_study run/test_frozen cli/test_probe_again cli/test_taxonomy data/test_ahead data/test_coco data/test_column_tables data/test_data
   data/test_draw data/test_opening data/test_text_tables ledger/test_ledger ledger/test_ledger_schema ledger/test_reply_cache
   methods/test_method_runs metrics/test_partitions modes/test_besides modes/test_concepts modes/test_exact modes/test_find modes/test_unseen
   taxonomy/test_clusters taxonomy/test_documents taxonomy/test_labelling taxonomy/test_operations taxonomy/test_recovery

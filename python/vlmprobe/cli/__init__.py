@@ -39,6 +39,8 @@ COMMANDS = {
         "vlmprobe.cli.modes",
         "name the failure modes of a run: which questions fail, how often, and how that is known",
     ),
+    "compare": ("vlmprobe.cli.compare", "compare two answerers on the same questions: fixed, regressed, both wrong"),
+    "label": ("vlmprobe.cli.label", "have people label questions and answers, and say how far they agree"),
     "rejudge": ("vlmprobe.cli.rejudge", "have another verifier judge a run, without asking the answerer again"),
     "reweight": ("vlmprobe.cli.reweight", "compute another reward over a run"),
     "taxonomy": (
@@ -48,7 +50,8 @@ COMMANDS = {
     "report": ("vlmprobe.cli.report", "write the page of a run; of a probe, --json prints the numbers"),
     "view": ("vlmprobe.cli.view", "show that page in a browser while the run goes on"),
     "merge": ("vlmprobe.cli.merge", "make a whole model out of adapters and the model beside which they were trained"),
-    "export": ("vlmprobe.cli.export", "write a run's questions to a Parquet or JSONL file"),
+    "evaluate": ("vlmprobe.cli.evaluate", "ask a regression suite's questions; the exit code says how it went"),
+    "export": ("vlmprobe.cli.export", "write a run's questions to a file, or its failures as a regression suite"),
     "doctor": ("vlmprobe.cli.doctor", "say what is installed, what is missing and whether the C++ core works"),
 }
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-SCHEMA = 5
+SCHEMA = 6
 _MIGRATIONS = [
     resources.files("vlmprobe.ledger").joinpath("migrations", f"{version}.sql").read_text(encoding="utf-8")
     for version in range(1, SCHEMA + 1)

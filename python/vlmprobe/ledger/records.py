@@ -191,6 +191,8 @@ class LabelRecord:
     """Whether the answer is right; None: not said."""
     probability: float | None = None
     """With which the question was drawn to be labelled, in (0, 1]; None: not known."""
+    criterion: str | None = None
+    """Which criterion an invalid question fails: `grammatical`, `atomic`, `grounded` or `objective`; None: not said."""
     question: str | None = None
     """Its text as the annotator saw it, to be held against the ledger's; None holds nothing. Not kept."""
 

@@ -202,15 +202,19 @@ class Ledger:
             run_id, place = self._run_id(step.run), replace(step, run=encodable(step.run), phase=encodable(step.phase))
             judgings.record(self._db, place.run, run_id, encodable(name), place, judges)
 
-    def add_labels(self, records: Iterable[LabelRecord]) -> int:
+    def add_labels(self, records: Iterable[LabelRecord], *, replace: bool = False) -> int:
         """Writes down what people say about questions, all in one transaction; the number of new labels.
 
+        Args:
+            records: the labels.
+            replace: whether one takes the place of what its annotator said about the question before.
+
         Raises:
-            ValueError: a question that is not in the ledger or is another, an annotator who said something else about
-                it before; nothing is written.
+            ValueError: a question that is not in the ledger or is another; without `replace` an annotator who said
+                something else about it before; nothing is written.
         """
         with self._transaction():
-            return labels.add(self._db, records)
+            return labels.add(self._db, records, replace=replace)
 
     # Reading
 

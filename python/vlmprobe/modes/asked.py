@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from vlmprobe.ledger import Ledger, StepRecord
 from vlmprobe.ledger.questions import is_correct, is_valid
+from vlmprobe.metrics.judged import INVALID, RIGHT
 from vlmprobe.modes.concepts import Concept, answer_words, answers_of, labels_of, picture_of, words_of
+from vlmprobe.review.people import Place, told_by_people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,8 @@ class Asked:
     answer: str = ""
     reason: str = ""
     """The verifier's words about the answer."""
+    by_people: bool = False
+    """Whether `valid` and `wrong` are what people say, in the place of the verifier's verdict."""
     concepts: frozenset[Concept] = field(default=frozenset(), repr=False)
 
     @property
@@ -49,8 +53,9 @@ class Asked:
 def asked_of(ledger: Ledger, runs: Iterable[str], *, besides: Besides = NOTHING) -> list[Asked]:
     """The distinct pairs of picture and question of some runs that were judged, in their order.
 
-    A pair that was asked several times is what it was first. A question whose validity, or whose answer, could not be
-    judged is left out: it is neither a failure nor right.
+    A pair that was asked several times is what it was first. What people say of a question, where most of those who
+    labelled it agree, takes the place of the verifier's verdict. A question whose validity, or whose answer, could not
+    be judged is left out: it is neither a failure nor right.
 
     Args:
         ledger: of the runs.
@@ -59,8 +64,9 @@ def asked_of(ledger: Ledger, runs: Iterable[str], *, besides: Besides = NOTHING)
     """
     found: dict[tuple[str, str], Asked] = {}
     for run in runs:
+        told = told_by_people(ledger, run)
         for step in ledger.each_step(run):
-            for each in _judged(step):
+            for each in _judged(step, told):
                 found.setdefault(each.pair, each)
     return described(list(found.values()), besides=besides)
 
@@ -88,16 +94,19 @@ def _concepts(each: Asked, besides: Besides, known: frozenset[str]) -> frozenset
     return found | answers_of(each.answer, each.reason, correct=not each.wrong, known=known)
 
 
-def _judged(step: StepRecord) -> Iterable[Asked]:
+def _judged(step: StepRecord, told: Mapping[Place, int]) -> Iterable[Asked]:
     image_of = {sequence.sequence: sequence.image for sequence in step.sequences}
     key_of = {image.id: image.key for image in step.images}
     for question in step.questions:
         image, valid, correct = image_of[question.sequence], is_valid(question), is_correct(question)
+        people = told.get((step.phase, step.step, question.sequence, question.slot))
+        if people is not None:
+            valid, correct = people != INVALID, None if people == INVALID else people == RIGHT
         if not question.text or valid is None or (valid and correct is None):
             continue
         said = question.answer.text if valid and question.answer is not None else None
         why = question.verdict.reason if valid and question.verdict is not None else ""
         yield Asked(
             image=image, key=key_of[image], text=question.text, valid=valid, wrong=valid and correct is False,
-            answer=said or "", reason=why,
+            answer=said or "", reason=why, by_people=people is not None,
         )  # fmt: skip

@@ -29,6 +29,25 @@ def fisher(failures: int, n: int, all_failures: int, all_n: int) -> float:
     return min(1.0, math.exp(log + math.log(total)))
 
 
+def mcnemar(one_way: int, other_way: int) -> float:
+    """P of pairs that differ so unevenly, or more, where either way is as likely: the exact test of McNemar, two-sided.
+
+    Args:
+        one_way, other_way: pairs of which the first is right and the second wrong, and the reverse; pairs that agree
+            say nothing.
+
+    Raises:
+        ValueError: a count below 0.
+
+    >>> mcnemar(0, 5), mcnemar(0, 0)
+    (0.0625, 1.0)
+    """
+    if min(one_way, other_way) < 0:
+        raise ValueError(f"[mcnemar] counts: expected at least 0, got {one_way, other_way}")
+    n, least = one_way + other_way, min(one_way, other_way)
+    return min(1.0, 2 * sum(math.comb(n, k) for k in range(least + 1)) / 2**n)
+
+
 def q_values(p: Sequence[float], *, looked_at: int | None = None) -> list[float]:
     """Benjamini and Hochberg's q-values: p times the number of tests over its rank, made monotone, at most 1.
 

@@ -18,13 +18,15 @@ MOST = 100_000
 
 def modes_now(ledger: Ledger, run: str) -> Modes | None:
     """The modes of a run; None where they were not written down and there are too many questions. What was written down
-    before the run went on gives way to what is found now, unless fresh questions confirmed it."""
+    before the run went on, or before people said otherwise, gives way to what is found now, unless fresh questions
+    confirmed it."""
     known = read(ledger, run)
     if (known is not None and known.calls) or ledger.counts(run=run).n_questions > MOST:
         return known
     options, asked = FindOptions(), asked_of(ledger, questions_of(ledger), besides=besides_now(ledger))
     found = modes_of(asked, find_modes(asked, options), calls=0, options=options)
-    return known if known is not None and known.judged == found.judged else found
+    same = known is not None and (known.judged, known.failures) == (found.judged, found.failures)
+    return known if same else found
 
 
 def besides_now(ledger: Ledger) -> Besides:

@@ -149,10 +149,7 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
     answerer, verifier = (
         judge_of(name, probe, folder, recorded.get(name), images) for name in ("answerer", "verifier")
     )
-    if probe.images.source == WORLD:
-        from vlmprobe.probe import world
-
-        answerer = world.faulty(answerer, probe.answerer, folder)
+    answerer = _with_faults(answerer, probe, folder)
     if roles["questioner"].python:
         asker = python_of(roles["questioner"], folder)
     elif "questioner" not in recorded:
@@ -168,16 +165,40 @@ def models_of(probe: Probe, folder: str | Path, ledger: Ledger) -> Models:
     return Models(asker=asker, answerer=answerer, verifier=verifier, clients=clients)
 
 
-def verifier_of(probe: Probe, folder: str | Path, ledger: Ledger, *, name: str) -> Verifier:
+def verifier_of(probe: Probe, folder: str | Path, ledger: Ledger, *, name: str, run: str = RUN) -> Verifier:
     """The verifier alone, each call of one that is asked by message in the ledger under a name of its own, so that
     the run is not charged for it."""
-    role, model = probe.verifier, None
-    if role.endpoint:
-        model = RecordedModel(client_of(role, spent=ledger.spent(RUN, name)), ledger, role=name)
-    elif weights_of(probe, "verifier", folder) is not None:
-        model = RecordedModel(LocalModels(probe, folder).by_message("verifier"), ledger, role=name)
+    model = _recorded_model("verifier", probe, folder, ledger, (run, name))
     found: Verifier = judge_of("verifier", probe, folder, model, encoder_of(probe))
     return found
+
+
+def answerer_of(probe: Probe, folder: str | Path, ledger: Ledger, *, run: str = RUN) -> Answerer:
+    """The answerer alone, with the faults that are planted in it, each call of one that is asked by message in the
+    ledger."""
+    model = _recorded_model("answerer", probe, folder, ledger, (run, "answerer"))
+    found: Answerer = judge_of("answerer", probe, folder, model, encoder_of(probe))
+    return _with_faults(found, probe, folder)
+
+
+def _recorded_model(
+    role_name: str, probe: Probe, folder: str | Path, ledger: Ledger, charged: tuple[str, str]
+) -> RecordedModel | None:
+    """The model of a role that is asked by message, charged to a run under a name; None for another."""
+    role, (run, name) = getattr(probe, role_name), charged
+    if role.endpoint:
+        return RecordedModel(client_of(role, spent=ledger.spent(run, name)), ledger, role=name)
+    if weights_of(probe, role_name, folder) is not None:
+        return RecordedModel(LocalModels(probe, folder).by_message(role_name), ledger, role=name)
+    return None
+
+
+def _with_faults(answerer: Answerer, probe: Probe, folder: str | Path) -> Answerer:
+    if probe.images.source != WORLD:
+        return answerer
+    from vlmprobe.probe import world
+
+    return world.faulty(answerer, probe.answerer, folder)
 
 
 def judge_of(name: str, probe: Probe, folder: str | Path, model: RecordedModel | None, images: EncodedImages) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,21 @@ def label_table(ledger: Ledger, run: str, *, judging: str | None = None) -> Labe
         images.append(image)
     known = [chance for chance in chances if chance is not None]
     probability = known if len(known) == len(chances) else None
-    return LabelTable(judged, [_most(each) for each in ratings], ratings, annotators, probability, images)
+    return LabelTable(judged, [most(each) for each in ratings], ratings, annotators, probability, images)
+
+
+Place = tuple[str, int, int, int]
+"""Phase, step, sequence and slot."""
+
+
+def told_by_people(ledger: Ledger, run: str) -> dict[Place, int]:
+    """Place of a question -> its state as most of its annotators say (`vlmprobe.metrics.judged`); questions on which
+    nobody said enough, or as many said something else, are not there."""
+    given: dict[Place, list[int | None]] = {}
+    for label in ledger.labels(run):
+        given.setdefault((label.phase, label.step, label.sequence, label.slot), []).append(_state(label))
+    agreed = {place: most(ratings) for place, ratings in given.items()}
+    return {place: state for place, state in agreed.items() if state is not None}
 
 
 def _questions(
@@ -128,7 +142,8 @@ def _state(label: LabelRecord) -> int | None:
     return None if found == UNSCORED else found
 
 
-def _most(ratings: list[int | None]) -> int | None:
+def most(ratings: Sequence[int | None]) -> int | None:
+    """The rating that most give; None where nobody does, or as many give another."""
     counts = Counter(rating for rating in ratings if rating is not None).most_common(2)
     if not counts or (len(counts) == 2 and counts[0][1] == counts[1][1]):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from functools import lru_cache
 
 from vlmprobe._native import core
@@ -11,6 +12,9 @@ from vlmprobe.models.protocols import Picture
 from vlmprobe.world.render import render
 
 POOL_SEED, HELD_OUT_SEED = 11, 22  # of runs and evaluations; none was seen when the world's models were built
+
+CLUTTER = 0.75
+"""Usual share of scenes with overlap, bands and noise."""
 
 
 class WorldImages:
@@ -30,7 +34,7 @@ class WorldImages:
         Image(id=0, key='scene-7-0', 64 x 64)
     """
 
-    def __init__(self, count: int, *, seed: int = 0, first: int = 0, clutter: float = 0.75):
+    def __init__(self, count: int, *, seed: int = 0, first: int = 0, clutter: float = CLUTTER):
         count, seed, first = operator.index(count), operator.index(seed), operator.index(first)
         if count < 1:
             raise ValueError(f"[WorldImages] count: expected at least 1, got {count}")
@@ -71,6 +75,18 @@ class WorldImages:
         at = self._first + index
         scene = core.world.sample_scene(self._seed, at, clutter=self._clutter)
         return Image(index, f"scene-{self._seed}-{at}", render(scene), meta=scene)
+
+
+def scene_named(key: str) -> core.world.Scene:
+    """The scene of a picture by its name, as `WorldImages` gives it, with the usual clutter.
+
+    Raises:
+        ValueError: not such a name.
+    """
+    found = re.fullmatch(r"scene-([0-9]{1,20})-([0-9]{1,10})", key)
+    if found is None or int(found[1]) >= 2**64 or int(found[2]) >= 2**32:
+        raise ValueError(f"[scene_named] key: expected the name of a picture of the embedded world, got {key!r:.60}")
+    return core.world.sample_scene(int(found[1]), int(found[2]), clutter=CLUTTER)
 
 
 def scene_of(image: Picture) -> core.world.Scene:

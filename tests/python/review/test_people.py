@@ -95,7 +95,7 @@ def test_a_wrong_line_is_named_and_nothing_is_written(bad, text, ledger, tmp_pat
         (line(question="why ?"), r"question \[0, 0\]: question: expected '.*', got 'why \?'"),
         (line(annotator=""), r"annotator: expected a name, got none"),
         (line(probability=0), r"probability: expected \(0, 1\], got 0"),
-        (line(slot=1, valid=False), r"expected \(1, 0, None\) as labelled, got \(0, 0, None\)"),
+        (line(slot=1, valid=False), r"expected \(1, 0, None, None\) as labelled, got \(0, 0, None, None\)"),
     ],
 )
 def test_a_label_that_does_not_belong_is_refused_and_nothing_is_written(bad, text, ledger, tmp_path):
