@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vlmprobe._util.html import table
 from vlmprobe.loop.examine import failures_of
 from vlmprobe.loop.record import DEGENERATE, degenerate_groups
 from vlmprobe.loop.round import Round
@@ -51,6 +52,16 @@ class StepReport:
     """Questions that the answerer was asked."""
     failures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """For `validity`, `answer` and `correctness`, why calls brought nothing to how many did."""
+
+    def _repr_html_(self) -> str:
+        """The step's numbers in one row."""
+        why = ", ".join(f"{name} {count}" for name, count in self.why.items())
+        heads = ("step", "questions", "valid", "wrong", "unscored", "calls", "reward", "KL", "entropy", "loss")
+        numbers = (f"{value:.4g}" for value in (self.reward, self.kl, self.entropy, self.loss))
+        counts = self.questions, self.valid, self.wrong, self.unscored, self.calls
+        return table(
+            (*heads, *(["failed calls"] if why else [])), [(self.step + 1, *counts, *numbers, *filter(None, [why]))]
+        )
 
     @property
     def why(self) -> dict[str, int]:

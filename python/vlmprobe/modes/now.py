@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from vlmprobe.ledger import Ledger
 from vlmprobe.modes.asked import asked_of
 from vlmprobe.modes.find import FindOptions, find_modes
-from vlmprobe.modes.record import Modes, modes_of, questions_of, read
+from vlmprobe.modes.record import Modes, main_run, modes_of, questions_of, read
+from vlmprobe.run.directory import ledger_of
 
 MOST = 100_000
 """Questions up to which they are found beside a page; for more of them there is `vlmprobe modes`."""
@@ -20,3 +23,16 @@ def modes_now(ledger: Ledger, run: str) -> Modes | None:
     options, asked = FindOptions(), asked_of(ledger, questions_of(ledger))
     found = modes_of(asked, find_modes(asked, options), calls=0, options=options)
     return known if known is not None and known.judged == found.judged else found
+
+
+def failure_modes(folder: str | Path) -> Modes | None:
+    """The modes of the run in a folder, as `modes_now` gives them; nothing is written.
+
+    Raises:
+        ValueError: no folder of a run.
+
+    Example:
+        >>> failure_modes("my-probe").holding[0].name  # doctest: +SKIP
+    """
+    with Ledger(ledger_of(folder), read_only=True) as ledger:
+        return modes_now(ledger, main_run(ledger))
