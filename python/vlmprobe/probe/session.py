@@ -221,6 +221,7 @@ def _trainer(asking: _Asking) -> Trainer:
         models.asker, models.answerer, models.verifier, embedder_of(probe), asking.images,  # type: ignore[arg-type]
         reward=reward.parse(probe.reward), options=options, ledger=asking.directory.ledger, run=RUN,
         allow_same_model=probe.allow_same_model, annotate=annotator_of(probe, models), asker=asker,
+        report_to=list(probe.training.report_to),
     )  # fmt: skip
 
 
@@ -259,6 +260,7 @@ def embedder_of(probe: Probe) -> Embedder:
 def _head(probe: Probe, models: Models, images: ImageSource) -> RunRecord:
     config = {name: value for name, value in probe.model_dump().items() if name not in FREE} | {"method": probe.way}
     config["training"] |= {"reward": probe.reward, "within": probe.within}
+    del config["training"]["report_to"]  # no step depends on it
     for name in ("questioner", "answerer", "verifier"):
         config[name] = {key: value for key, value in config[name].items() if key not in CONNECTION}
     if probe.training.schedule == "cosine":  # another budget would be another schedule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from vlmprobe.run.journal import Annotator, RunJournal
 from vlmprobe.run.overlap import Overlap
 from vlmprobe.run.pictures import keys_to_keep, of_checkpoint, of_run, recalled
 from vlmprobe.run.probe import probe
+from vlmprobe.run.trackers import Tracker, numbers_of, trackers_of
 from vlmprobe.run.watching import OnStep, watched, watched_rounds
 
 EVALUATION_SEED = 0x5EED  # added to the run's: an evaluation shares no draw with training
@@ -56,6 +58,8 @@ class Trainer(Loop):
         annotate: adds what is known about a question besides, such as the world's truth.
         allow_same_model: whether the verifier may be the model under test.
         asker: who asks in the questioner's place; see `vlmprobe.loop.trainer.Trainer`.
+        report_to: `tensorboard`, `wandb` or `trackio`, several of them, or objects of yours (`vlmprobe.run.trackers`):
+            where the numbers of each step go besides.
         progress: whether `train`, `spend` and `evaluate` draw a bar, where there is a terminal or a notebook.
 
     Example:
@@ -84,6 +88,7 @@ class Trainer(Loop):
         allow_same_model: bool = False,
         asker: Asker | None = None,
         progress: bool = True,
+        report_to: str | Tracker | Sequence[str | Tracker] = (),
     ):
         asked = recorded(answerer, ledger, role="answerer"), recorded(verifier, ledger, role="verifier")
         overlaps = isinstance(options, TrainerOptions) and options.overlap
@@ -101,6 +106,8 @@ class Trainer(Loop):
         )  # fmt: skip
         check_other_model(answerer, verifier, allow_same_model=allow_same_model)
         self.progress = progress
+        folder = Path() if ledger is None else ledger.path.parent
+        self.trackers = trackers_of(report_to, folder=folder, name=folder.absolute().name if ledger else run)
 
     @property
     def ledger(self) -> Ledger | None:
@@ -125,6 +132,13 @@ class Trainer(Loop):
     @resumed.setter
     def resumed(self, value: bool) -> None:
         self.journal.resumed = value
+
+    def step(self, *, max_calls: int | None = None) -> StepReport:
+        """One step, whose numbers the trackers get; see `vlmprobe.loop.trainer.Trainer.step`."""
+        report = super().step(max_calls=max_calls)
+        for tracker in self.trackers:
+            tracker.log(numbers_of(report), report.step + 1)
+        return report
 
     def train(self, steps: int, *, on_step: OnStep | None = None) -> list[StepReport]:
         """`steps` more steps; `on_step` sees each report as it comes.
