@@ -40,7 +40,7 @@ any_cpu=(cli/test_cli cli/test_probe_again cli/test_taxonomy data/test_ahead dat
   project/test_skips project/test_types report/test_comparison report/test_paper_figures
   report/test_hostile_pages report/test_in_browser report/test_live_view report/test_page_sizes report/test_run_questions
   report/test_paper_report report/test_reading report/test_report review/test_again review/test_people
-  run/test_ahead run/test_endpoint_runs run/test_kill run/test_run_directory studies/test_reproduce studies/test_sensitivity
+  notebook/test_shown util/test_bar run/test_ahead run/test_endpoint_runs run/test_kill run/test_run_directory studies/test_reproduce studies/test_sensitivity
   studies/test_sensitivity_ledgers studies/test_study_numbers test_text)
 if (($# == 0)); then
   printf '== AVX2 at most; without %s\n' "${any_cpu[*]}"

@@ -33,11 +33,13 @@ class Bar:
             return
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
         console = Console(stderr=True)
         self.live, self._notebook = console.is_jupyter or sys.stderr.isatty(), console.is_jupyter
-        columns = TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), TimeRemainingColumn()
-        self._bar = Progress(*columns, console=console, transient=True)
+        words = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1))  # goes on in a next line
+        columns = words, BarColumn(bar_width=20), TimeRemainingColumn()
+        self._bar = Progress(*columns, console=console, transient=True, expand=True)
         self._task = self._bar.add_task("", total=total or None, completed=done)
 
     def __enter__(self) -> Bar:

@@ -33,7 +33,7 @@ def errors(outputs) -> list[str]:
 def test_training_draws_one_bar_in_its_place(cells):
     outputs = cells.run("reports = trainer.train(3); reports[-1]")
     bar, report = shown(outputs)
-    assert "step 3: 48 questions, " in bar and "━━━━" in bar and "<script" not in bar
+    assert "step 3: 48 questions," in bar and "━━━━" in bar and "<script" not in bar
     assert "<th>questions</th>" in report
     assert not [each for each in outputs if each["kind"] == "stream"] and errors(outputs) == []
     (trainer,) = shown(cells.run("trainer"))
