@@ -15,17 +15,27 @@ from typing import TYPE_CHECKING, Any
 from vlmprobe._util.moved import keep_old_places
 
 if TYPE_CHECKING:
+    from vlmprobe.modes.now import failure_modes
     from vlmprobe.policy.questioner import Questioner
+    from vlmprobe.probe.run import ProbeRun
     from vlmprobe.run.trainer import Trainer
+    from vlmprobe.taxonomy.document import Taxonomy, read_taxonomy
 
 __version__ = "0.1.0"
 
 # Names that users reach as vlmprobe.X, and the module that has them.
-_NAMES = {"Questioner": "policy.questioner", "Trainer": "run.trainer"}
+_NAMES = {
+    "ProbeRun": "probe.run",
+    "Questioner": "policy.questioner",
+    "Taxonomy": "taxonomy.document",
+    "Trainer": "run.trainer",
+    "failure_modes": "modes.now",
+    "read_taxonomy": "taxonomy.document",
+}
 
 _MODULES = ("data", "grpo", "ledger", "memory", "metrics", "models", "report", "reward", "text", "world")
 
-__all__ = ["Questioner", "Trainer", "__version__"]
+__all__ = ["ProbeRun", "Questioner", "Taxonomy", "Trainer", "__version__", "failure_modes", "read_taxonomy"]
 
 keep_old_places()
 

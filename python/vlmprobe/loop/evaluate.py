@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+from vlmprobe._util.html import table, titled
 from vlmprobe.ledger.records import QuestionRecord
 from vlmprobe.loop.ask import ImagesOf, calls_at_most
 from vlmprobe.loop.journal import Journal, Unkept
@@ -15,6 +16,7 @@ from vlmprobe.models.protocols import Answerer, Verifier
 from vlmprobe.policy.asker import Asker
 
 SLOTS_A_CALL = 20  # an asker of which so many slots a call are not valid is given up
+SHOWN = 10  # failures in a notebook
 
 
 class Evaluation(Tally):
@@ -27,6 +29,18 @@ class Evaluation(Tally):
     def failures(self) -> list[tuple[int, QuestionRecord]]:
         """The questions judged valid and answered wrongly, each with the number of its image."""
         return list(self._failures)
+
+    def _repr_html_(self) -> str:
+        """The numbers, and the first failures."""
+        found = [
+            (image, one.text, one.answer.text if one.answer else "", one.verdict.reason if one.verdict else "")
+            for image, one in self._failures[:SHOWN]
+        ]
+        more = f"{len(self._failures)} failures" + (
+            f", of which {SHOWN} are shown" if len(self._failures) > SHOWN else ""
+        )
+        heads = ("picture", "question", "answer", "the verifier's reason")
+        return titled(type(self).__name__, self.shown(), titled(more, table(heads, found)))
 
     def take(self, round: Round, answerer: Answerer, verifier: Verifier, *, calls: int) -> None:
         """Counts an examined round as `see` does, and keeps its failures."""

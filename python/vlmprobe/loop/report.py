@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
+from vlmprobe._util.html import table
 from vlmprobe.loop.examine import failures_of
 from vlmprobe.loop.record import DEGENERATE, degenerate_groups
 from vlmprobe.loop.round import Round
@@ -49,8 +52,24 @@ class StepReport:
     """Slots with a question; the others hold none."""
     asked: int = 0
     """Questions that the answerer was asked."""
+    reward_std: float = math.nan
+    """Sample standard deviation over the scorable sequences; NaN of fewer than two."""
+    sequences: int = 0
+    """Completions."""
+    groups: int = 0
+    """Pictures that completions are about."""
     failures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """For `validity`, `answer` and `correctness`, why calls brought nothing to how many did."""
+
+    def _repr_html_(self) -> str:
+        """The step's numbers in one row."""
+        why = ", ".join(f"{name} {count}" for name, count in self.why.items())
+        heads = ("step", "questions", "valid", "wrong", "unscored", "calls", "reward", "KL", "entropy", "loss")
+        numbers = (f"{value:.4g}" for value in (self.reward, self.kl, self.entropy, self.loss))
+        counts = self.questions, self.valid, self.wrong, self.unscored, self.calls
+        return table(
+            (*heads, *(["failed calls"] if why else [])), [(self.step + 1, *counts, *numbers, *filter(None, [why]))]
+        )
 
     @property
     def why(self) -> dict[str, int]:
@@ -77,12 +96,20 @@ def step_report(round: Round, numbers: Mapping[str, Any]) -> StepReport:
         reward=float(rewards.total.nanmean()),
         terms={name: float(value.nanmean()) for name, value in rewards.terms.items()},
         tokens=int(round.asked.lengths.sum()),
+        reward_std=_std(rewards.total),
+        sequences=len(rewards.total),
+        groups=len(round.asked.group.unique()),
         posed=sum(verdict is not None for verdict in round.verdicts),
         asked=round.answered,
         failures=failures_of(round),
         left_out=round.left_out,
         **{DEGENERATE: degenerate_groups(round), **numbers},
     )
+
+
+def _std(values: Tensor) -> float:
+    known = values[~values.isnan()]
+    return float(known.std()) if len(known) > 1 else math.nan
 
 
 _WAY = {

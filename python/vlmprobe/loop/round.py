@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vlmprobe._util.html import table, text, titled
 from vlmprobe.models.protocols import Picture
 from vlmprobe.models.replies import Reply, Verdict
 from vlmprobe.policy.asker import Asked
@@ -28,6 +29,9 @@ from vlmprobe.text import Questions
 
 UNKNOWN = -1
 """In a column of int8: neither true (1) nor false (0)."""
+SHOWN = 10  # questions in a notebook
+_HEADS = ("picture", "question", "valid", "answer", "right", "reward")
+_TRUTHS = {1: "yes", 0: "no", UNKNOWN: "unknown"}
 _LATER: Any = None  # a column that a stage will add
 _STATES = {
     "asked": "an asked",
@@ -146,6 +150,19 @@ class Round:
         place = self.place
         there = [name for name in _STATES if getattr(self, name) is not None]
         return f"Round(step {place.step} of {place.run}/{place.phase}, {len(self.images)} images, {', '.join(there)})"
+
+    def _repr_html_(self) -> str:
+        """The first questions, with what is known of them by now."""
+        if self.questions is None:
+            return text(repr(self))
+        return titled(repr(self), table(_HEADS, map(self._row, range(min(SHOWN, len(self.questions))))))
+
+    def _row(self, i: int) -> tuple[object, ...]:
+        known = _TRUTHS[int(self.valid[i])], _TRUTHS[int(self.correct[i])] if self.verdicts is not None else ("", "")
+        answer = None if self.answers is None else self.answers[i]
+        reward = "" if self.rewards is None else f"{float(self.rewards.question[i]):.3f}"
+        said = "" if answer is None else answer.text or str(answer.failure or "")
+        return self.pictures[i].key, self.questions.text[i], known[0], said, known[1], reward
 
 
 def _column(truths: Sequence[bool | int | None]) -> Tensor:

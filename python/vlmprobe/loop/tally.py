@@ -12,6 +12,7 @@ from typing import Any, overload
 import torch
 
 from vlmprobe import metrics
+from vlmprobe._util.html import Html, pairs, titled
 from vlmprobe._util.visible import bare
 from vlmprobe.ledger import JudgedQuestions
 from vlmprobe.loop.record import judged_questions
@@ -92,6 +93,22 @@ class Tally:
         more = f" and {self.asking} to ask" if self.asking else ""
         without = f", {self.left_out} pictures left out" if self.left_out else ""
         return f"{type(self).__name__}({len(self)} questions, {self.calls} answerer calls{more}{without})"
+
+    def shown(self) -> Html:
+        """Counts and rates with their intervals, for a notebook."""
+        qvr, fdr = self.rates()
+        return pairs(
+            [
+                ("questions", len(self)),
+                ("valid (QVR)", Html(qvr._repr_html_())),
+                ("of the valid ones wrong (FDR)", Html(fdr._repr_html_())),
+                ("answerer calls", self.spent),
+                *([("pictures left out", self.left_out)] if self.left_out else []),
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        return titled(type(self).__name__, self.shown())
 
     @property
     def spent(self) -> int:

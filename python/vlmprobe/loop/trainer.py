@@ -13,6 +13,7 @@ import torch
 
 from vlmprobe import grpo
 from vlmprobe._util.checks import check_count, check_positive
+from vlmprobe._util.html import pairs, titled
 from vlmprobe.data.order import StepImages, shuffled
 from vlmprobe.data.source import ImageSource
 from vlmprobe.grpo.options import DEFAULT_ADVANTAGES
@@ -149,6 +150,11 @@ class Trainer:
 
     def __repr__(self) -> str:
         return f"Trainer(step {self.next_step}, {len(self.images)} images, {self.tally!r}, {self.memory!r})"
+
+    def _repr_html_(self) -> str:
+        """Where it stands, and the rates of the questions so far."""
+        place = pairs([("steps", self.next_step), ("pictures", len(self.images)), ("memory", repr(self.memory))])
+        return titled(type(self).__name__, place, self.tally.shown())
 
     @property
     def asker(self) -> Asker:

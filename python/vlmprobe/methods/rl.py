@@ -95,5 +95,6 @@ class RL:
             ledger=task.ledger,
             run=self.name,
             annotate=task.annotate,
+            progress=False,
             asker=None if self.follow_up is None else FollowUp(questioner, self.follow_up),
         )

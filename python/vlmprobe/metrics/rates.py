@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from vlmprobe import _core
+from vlmprobe._util.html import percent, text
 from vlmprobe.metrics._labels import codes
 
 _native = _core.metrics
@@ -38,6 +39,10 @@ class Rate:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] n={self.n}"
+
+    def _repr_html_(self) -> str:
+        ends = f"[{percent(self.low)}, {percent(self.high)}]"
+        return text(f"{percent(self.value)} {ends}, n {self.n}" if self.n else "unknown, n 0")
 
 
 def _successes(values: Sequence[bool | None] | torch.Tensor) -> torch.Tensor:

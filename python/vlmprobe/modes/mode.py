@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+from vlmprobe._util.html import Html, table, text, titled
 from vlmprobe.metrics import Rate
 from vlmprobe.modes.asked import Asked
 from vlmprobe.modes.rules import Rule
@@ -16,6 +17,11 @@ from vlmprobe.modes.rules import Rule
 State = Literal["confirmed", "held", "unsure", "refuted"]
 """What its rating says: fresh questions bear it out; the other half of the pictures does; there were too few questions
 to tell; or neither does."""
+
+SHOWN_BY: dict[State, str] = {
+    "confirmed": "fresh questions", "held": "other pictures", "unsure": "too few questions", "refuted": "refuted",
+}  # fmt: skip
+"""What bears it out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +82,18 @@ class Mode:
     def best(self) -> Rated:
         """The rating that its state rests on."""
         return self.rated if self.fresh is None or self.state == "held" else self.fresh
+
+    def row(self) -> tuple[object, ...]:
+        """Of a table in a notebook: name, failures, n, rate, that of the others, what shows it, an example, id."""
+        best, example = self.best, self.examples[0].question if self.examples else ""
+        rates = Html(best.rate._repr_html_()), Html(best.base._repr_html_())
+        return self.name, best.failures, best.n, *rates, SHOWN_BY[self.state], example, self.id
+
+    def _repr_html_(self) -> str:
+        """Its name and state, its rate, and its examples."""
+        rows = [(each.key, each.question, each.answer, each.reason) for each in self.examples]
+        rate = text(f"{SHOWN_BY[self.state]}: "), Html(self.best.rate._repr_html_())
+        return titled(self.name, *rate, table(("picture", "question", "answer", "the verifier's reason"), rows))
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""

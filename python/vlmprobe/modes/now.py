@@ -10,7 +10,8 @@ from vlmprobe.ledger import Ledger
 from vlmprobe.modes.asked import NOTHING, Besides, asked_of
 from vlmprobe.modes.besides import besides_of
 from vlmprobe.modes.find import FindOptions, find_modes
-from vlmprobe.modes.record import Modes, modes_of, questions_of, read
+from vlmprobe.modes.record import Modes, main_run, modes_of, questions_of, read
+from vlmprobe.run.directory import ledger_of
 
 MOST = 100_000
 """Questions up to which they are found beside a page; for more of them there is `vlmprobe modes`."""
@@ -36,3 +37,16 @@ def besides_now(ledger: Ledger) -> Besides:
     except ValueError as error:
         say(f"{error}; the modes are told without it", to=sys.stderr)
         return NOTHING
+
+
+def failure_modes(folder: str | Path) -> Modes | None:
+    """The modes of the run in a folder, as `modes_now` gives them; nothing is written.
+
+    Raises:
+        ValueError: no folder of a run.
+
+    Example:
+        >>> failure_modes("my-probe").holding[0].name  # doctest: +SKIP
+    """
+    with Ledger(ledger_of(folder), read_only=True) as ledger:
+        return modes_now(ledger, main_run(ledger))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vlmprobe._util.files import write_text
+from vlmprobe._util.html import table, titled
 from vlmprobe._util.json import parse, plain
 from vlmprobe.ledger import Ledger
 from vlmprobe.metrics import Rate
@@ -54,6 +55,12 @@ class Modes:
     def holding(self) -> list[Mode]:
         """The modes: those that the other half of the pictures, or fresh questions, bear out."""
         return [mode for mode in self.modes if mode.state in HOLDING]
+
+    def _repr_html_(self) -> str:
+        """A row for each mode that holds, the worst first."""
+        heads = ("failure mode", "wrong", "of", "rate", "others", "shown by", "example", "id")
+        title = f"{len(self.holding)} failure modes in {self.failures} failures among {self.judged} judged answers"
+        return titled(title, table(heads, [mode.row() for mode in self.holding]))
 
     def plain(self) -> dict[str, Any]:
         """For JSON: `modes` are those that hold, `candidates` the others."""

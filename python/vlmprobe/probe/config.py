@@ -122,6 +122,9 @@ class Training(Part):
         default=None, ge=1, description="pictures whose completions are learned from at once; empty: the step's"
     )
     checkpoint_every: int = Field(default=10, ge=1, description="steps between checkpoints")
+    report_to: list[Literal["tensorboard", "wandb", "trackio"]] = Field(
+        default=[], description="any of tensorboard, wandb and trackio, which get the numbers of each step besides"
+    )
 
     @model_validator(mode="after")
     def _reads(self) -> Training:

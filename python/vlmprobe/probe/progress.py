@@ -1,12 +1,11 @@
-"""How far a probe is, in the terminal: a bar where there is one, else a line now and then."""
+"""How far a probe is: a bar in a terminal or a notebook, else a line now and then."""
 
 from __future__ import annotations
 
-import sys
 import time
-from typing import Any
+from collections.abc import Callable
 
-from vlmprobe._util.visible import say, visible
+from vlmprobe._util.bar import Bar
 from vlmprobe.loop.examine import failures_of
 from vlmprobe.loop.round import Round
 from vlmprobe.probe.config import Budget
@@ -16,38 +15,30 @@ PAUSE_S = 10.0  # between two lines
 
 
 class Progress:
-    """Steps, rates, failures found, calls and the time that is left, on stderr.
+    """Steps, rates, failures found, calls, their cost and the time that is left, on stderr.
 
     Args:
         budget: of the probe; the bar runs to its calls, or else its steps.
+        cost: what all calls cost so far; None where there are no prices.
         quiet: say nothing.
     """
 
-    def __init__(self, budget: Budget, *, quiet: bool = False):
+    def __init__(self, budget: Budget, *, cost: Callable[[], float] | None = None, quiet: bool = False):
         self._quiet, self._began, self._said = quiet, time.monotonic(), -PAUSE_S
         self._goal = budget.calls or budget.steps or 0
         self._by_calls = budget.calls is not None
         self.steps = self.calls = self._questions = self._valid = self._judged = self._wrong = self._lost = 0
         self._posed = self._unscored = self._replies = self._cut = 0
-        self._bar: Any = None
-        if not quiet and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
-
-            columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
-            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("", total=self._goal or None)
+        self._cost, self._bar = cost, Bar(self._goal or None, wanted=not quiet)
 
     def __enter__(self) -> Progress:
-        if self._bar is not None:
-            self._bar.start()
+        self._bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-        if self.steps:
+        self._bar.update(self._done, self.line())
+        self._bar.__exit__()
+        if self.steps and not self._bar.stays:
             self._say(self.line())
 
     def see(self, round: Round, signs: Signs) -> None:
@@ -63,9 +54,8 @@ class Progress:
         self._unscored += signs.unscored
         self._replies += sum(signs.replies.values())
         self._cut += sum(signs.cut.values())
-        if self._bar is not None:
-            done = self.calls if self._by_calls else self.steps
-            self._bar.update(self._task, completed=done, description=self.line())
+        if self._bar.live:
+            self._bar.update(self._done, self.line())
         elif time.monotonic() - self._said > PAUSE_S:
             self._said = time.monotonic()
             self._say(self.line())
@@ -76,10 +66,11 @@ class Progress:
         fdr = 100 * self._wrong / max(1, self._judged)
         unscored, cut = (100 * part / max(1, of) for part, of in self._shares())
         lost = f", {self._lost} calls brought nothing" if self._lost else ""
+        cost = f", cost {self._cost():.4g}" if self._cost is not None else ""
         goal = f" of {self._goal}" if self._by_calls and self._goal else ""
         return (
             f"step {self.steps}: {self._questions} questions, {qvr:.0f} % valid, "
-            f"{self._wrong} wrong answers ({fdr:.0f} %), {self.calls}{goal} calls, "
+            f"{self._wrong} wrong answers ({fdr:.0f} %), {self.calls}{goal} calls{cost}, "
             f"{unscored:.0f} % unscored, {cut:.0f} % cut{lost}"
         )
 
@@ -87,14 +78,13 @@ class Progress:
         """A line above the bar."""
         self._say(f"warning: {line}")
 
+    @property
+    def _done(self) -> int:
+        return self.calls if self._by_calls else self.steps
+
     def _shares(self) -> tuple[tuple[int, int], tuple[int, int]]:
         return (self._unscored, self._posed), (self._cut, self._replies)
 
     def _say(self, line: str) -> None:
-        if self._quiet:
-            return
-        line = f"[{time.monotonic() - self._began:5.0f} s] {line}"
-        if self._bar is None:
-            say(line, to=sys.stderr, flush=True)
-        else:
-            self._bar.console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+        if not self._quiet:
+            self._bar.say(f"[{time.monotonic() - self._began:5.0f} s] {line}")

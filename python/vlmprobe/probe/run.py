@@ -1,22 +1,29 @@
-"""A probe's run to look at in a notebook; nothing is written.
+"""A probe's run in a notebook: asked, and looked at.
 
-run = ProbeRun("my-probe")
+run = ProbeRun.ask("my-probe")     # as `vlmprobe run my-probe`; ProbeRun("my-probe") only reads
 run.failures.groupby("words").times.sum()
+run.gallery()
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlmprobe._util.visible import visible
+from PIL import Image as PILImage
+
+from vlmprobe._util.checks import check_count
+from vlmprobe._util.html import Html, pairs, table, titled
+from vlmprobe.data.source import ImageSource
+from vlmprobe.data.thumbnail import thumbnail
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.protocols import Embedder
+from vlmprobe.probe.build import RUN, images_of
 from vlmprobe.probe.outcome import Findings, findings
 from vlmprobe.probe.reading import read
 from vlmprobe.run.directory import ledger_of
+from vlmprobe.world.finding import Find, finder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -41,6 +48,31 @@ class ProbeRun:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self._ledger, self._probe = ledger_of(folder), read(folder)
+
+    @classmethod
+    def ask(cls, folder: str | Path, *settings: str, quiet: bool = False) -> ProbeRun:
+        """Asks as `vlmprobe run` does, until the budget of `probe.yaml` is spent, and gives what was found. A run that
+        is there goes on.
+
+        Args:
+            folder: with `probe.yaml`.
+            settings: `budget.calls=40`: values in the place of the file's, for this call.
+            quiet: show no progress.
+
+        Raises:
+            ValueError: something does not work, so nothing was asked; or as in `vlmprobe.probe.session.run`.
+            KeyboardInterrupt: Ctrl-C, at the end of the step that it came in. The same call goes on from there.
+        """
+        from vlmprobe.probe.check import check, working
+        from vlmprobe.probe.session import run
+
+        probe = read(folder, settings)
+        findings = list(check(probe, folder))
+        if not working(findings):
+            wrong = "; ".join(f"{each.part}: {each.said}" for each in findings if not each.works)
+            raise ValueError(f"[ProbeRun] ask: nothing was asked: {wrong}")
+        run(probe, folder, quiet=quiet)
+        return cls(folder)
 
     @cached_property
     def findings(self) -> Findings:
@@ -99,15 +131,46 @@ class ProbeRun:
         return f"ProbeRun({str(self.folder)!r}: {counts})"
 
     def _repr_html_(self) -> str:
-        """The first failures as a table; every text is escaped, and what nobody sees is shown."""
-        names = ("image_key", "question", "answers", "reason", "times", "asked")
-        head = "".join(f"<th>{name}</th>" for name in names)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(visible(_plain(row[name])))}</td>" for name in names) + "</tr>"
-            for row in self.rows[:SHOWN]
+        """The rates and the first failures; every text is escaped, and what nobody sees is shown."""
+        found, names = self.findings, COLUMNS[:-1]
+        rates = pairs(
+            [
+                ("valid (QVR)", Html(found.qvr._repr_html_())),
+                ("of the valid ones wrong (FDR)", Html(found.fdr._repr_html_())),
+                ("answerer calls", found.tally.spent),
+            ]
         )
-        return f"<p>{escape(visible(repr(self)))}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        rows = [[_plain(row[name]) for name in names] for row in self.rows[:SHOWN]]
+        return titled(repr(self), rates, table(names, rows))
+
+    def gallery(self, n: int = 24, *, side: int = 160) -> Html:
+        """The first failures with their pictures, as a table for a notebook.
+
+        Args:
+            n: failures; those of the questions that fail most stand first, as in `failures`.
+            side: pixels of the longer side of a picture. A picture that is not there any more is left out of its row.
+        """
+        check_count("ProbeRun.gallery", "n", n)
+        check_count("ProbeRun.gallery", "side", side)
+        names, find = COLUMNS[:-1], self._find()
+        rows = [
+            [_picture(find(row["image_key"]), side), *(_plain(row[name]) for name in names)] for row in self.rows[:n]
+        ]
+        return table(("", *names), rows)
+
+    def _find(self) -> Find:
+        with Ledger(self._ledger, read_only=True) as ledger:
+            hashes = ledger.about(RUN).pictures
+        try:
+            images: ImageSource = images_of(self._probe, self.folder)
+        except (ValueError, OSError):  # the source is not there any more
+            images = []
+        return finder(images, hashes)
 
 
-def _plain(value: Any) -> str:
-    return "; ".join(value) if isinstance(value, dict) else str(value)
+def _plain(value: Any) -> Any:
+    return "; ".join(value) if isinstance(value, dict) else value
+
+
+def _picture(image: PILImage.Image | None, side: int) -> Html:
+    return Html("" if image is None else f'<img alt="" src="{thumbnail(image, side)}">')

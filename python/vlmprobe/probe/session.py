@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +14,7 @@ from vlmprobe._util.visible import say
 from vlmprobe.data import prefetched
 from vlmprobe.data.order import shuffled
 from vlmprobe.data.source import ImageSource, keys_of
-from vlmprobe.ledger import RunRecord
+from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.loop.record import recorded_round
 from vlmprobe.loop.round import Round
 from vlmprobe.loop.schedule import Schedule
@@ -39,6 +35,7 @@ from vlmprobe.run.directory import RunDirectory, versions
 from vlmprobe.run.journal import Annotator
 from vlmprobe.run.pictures import of_run, recalled
 from vlmprobe.run.probe import probe as ask
+from vlmprobe.run.stopping import Stopping
 from vlmprobe.run.trainer import Trainer, TrainerOptions
 
 UNBOUNDED = 10**9
@@ -74,7 +71,7 @@ def run(probe: Probe, folder: str | Path, *, quiet: bool = False, from_step: int
         images = recalled(images_of(probe, folder), directory.ledger, RUN)
         directory.ledger.begin(_head(probe, models, images), replace=True)
         known = 1 + max((step for _, step in directory.ledger.recorded_steps(RUN)), default=-1)
-        with Progress(probe.budget, quiet=quiet) as progress:
+        with Progress(probe.budget, cost=_cost_so_far(probe, directory.ledger), quiet=quiet) as progress:
             asking = _Asking(probe, models, images, directory, progress, known)
             try:
                 found = _train(asking, from_step) if probe.learns else _ask(asking)
@@ -102,7 +99,7 @@ class _Asking:
     ):
         self.probe, self.models, self.images, self.directory, self.progress = probe, models, images, directory, progress
         self.watch = Watch(probe.guards, directory.ledger, RUN, known=known, say=progress.say)
-        self.stopping = _Stopping()
+        self.stopping = Stopping()
         self._known, self._began = known, time.monotonic()
         self._own = OwnAnswers(models.verifier, most=probe.guards.own_answers)
         self._told = own_answers_of(directory.ledger, RUN)
@@ -157,34 +154,12 @@ class _Asking:
         return {"tokens": float(tokens), "cost": cost, "hours": (time.monotonic() - self._began) / 3600}
 
 
-@dataclass
-class _Stopping:
-    """Whether a signal asked for the end."""
-
-    asked: bool = False
-
-    @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Has the first SIGINT or SIGTERM end the block's work at the end of a step, and the second at once. The block
-        ends in KeyboardInterrupt then."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def stop(*_: object) -> None:
-            if self.asked:
-                raise KeyboardInterrupt
-            self.asked = True
-            os.write(2, b"stopping at the end of this step; once more stops at once\n")  # no stream: it may be in use
-
-        before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
-        if self.asked:
-            raise KeyboardInterrupt
+def _cost_so_far(probe: Probe, ledger: Ledger) -> Callable[[], float] | None:
+    """What the calls took so far, in the unit of the prices; None where there are no prices."""
+    roles = {name: getattr(probe, name) for name in ("questioner", "answerer", "verifier")}
+    if not any(role.prices.prompt or role.prices.completion for role in roles.values()):
+        return None
+    return lambda: sum(cost_of(role, ledger.spent(RUN, name)) for name, role in roles.items())
 
 
 def _ask(asking: _Asking) -> Tally:
@@ -246,6 +221,7 @@ def _trainer(asking: _Asking) -> Trainer:
         models.asker, models.answerer, models.verifier, embedder_of(probe), asking.images,  # type: ignore[arg-type]
         reward=reward.parse(probe.reward), options=options, ledger=asking.directory.ledger, run=RUN,
         allow_same_model=probe.allow_same_model, annotate=annotator_of(probe, models), asker=asker,
+        report_to=list(probe.training.report_to),
     )  # fmt: skip
 
 
@@ -284,6 +260,7 @@ def embedder_of(probe: Probe) -> Embedder:
 def _head(probe: Probe, models: Models, images: ImageSource) -> RunRecord:
     config = {name: value for name, value in probe.model_dump().items() if name not in FREE} | {"method": probe.way}
     config["training"] |= {"reward": probe.reward, "within": probe.within}
+    del config["training"]["report_to"]  # no step depends on it
     for name in ("questioner", "answerer", "verifier"):
         config[name] = {key: value for key, value in config[name].items() if key not in CONNECTION}
     if probe.training.schedule == "cosine":  # another budget would be another schedule

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 
 from vlmprobe.metrics import Rate
-from vlmprobe.modes.mode import Mode
+from vlmprobe.modes.mode import SHOWN_BY, Mode
 from vlmprobe.modes.record import Modes
 from vlmprobe.modes.unseen import AHEAD
 from vlmprobe.report.results.numbers import Interval
 from vlmprobe.report.table import format
 from vlmprobe.report.table.cells import Cell, Column, Table, estimate_cell, text_cell, words
-
-_BY = {"confirmed": "fresh questions", "held": "other pictures"}
 
 
 def sentence(mode: Mode) -> str:
@@ -80,7 +78,7 @@ def modes_text(found: Modes) -> str:
                 interval,
                 format.p_value(best.q),
                 format.percent(mode.share.value),
-                _BY[mode.state],
+                SHOWN_BY[mode.state],
                 mode.id,
                 format.line(mode.name, 200),
             ]
@@ -138,6 +136,6 @@ def _row(mode: Mode) -> list[Cell]:
         text_cell(format.percent(best.base.value)),
         text_cell(format.p_value(best.q)),
         estimate_cell(Interval(value=mode.share.value, low=mode.share.low, high=mode.share.high), percent=True),
-        text_cell(_BY[mode.state]),
+        text_cell(SHOWN_BY[mode.state]),
         text_cell(mode.id),
     ]

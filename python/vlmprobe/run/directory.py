@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from vlmprobe._util.bar import Bar
 from vlmprobe._util.checks import check_count
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import plain as plain
 from vlmprobe._util.optional import installed
-from vlmprobe._util.visible import say
 from vlmprobe.data.source import Recalled
 from vlmprobe.ledger import Ledger
 from vlmprobe.loop.report import StepReport, warnings_of
 from vlmprobe.models.service import StepNotMade
 from vlmprobe.run.lines import recorded_report, split_lines, step_line
 from vlmprobe.run.pictures import left_out
+from vlmprobe.run.stopping import Stopping
 from vlmprobe.run.trainer import Trainer
 
 PROBE = "probe.yaml"  # what is asked for in a folder where nothing ran yet
@@ -73,6 +73,7 @@ class RunDirectory:
         self._failing: set[str] = set()
         self._warned: set[str] = set()
         self._quiet, self._began = quiet, time.monotonic()
+        self._bar = Bar(None, wanted=False)
 
     def __enter__(self) -> RunDirectory:
         return self
@@ -100,7 +101,9 @@ class RunDirectory:
             self._metrics.write(step_line(self.stage, report))
             self._metrics.flush()
         done = self.done = report.step + 1
-        if done % 10 == 0 or done == self.steps or not report.why.keys() <= self._failing:
+        self._bar.update(done, self._line(report))
+        now = not self._bar.live and (done % 10 == 0 or done == self.steps)
+        if now or not report.why.keys() <= self._failing:
             self.say(self._line(report))
         self._failing |= report.why.keys()
         warned = warnings_of(report)
@@ -125,7 +128,7 @@ class RunDirectory:
             self.say(f"step {step + 1}: left out: {one.reason}")
 
     def _print(self, line: str) -> None:
-        say(f"[{time.monotonic() - self._began:5.0f} s] {line}", to=sys.stderr, flush=True)
+        self._bar.say(f"[{time.monotonic() - self._began:5.0f} s] {line}")
 
     def train(self, trainer: Trainer, steps: int, *, checkpoint_every: int = 10) -> None:
         """Makes the steps that are missing up to `steps`, with a checkpoint every so many and one at the end.
@@ -133,23 +136,29 @@ class RunDirectory:
         Raises:
             BudgetSpent, Unserved: a model's budget did not last, or no call of one came through; a checkpoint of the
                 steps so far is there.
+            KeyboardInterrupt: SIGINT or SIGTERM, after the step that it came in and with a checkpoint of it; a second
+                one ends the step at once.
         """
         check_count("RunDirectory.train", "checkpoint_every", checkpoint_every)
         self.steps, saved = steps, trainer.next_step
         try:
-            while trainer.next_step < steps:
-                report = trainer.step()
-                self.say_left_out(trainer.run, "train", report.step, report.left_out)
-                self.on_step(report)
-                if trainer.next_step % checkpoint_every == 0:
+            with (
+                Bar(steps, done=trainer.next_step, wanted=not self._quiet) as self._bar,
+                Stopping().heard() as stopping,
+            ):
+                while trainer.next_step < steps and not stopping.asked:
+                    report = trainer.step()
+                    self.say_left_out(trainer.run, "train", report.step, report.left_out)
+                    self.on_step(report)
+                    if trainer.next_step % checkpoint_every == 0:
+                        self.save(trainer)
+                        saved = trainer.next_step
+                if saved != trainer.next_step:
                     self.save(trainer)
-                    saved = trainer.next_step
         except StepNotMade:
             if saved != trainer.next_step:
                 self.save(trainer)
             raise
-        if saved != trainer.next_step:
-            self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
         """Writes a checkpoint; see `Trainer.save`."""

@@ -53,7 +53,7 @@ def _checked(where: str, line: str) -> dict[str, Any]:
     if not line.endswith("\n") or needed - known.keys():
         raise ValueError(f"[metrics] {where}: expected a whole line")
     typed("metrics", where, known["stage"], str)
-    unknown = {"reward", *_TRAINED}  # null where they are not numbers
+    unknown = {"reward", "reward_std", *_TRAINED}  # null where they are not numbers
     check_fields("metrics", where, StepReport, {k: v for k, v in known.items() if v is not None or k not in unknown})
     return known
 

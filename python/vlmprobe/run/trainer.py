@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from vlmprobe.ledger import Ledger, RunRecord, recorded
 from vlmprobe.loop.ask import show_learner
 from vlmprobe.loop.evaluate import Evaluation
 from vlmprobe.loop.record import recorded_round
+from vlmprobe.loop.report import StepReport
 from vlmprobe.loop.score import Reward
 from vlmprobe.loop.tally import Tally
 from vlmprobe.loop.trainer import DEFAULT_OPTIONS, TrainerOptions
@@ -29,6 +31,8 @@ from vlmprobe.run.journal import Annotator, RunJournal
 from vlmprobe.run.overlap import Overlap
 from vlmprobe.run.pictures import keys_to_keep, of_checkpoint, of_run, recalled
 from vlmprobe.run.probe import probe
+from vlmprobe.run.trackers import Tracker, numbers_of, trackers_of
+from vlmprobe.run.watching import OnStep, watched, watched_rounds
 
 EVALUATION_SEED = 0x5EED  # added to the run's: an evaluation shares no draw with training
 
@@ -54,6 +58,9 @@ class Trainer(Loop):
         annotate: adds what is known about a question besides, such as the world's truth.
         allow_same_model: whether the verifier may be the model under test.
         asker: who asks in the questioner's place; see `vlmprobe.loop.trainer.Trainer`.
+        report_to: `tensorboard`, `wandb` or `trackio`, several of them, or objects of yours (`vlmprobe.run.trackers`):
+            where the numbers of each step go besides.
+        progress: whether `train`, `spend` and `evaluate` draw a bar, where there is a terminal or a notebook.
 
     Example:
         >>> trainer = Trainer(questioner, answerer, verifier, embedder, images)  # doctest: +SKIP
@@ -80,6 +87,8 @@ class Trainer(Loop):
         annotate: Annotator | None = None,
         allow_same_model: bool = False,
         asker: Asker | None = None,
+        progress: bool = True,
+        report_to: str | Tracker | Sequence[str | Tracker] = (),
     ):
         asked = recorded(answerer, ledger, role="answerer"), recorded(verifier, ledger, role="verifier")
         overlaps = isinstance(options, TrainerOptions) and options.overlap
@@ -96,6 +105,9 @@ class Trainer(Loop):
             asker=asker,
         )  # fmt: skip
         check_other_model(answerer, verifier, allow_same_model=allow_same_model)
+        self.progress = progress
+        folder = Path() if ledger is None else ledger.path.parent
+        self.trackers = trackers_of(report_to, folder=folder, name=folder.absolute().name if ledger else run)
 
     @property
     def ledger(self) -> Ledger | None:
@@ -121,6 +133,30 @@ class Trainer(Loop):
     def resumed(self, value: bool) -> None:
         self.journal.resumed = value
 
+    def step(self, *, max_calls: int | None = None) -> StepReport:
+        """One step, whose numbers the trackers get; see `vlmprobe.loop.trainer.Trainer.step`."""
+        report = super().step(max_calls=max_calls)
+        for tracker in self.trackers:
+            tracker.log(numbers_of(report), report.step + 1)
+        return report
+
+    def train(self, steps: int, *, on_step: OnStep | None = None) -> list[StepReport]:
+        """`steps` more steps; `on_step` sees each report as it comes.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C, after the step that it came in; the trainer stands after that step, and may be
+                saved or go on. A second one ends the step at once.
+        """
+        end = self.next_step + steps
+        with watched(end, lambda: self.next_step, on_step, show=self.progress) as seen:
+            return super().train(steps, on_step=seen)
+
+    def spend(self, calls: int, *, on_step: OnStep | None = None) -> list[StepReport]:
+        """Steps until so many answerer calls have been made; see `vlmprobe.loop.trainer.Trainer.spend`. Ctrl-C is heard
+        as in `train`."""
+        with watched(calls, lambda: self.tally.spent, on_step, show=self.progress) as seen:
+            return super().spend(calls, on_step=seen)
+
     def images_of(self, step: int) -> StepImages:
         """The images of a step that can be read, under the numbers that they had when the run began."""
         self.images = of_run(self.images, self.ledger, self.run)
@@ -137,11 +173,12 @@ class Trainer(Loop):
         run = f"{self.run}/{phase}"
         if self.ledger is not None:
             self.ledger.begin(RunRecord(id=run, config={"of": self.run, "step": self.next_step, "n": n}))
-        found = probe(
-            self.questioner, self.answerer, self.verifier, in_order(of_run(images, self.ledger, run), 32),
-            calls=n, k=self.options.k, seed=self.options.seed + EVALUATION_SEED, run=run, phase=phase,
-            ledger=self.ledger, annotate=self.journal.annotate, resumed=self.resumed, learns=False,
-        )  # fmt: skip
+        with watched_rounds(n, show=self.progress) as seen:
+            found = probe(
+                self.questioner, self.answerer, self.verifier, in_order(of_run(images, self.ledger, run), 32),
+                calls=n, k=self.options.k, seed=self.options.seed + EVALUATION_SEED, run=run, phase=phase,
+                ledger=self.ledger, annotate=self.journal.annotate, resumed=self.resumed, learns=False, on_round=seen,
+            )  # fmt: skip
         if self.ledger is not None:
             self.ledger.finish(run)
         return found

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from vlmprobe._util import html
 from vlmprobe._util.files import write_text
 from vlmprobe._util.json import plain, read_object
 from vlmprobe.taxonomy.operations import Operation, Skills, replayed
@@ -30,6 +31,7 @@ FILE = "taxonomy.json"
 """Of a taxonomy, in the folder of its first run."""
 QUESTIONS = "taxonomy.questions.jsonl"
 """Of a run's questions with their skills, in its folder."""
+SHOWN = 50  # skills in a notebook
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -93,6 +95,15 @@ class Taxonomy:
 
     def __repr__(self) -> str:
         return f"Taxonomy({len(self.topics)} topics, {len(self.live)} skills, {len(self.meta_skills)} meta-skills)"
+
+    def _repr_html_(self) -> str:
+        """The skills by their groups, with how many topics each has."""
+        groups = {each.id: each.label for each in self.meta_skills}
+        topics = Counter(skill for each in self.topics for skill in each.skills)
+        rows = [(groups.get(each.meta_skill, ""), each.label, topics[each.id], each.id) for each in self.live]
+        rows.sort(key=lambda row: (not row[0], row[0], -row[2], row[1]))
+        more = [html.text(f"{len(rows)} skills, of which {SHOWN} are shown")] if len(rows) > SHOWN else []
+        return html.titled(repr(self), html.table(("meta-skill", "skill", "topics", "id"), rows[:SHOWN]), *more)
 
     @property
     def live(self) -> list[Skill]:

@@ -172,7 +172,26 @@ def test_a_notebook_shows_no_text_as_markup(folder, server):
     )
     assert vlmprobe("run", folder, "--set", "budget.steps=4", "--quiet") == 0
     html = ProbeRun(folder)._repr_html_()
-    assert "<b " not in html and html.count("<td>") % 6 == 0 and "<th>image_key</th>" in html
+    assert "<b " not in html and html.count("<td ") % 6 == 3 and "<th>image_key</th>" in html
+    gallery = ProbeRun(folder).gallery(3, side=40)
+    assert "<b " not in gallery and gallery.count("<tr>") == 4
+    assert gallery.count('<img alt="" src="data:image/') == 3 == gallery.count("<img")
+    for picture in (folder.parent / "photos").iterdir():
+        picture.unlink()
+    assert ProbeRun(folder).gallery(3).count("<img") == 0
+    with pytest.raises(ValueError, match=r"^\[ProbeRun.gallery\] n: expected at least 1, got 0"):
+        ProbeRun(folder).gallery(0)
+
+
+def test_a_notebook_asks_as_the_command_does(folder):
+    before = ProbeRun(folder).findings.steps
+    run = ProbeRun.ask(folder, "budget.steps=3", quiet=True)
+    assert run.findings.steps == before + 1 == 3
+    with pytest.raises(
+        ValueError, match=r"^\[ProbeRun\] ask: nothing was asked: answerer: .*no endpoint can be reached"
+    ):
+        ProbeRun.ask(folder, "budget.steps=4", "answerer.endpoint=http://127.0.0.1:9/v1")
+    assert ProbeRun(folder).findings.steps == 3
 
 
 def test_without_pandas_the_way_out_is_named(folder, monkeypatch):

@@ -78,7 +78,7 @@ def test_the_tools_of_the_extras_have_the_pins_of_ci():
     extras = PYPROJECT["project"]["optional-dependencies"]
     pinned = [r.split("==") for extra in ("dev", "test") for r in extras[extra] if "==" in r]
     assert dict(pinned) == {name: PINS[name] for name, _ in pinned}
-    assert len(pinned) == 6
+    assert len(pinned) == 8
 
 
 def test_the_extras_that_doctor_knows_are_those_of_the_project():

@@ -6,9 +6,10 @@ from PIL import Image as PILImage
 from support.run_ledgers import step_of
 from vlmprobe.ledger import Ledger, RunRecord
 from vlmprobe.report.page.templating import coded
-from vlmprobe.report.run.pictures import finder, room, thumbnails
+from vlmprobe.report.run.pictures import room, thumbnails
 from vlmprobe.report.run.questions import FRESH, Besides, questions_of, rounds_of
 from vlmprobe.report.table.spreadsheet import comma_separated
+from vlmprobe.world.finding import finder
 from vlmprobe.world.source import WorldImages
 
 RUNS = {

@@ -20,7 +20,7 @@ from vlmprobe.report.run.fails import fails_section
 from vlmprobe.report.run.faults import faults_section
 from vlmprobe.report.run.judges import judges_section
 from vlmprobe.report.run.packing import packed
-from vlmprobe.report.run.pictures import finder, thumbnails
+from vlmprobe.report.run.pictures import thumbnails
 from vlmprobe.report.run.questions import Besides, Question, Skills, questions_of, rounds_of
 from vlmprobe.report.run.rates import rates_of, rates_section
 from vlmprobe.report.run.section import Section
@@ -30,6 +30,7 @@ from vlmprobe.report.run.write import PageContent, Shown
 from vlmprobe.report.table import format
 from vlmprobe.report.table.cells import Table
 from vlmprobe.taxonomy.document import Taxonomy
+from vlmprobe.world.finding import finder
 
 SHOWN = 24
 """Failures that are shown where no script runs."""

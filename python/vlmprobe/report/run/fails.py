@@ -11,10 +11,10 @@ from vlmprobe.modes.mode import Example, Mode
 from vlmprobe.modes.record import Modes
 from vlmprobe.report.modes import closer_look, modes_table, sentence
 from vlmprobe.report.page.cards import FailureCard
-from vlmprobe.report.run.pictures import Find
 from vlmprobe.report.run.section import Group, Section
 from vlmprobe.report.table import format
 from vlmprobe.report.table.cells import Table
+from vlmprobe.world.finding import Find
 
 SHOWN = 3
 """Examples of a mode."""

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from PIL import Image as PILImage
-
-from vlmprobe.data.image import Image
-from vlmprobe.data.pixels import rgb
-from vlmprobe.data.source import ImageSource, keys_of
+from vlmprobe.data.thumbnail import thumbnail
 from vlmprobe.report.run.questions import Question
-from vlmprobe.world.source import WorldImages
+from vlmprobe.world.finding import GLIMPSE, Find
 
-SIDES = (320, 240, 160, 112, 80)
+SIDES = (GLIMPSE, 240, 160, 112, 80)
 """Pixels of the longer side, the first that fits."""
 SAMPLE = 24
 """Pictures whose sizes tell which side fits."""
 _LEAST, _EACH, _MOST = 2_500_000, 350, 36_000_000
-_SCENE = re.compile(r"scene-(\d+)-(\d+)")
-
-Find = Callable[[str], "PILImage.Image | None"]
-"""A picture by its name; None where it cannot be had."""
 
 
 @dataclass
@@ -63,49 +51,6 @@ def thumbnails(questions: Sequence[Question], find: Find) -> Thumbnails:
         found.place[key] = len(found.uris)
         found.uris.append(uri)
     return found
-
-
-def thumbnail(image: PILImage.Image, side: int) -> str:
-    """The picture as a data address: PNG when it is as small already, else a JPEG of `side` pixels at most."""
-    small = max(image.size) <= min(side, 128)
-    shown = rgb(image).copy()
-    shown.thumbnail((side, side))
-    buffer = io.BytesIO()
-    shown.save(buffer, format="PNG" if small else "JPEG", **({"optimize": True} if small else {"quality": 80}))
-    kind = "png" if small else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
-
-
-def finder(images: ImageSource, hashes: Mapping[str, str]) -> Find:
-    """Pictures by name, photographs perhaps smaller than they are. What the source has not, and is a picture of the
-    embedded world, is drawn, and kept where it is the one that was asked about.
-
-    Args:
-        images: of any kind; a draw has all pictures of its source.
-        hashes: name of a picture that was asked about -> hash of its pixels.
-    """
-    source: Any = getattr(images, "whole", images)
-    places = {key: place for place, key in enumerate(keys_of(source) or ())}
-
-    def find(key: str) -> PILImage.Image | None:
-        try:
-            if key not in places:
-                return _drawn(key, hashes.get(key))
-            glimpse = getattr(source, "glimpse", None)
-            image: Image = source[places[key]] if glimpse is None else glimpse(places[key], SIDES[0])
-            return image.pixels
-        except Exception:  # it was there when it was asked about
-            return None
-
-    return find
-
-
-def _drawn(key: str, sha256: str | None) -> PILImage.Image | None:
-    scene = _SCENE.fullmatch(key)
-    if scene is None or sha256 is None:
-        return None
-    image = WorldImages(1, seed=int(scene[1]), first=int(scene[2]))[0]
-    return image.pixels if image.sha256 == sha256 else None
 
 
 def _side(keys: Sequence[str], find: Find, left: int) -> int:

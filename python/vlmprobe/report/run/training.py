@@ -23,10 +23,10 @@ from vlmprobe.report.draw.scene import questions as scene_drawn
 from vlmprobe.report.results.figures import Curve, Densities, MethodCurve, Point, Scene, SkillDensity, Stage
 from vlmprobe.report.results.figures import Question as Told
 from vlmprobe.report.results.numbers import Difference
-from vlmprobe.report.run.pictures import Find
 from vlmprobe.report.run.questions import Question
 from vlmprobe.report.run.rates import Rounds
 from vlmprobe.report.run.section import Chart, Section
+from vlmprobe.world.finding import Find
 
 WINDOWS, STAGES = 10, 4
 _UPDATE = ("loss", "kl", "entropy", "grad_norm", "clip_fraction", "changed", DEGENERATE)
