@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vlmprobe import metrics
@@ -63,7 +63,8 @@ def profiles(runs: Runs) -> Iterator[Row]:
     for name in names:
         for place, what in ((3, "F1"), (1, "recall"), (2, "precision")):
             for size in SHOWN if place == 3 else SHOWN[-1:]:
-                yield _mean(f"profile: {name}", f"{what} at size {size}", runs, _at(name, size, place))
+                row = _mean(f"profile: {name}", f"{what} at size {size}", runs, _at(name, size, place))
+                yield replace(row, by={at: _in_unit(found) for at, found in row.by.items()})
 
 
 def examples(runs: Runs) -> Iterator[Row]:
@@ -123,6 +124,11 @@ def _mean(section: str, name: str, runs: Runs, value: Any) -> Row:
         },
         share=False,
     )  # fmt: skip
+
+
+def _in_unit(found: Found) -> Found:
+    """A share's interval, which ends where shares end."""
+    return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
 
 
 def _told(run: Run) -> list[tuple[float, bool]]:
