@@ -41,7 +41,10 @@ def copy(finished, tmp_path):
 def test_it_serves_until_it_is_interrupted_and_goes_on_later(copy):
     command = [sys.executable, "-m", "vlmprobe", "label", str(copy), "--as", "ann", "--items", "4", "--json"]
     for done in range(2):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+        ) as process:  # fmt: skip
             assert process.stdout.readline() == f"ann: {done} of 4 labelled; Ctrl-C ends\n"
             url = process.stdout.readline().strip()
             assert url.startswith("http://127.0.0.1:")
