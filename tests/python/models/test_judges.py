@@ -298,12 +298,12 @@ def test_the_package_has_every_prompt_and_no_other():
     assert {file.name for file in FOLDER.iterdir()} == {f"{name}.txt" for name in PLACEHOLDERS}
     prompts = PromptFiles.load()
     values = {"k": 3, "questions": ["a <b>", "c"], "answers": ["d", "e"], "skills": ["f", "g"], "question": "h?"}
-    values |= {"primitives": ["m", "n"], "groups": ["o", "p"]}
+    values |= {"primitives": ["m", "n"], "groups": ["o", "p"], "before": ["q", "r"]}
     values |= {"answer": "i", "label": "j", "hint": "l"}
     for name, places in PLACEHOLDERS.items():
         text = prompts.render(name, **{place: values[place] for place in places})
         assert not re.search(r"\{[a-z_]+\}", text) and text == text.strip("\n")
-        for place in places - {"k", "questions", "answers", "skills", "primitives", "groups"}:
+        for place in places - {"k", "questions", "answers", "skills", "primitives", "groups", "before"}:
             assert values[place] in text
     assert "<item_1>a ‹b›</item_1>\n<item_2>c</item_2>" in prompts.render("primitives", questions=["a <b>", "c"])
     assert "{k}" in prompts["questioner"]  # as `Questioner(prompt=)` takes it
