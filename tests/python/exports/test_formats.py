@@ -65,9 +65,12 @@ def test_huggingface_has_a_card_and_a_table_with_pictures_inside(written):
 def test_vlmevalkit_has_one_row_for_each_item_whatever_its_text_holds(written):
     """VLMEvalKit, page on development: index is whole and unique, image is base64."""
     _, found = written
-    csv.field_size_limit(sys.maxsize)
-    with (found["vlmevalkit"][0] / "cups.tsv").open(newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
+    before = csv.field_size_limit(sys.maxsize)  # of the process
+    try:
+        with (found["vlmevalkit"][0] / "cups.tsv").open(newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+    finally:
+        csv.field_size_limit(before)
     assert [int(row["index"]) for row in rows] == [0, 1, 2]
     assert [row["question"] for row in rows] == list(QUESTIONS) and {row["answer"] for row in rows} == {"3"}
     picture = PILImage.open(io.BytesIO(base64.b64decode(rows[0]["image"])))
