@@ -25,6 +25,7 @@ from vlmprobe.probe.reading import read
 from vlmprobe.probe.roles import CONNECTION
 from vlmprobe.run.directory import versions
 from vlmprobe.run.frozen import PHASE, Frozen
+from vlmprobe.run.pictures import check_same
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,10 @@ def pictures_of(images: ImageSource, pixels: dict[int, str]) -> Callable[[Frozen
     def of(each: Frozen) -> Image | None:
         try:
             image = images[each.image]
-            sha256 = image.sha256
+            image.sha256  # noqa: B018  # read now
         except (ValueError, OSError):
             return None
-        if sha256 != pixels.get(each.image):
-            raise ValueError(f"[frozen] picture {each.key!r}: expected the one that was asked about, got other pixels")
+        check_same("frozen", image, pixels.get(each.image))
         return image
 
     return of

@@ -31,7 +31,7 @@ from vlmprobe.probe.build import RUN
 from vlmprobe.report.table import format
 from vlmprobe.run.directory import RunDirectory, ledger_of
 from vlmprobe.run.frozen import AT_ONCE, Frozen, ask_frozen
-from vlmprobe.run.pictures import recalled
+from vlmprobe.run.pictures import hashes_of, recalled
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,8 +100,8 @@ def frozen_of(ledger: Ledger) -> tuple[list[Frozen], dict[int, str]]:
     """A probe's valid questions, each pair of picture and question once and in an order of chance, so that as many as
     are afforded are a fair sample; and the hashes of the pictures' pixels by number."""
     valid = [Frozen(each.image, each.key, each.text) for each in asked_of(ledger, [RUN]) if each.valid]
-    pixels = {image.id: image.sha256 for step in ledger.each_step(RUN) for image in step.images}
-    return sorted(valid, key=lambda each: hashlib.sha256("\n".join(each.pair).encode()).digest()), pixels
+    shuffled = sorted(valid, key=lambda each: hashlib.sha256("\n".join(each.pair).encode()).digest())
+    return shuffled, hashes_of(ledger, RUN)
 
 
 def report(first: Ledger, second: Ledger, place: str, *, as_json: bool) -> str:

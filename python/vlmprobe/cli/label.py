@@ -1,6 +1,6 @@
 """`vlmprobe label`: a page on which people say what is right about a run's questions and answers.
 
-vlmprobe label my-probe --as ann bob               serves the page on loopback until Ctrl-C, then says what labels say
+vlmprobe label my-probe --as ann bob           serves the page on loopback until Ctrl-C, then says what labels say
 vlmprobe label my-probe --report               what the labels say, by all annotators
 vlmprobe label my-probe --import labels.csv    takes labels from a file
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from vlmprobe._util.checks import check_count
 from vlmprobe._util.json import plain
+from vlmprobe._util.loopback import LOOPBACK
 from vlmprobe._util.visible import say
 from vlmprobe.data.image import Image
 from vlmprobe.ledger import Ledger
@@ -28,10 +29,10 @@ from vlmprobe.probe.reading import read
 from vlmprobe.report.table import format
 from vlmprobe.review.desk import Desk
 from vlmprobe.review.people import import_labels
-from vlmprobe.review.serve import LOOPBACK, LabelServer, Picture
+from vlmprobe.review.serve import LabelServer, Picture
 from vlmprobe.review.study import STATES, Study, study
 from vlmprobe.run.directory import RunDirectory, ledger_of
-from vlmprobe.run.pictures import recalled
+from vlmprobe.run.pictures import check_same, hashes_of, recalled
 
 ITEMS = 200
 
@@ -95,12 +96,11 @@ def pictures(ledger: Ledger, folder: Path) -> Picture:
         ValueError: when called, of a picture that is another by now.
     """
     images = recalled(build.images_of(read(folder), folder), ledger, RUN)
-    pixels = {image.id: image.sha256 for step in ledger.each_step(RUN) for image in step.images}
+    pixels = hashes_of(ledger, RUN)
 
     def of(number: int) -> Image:
         image = images[number]
-        if image.sha256 != pixels.get(number):
-            raise ValueError(f"[label] picture {image.key!r}: expected the one that was asked about, got other pixels")
+        check_same("label", image, pixels.get(number))
         return image
 
     return of

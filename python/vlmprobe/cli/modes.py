@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from vlmprobe._util.json import plain
 from vlmprobe._util.visible import say
 from vlmprobe.cli.rejudge import folder_of
 from vlmprobe.cli.report import probe_page
+from vlmprobe.cli.taxonomy import say_progress
 from vlmprobe.ledger import Ledger
 from vlmprobe.modes.asked import asked_of
 from vlmprobe.modes.besides import PICTURES, besides_of, write_tags
@@ -33,13 +33,12 @@ from vlmprobe.modes.record import FILE, Modes, main_run, modes_of, questions_of,
 from vlmprobe.probe import build
 from vlmprobe.probe.config import FILE as PROBE
 from vlmprobe.probe.config import Probe
-from vlmprobe.probe.labelling import VERIFIER, method_of, role_of
+from vlmprobe.probe.labelling import method_of, named_by
 from vlmprobe.probe.reading import read
 from vlmprobe.probe.session import annotator_of
 from vlmprobe.report.modes import modes_text
 from vlmprobe.run.directory import RunDirectory, ledger_of
 from vlmprobe.run.pictures import recalled
-from vlmprobe.taxonomy.asking import ROLE
 from vlmprobe.taxonomy.document import FILE as TAXONOMY
 from vlmprobe.taxonomy.pictures import tags_of
 from vlmprobe.world.smaller import smaller
@@ -133,16 +132,10 @@ def _found(ledger: Ledger, probe: Probe | None, folder: Path, args: argparse.Nam
 
 def _describe(ledger: Ledger, folder: Path, args: argparse.Namespace) -> None:
     """Has the labeller name tags of each picture; they go into the folder, where the modes find them."""
-    role = VERIFIER if args.labeller == VERIFIER else ROLE
-    named = [] if args.labeller in (None, VERIFIER) else [f"{ROLE}={args.labeller}"]
+    role, named = named_by(args.labeller)
     probe = read(folder, [*named, *args.set])
-    role_of(probe, role)
-    method = method_of(probe, folder, ledger, name=folder.name, role=role, progress=_progress)
+    method = method_of(probe, folder, ledger, name=folder.name, role=role, progress=say_progress)
     write_tags(folder, tags_of(method.questions, method.picture, method.labeller))
-
-
-def _progress(stage: str, done: int, total: int) -> None:
-    say(f"{stage} {done:,}/{total:,}", to=sys.stderr)
 
 
 def _roles(ledger: Ledger, probe: Probe, folder: Path) -> Roles:

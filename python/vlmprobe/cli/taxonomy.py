@@ -21,11 +21,11 @@ from vlmprobe.cli.report import PAGE, probe_page
 from vlmprobe.ledger import Ledger
 from vlmprobe.models.embedder import EMBEDDERS
 from vlmprobe.models.protocols import Embedder
-from vlmprobe.probe.labelling import VERIFIER, method_of, role_of
+from vlmprobe.probe.labelling import method_of, named_by, role_of
 from vlmprobe.probe.reading import read
 from vlmprobe.probe.session import embedder_of
 from vlmprobe.run.directory import RunDirectory, ledger_of
-from vlmprobe.taxonomy.asking import PHASE, ROLE, STAGES
+from vlmprobe.taxonomy.asking import PHASE, STAGES
 from vlmprobe.taxonomy.assign import Assigned, assigned, needed
 from vlmprobe.taxonomy.build import Built, Method, Options, build
 from vlmprobe.taxonomy.clusters import METHODS
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         taxonomy.write(out)
     for folder, method in zip(what, methods, strict=True):
         _write_questions(Path(folder) / QUESTIONS, method, built.assigned[method.name])
-        _write_page(Path(folder), [*_named(args), *args.set])
+        _write_page(Path(folder), [*named_by(args.labeller)[1], *args.set])
     _say(taxonomy, methods, args, out)
     return 0
 
@@ -97,27 +97,22 @@ def _opened(
     folders: Sequence[str], args: argparse.Namespace, stack: contextlib.ExitStack, known: Taxonomy | None
 ) -> tuple[list[Method], Embedder]:
     """The runs, each with its ledger open, and the embedder."""
-    role = VERIFIER if args.labeller == VERIFIER else ROLE
+    role, named = named_by(args.labeller)
     methods, embedder = [], None
     names = [Path(folder).resolve().name for folder in folders]
     names = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
     for folder, name in zip(folders, names, strict=True):
         ledger_of(folder)
-        probe = read(folder, [*_named(args), *args.set])
+        probe = read(folder, [*named, *args.set])
         role_of(probe, role)
         directory = stack.enter_context(RunDirectory(folder, quiet=True, resume=True))
         directory.stage = PHASE
-        methods.append(method_of(probe, folder, directory.ledger, name=name, role=role, progress=_progress))
+        methods.append(method_of(probe, folder, directory.ledger, name=name, role=role, progress=say_progress))
         embedder = embedder or embedder_of(probe)
     assert embedder is not None, "argparse asks for one run"
     if known is not None:
         embedder = next((each() for each in EMBEDDERS.values() if each.name in known.embedder), embedder)
     return methods, embedder
-
-
-def _named(args: argparse.Namespace) -> list[str]:
-    """The labeller of the command, as a value that is set."""
-    return [] if args.labeller in (None, VERIFIER) else [f"{ROLE}={args.labeller}"]
 
 
 def _write_page(folder: Path, sets: Sequence[str]) -> None:
@@ -184,6 +179,7 @@ def _summed(parts: Sequence[Mapping[str, object]]) -> dict[str, int]:
     return found
 
 
-def _progress(stage: str, done: int, total: int) -> None:
+def say_progress(stage: str, done: int, total: int) -> None:
+    """How far a stage of the labeller is, on stderr."""
     if total > 1:
         say(f"{stage} {done:,}/{total:,}", to=sys.stderr)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vlmprobe.ledger import Ledger
+from vlmprobe.ledger import Ledger, QuestionRecord
 from vlmprobe.ledger.questions import is_correct, is_valid
 from vlmprobe.modes.record import questions_of
 
@@ -52,22 +52,22 @@ def beside(folder: Path) -> list[Path]:
 
 
 def _known(ledger: Ledger) -> Iterable[tuple[Pair, Reference]]:
-    for run in questions_of(ledger):
-        for step in ledger.each_step(run):
-            image_of = {sequence.sequence: sequence.image for sequence in step.sequences}
-            key_of = {image.id: image.key for image in step.images}
-            for each in step.questions:
-                truth = each.annotations.get(TRUTH)
-                if isinstance(truth, str) and truth:
-                    yield (key_of[image_of[each.sequence]], each.text), Reference(truth, TRUTH)
+    for pair, each in _asked(ledger):
+        truth = each.annotations.get(TRUTH)
+        if isinstance(truth, str) and truth:
+            yield pair, Reference(truth, TRUTH)
 
 
 def _said_rightly(ledger: Ledger) -> Iterable[tuple[Pair, Reference]]:
+    for pair, each in _asked(ledger):
+        if each.answer is not None and each.answer.text and is_valid(each) and is_correct(each):
+            yield pair, Reference(each.answer.text, each.answer.answerer)
+
+
+def _asked(ledger: Ledger) -> Iterable[tuple[Pair, QuestionRecord]]:
     for run in questions_of(ledger):
         for step in ledger.each_step(run):
             image_of = {sequence.sequence: sequence.image for sequence in step.sequences}
             key_of = {image.id: image.key for image in step.images}
             for each in step.questions:
-                if each.answer is not None and each.answer.text and is_valid(each) and is_correct(each):
-                    said = Reference(each.answer.text, each.answer.answerer)
-                    yield (key_of[image_of[each.sequence]], each.text), said
+                yield (key_of[image_of[each.sequence]], each.text), each

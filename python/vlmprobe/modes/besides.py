@@ -7,6 +7,7 @@ pictures.json                             tags of each picture (`vlmprobe modes 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,13 @@ def besides_of(folder: str | Path, *, labels: str | Path | None = None, tags: st
 
     Args:
         folder: of the run.
-        labels: a JSON object from questions to lists of labels, in the place of the taxonomy's skills.
+        labels: a JSON object from questions to labels, a text or a list of them, in the place of the taxonomy's skills.
         tags: one from names of pictures to captions or lists of tags, in the place of `pictures.json`.
 
     Raises:
         ValueError: a file that is there and cannot be read.
     """
-    skills = skills_of(Path(folder)) if labels is None else said_in(Path(labels))
+    skills = skills_of(Path(folder)) if labels is None else _lists(said_in(Path(labels)))
     pictures = Path(folder) / PICTURES if tags is None else Path(tags)
     return Besides(
         questions=NearLabels(skills) if skills else {},
@@ -69,6 +70,10 @@ def said_in(file: Path) -> dict[str, Any]:
         if not isinstance(said, (str, list)) or not all(isinstance(each, str) for each in said):
             raise ValueError(f"[modes] {file}: {name!r:.60}: expected a text or a list of texts, got {said!r:.60}")
     return found
+
+
+def _lists(said: Mapping[str, str | list[str]]) -> dict[str, list[str]]:
+    return {question: [each] if isinstance(each, str) else each for question, each in said.items()}
 
 
 def write_tags(folder: str | Path, tags: dict[str, list[str]]) -> Path:

@@ -40,6 +40,17 @@ def method_of(probe: Probe, folder: str | Path, ledger: Ledger, *, name: str, ro
     return Method(name=name, questions=valid_questions(ledger, RUN), picture=images.__getitem__, labeller=labeller)
 
 
+def named_by(labeller: str | None) -> tuple[str, list[str]]:
+    """The role whose model labels by the word of a command, and what is set for it.
+
+    >>> named_by(None), named_by("verifier"), named_by("M@http://127.0.0.1:8000/v1")
+    (('labeller', []), ('verifier', []), ('labeller', ['labeller=M@http://127.0.0.1:8000/v1']))
+    """
+    if labeller == VERIFIER:
+        return VERIFIER, []
+    return ROLE, [] if labeller is None else [f"{ROLE}={labeller}"]
+
+
 def role_of(probe: Probe, role: str) -> Role:
     """The role whose model labels.
 

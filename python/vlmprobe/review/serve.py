@@ -12,15 +12,15 @@ import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from importlib import resources
 from typing import Any
 
+from vlmprobe._util.loopback import LOOPBACK, NAMES, Handler, hosts_of
 from vlmprobe._util.visible import visible
 from vlmprobe.data.image import Image
 from vlmprobe.review.desk import Desk
 
-LOOPBACK = "127.0.0.1"
 MOST = 10_000
 """Bytes of a request."""
 _POLICY = (
@@ -55,8 +55,8 @@ class LabelServer(ThreadingHTTPServer):
         """Token -> desk."""
         super().__init__((host, port), partial(_Handler, picture))
         self.host, self.port = host, int(self.server_address[1])
-        names = {LOOPBACK, "localhost"} if host in (LOOPBACK, "localhost") else {host}
-        self.hosts = None if host in ("0.0.0.0", "::") else {f"{name}:{self.port}" for name in names}
+        names = NAMES if host in NAMES else (host,)
+        self.hosts = None if host in ("0.0.0.0", "::") else hosts_of(self.port, names)
         """What a request may name as its Host; None: anything, because it listens everywhere."""
 
     @property
@@ -70,9 +70,8 @@ class LabelServer(ThreadingHTTPServer):
         return found[0] if found else None
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: LabelServer
-    server_version, sys_version = "vlmprobe", ""
     _desk: Desk
 
     def __init__(self, picture: Picture, *args: Any):
@@ -117,14 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             self._item(at + 1)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the token is in every path."""
-
     def _path(self) -> str | None:
         """What stands behind the token; None where the request is none of ours, which is said then."""
-        hosts = self.server.hosts
-        if hosts is not None and self.headers.get("Host") not in hosts:
-            self.send_error(HTTPStatus.FORBIDDEN)
+        if not self.named(self.server.hosts):
             return None
         token, _, rest = self.path.partition("?")[0].removeprefix("/").partition("/")
         desk = self.server.desk_of(token)
@@ -152,13 +146,5 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(out.getvalue(), "image/png")
 
     def _send(self, body: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
-        self.send_response(status)
-        headers = {
-            "Content-Type": kind if kind.startswith("image/") else f"{kind}; charset=utf-8",
-            "Content-Length": str(len(body)), "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer", "Content-Security-Policy": _POLICY,
-        }  # fmt: skip
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+        kind = kind if kind.startswith("image/") else f"{kind}; charset=utf-8"
+        self.send(body, kind, more={"Content-Security-Policy": _POLICY}, status=status)

@@ -13,6 +13,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from vlmprobe.data.image import Image
 from vlmprobe.data.order import LeftOut
 from vlmprobe.data.source import ImageSource, Recalled, keys_of
 from vlmprobe.ledger import Ledger
@@ -47,6 +48,17 @@ def of_run(images: ImageSource, ledger: Ledger | None, run: str, *, kind: str = 
     if ledger is not None and keys is not None and not ledger.events(run, kind=kind):
         ledger.event(run, kind=kind, text=json.dumps(list(keys)))
     return recalled(images, ledger, run, kind=kind)
+
+
+def hashes_of(ledger: Ledger, run: str) -> dict[int, str]:
+    """Number of a picture that a run asked about -> the hash of its pixels then."""
+    return {image.id: image.sha256 for step in ledger.each_step(run) for image in step.images}
+
+
+def check_same(op: str, image: Image, sha256: str | None) -> None:
+    """Raises ValueError where a picture has other pixels than when it was asked about; None: it never was."""
+    if image.sha256 != sha256:
+        raise ValueError(f"[{op}] picture {image.key!r}: expected the one that was asked about, got other pixels")
 
 
 def keys_to_keep(images: ImageSource) -> dict[str, list[str]]:

@@ -11,26 +11,16 @@ import urllib.request
 
 import pytest
 
-from support.world_probes import written
+from support.world_probes import asked_at_random
 from vlmprobe import cli
 from vlmprobe.ledger import Ledger
 
-PROBE = {
-    "images": {"source": "world", "n": 16},
-    "questioner": {"python": "vlmprobe.methods.random_valid:RandomValid"},
-    "method": "zero-shot",
-    "images_per_step": 8,
-    "group_size": 2,
-    "budget": {"calls": 100},
-}
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    folder = written(tmp_path_factory.mktemp("label") / "probe", steps=None, **PROBE)
-    assert cli.main(["run", str(folder), "--quiet"]) == 0
-    return folder
+    return asked_at_random(tmp_path_factory.mktemp("label") / "probe", calls=100)
 
 
 @pytest.fixture

@@ -65,6 +65,12 @@ def test_tags_are_added_and_what_a_person_wrote_stays(tmp_path):
     assert besides_of(tmp_path).pictures == {"a": "Two dogs.", "b": ["dark"]}
 
 
+def test_a_label_that_is_no_list_is_one_label(tmp_path):
+    (tmp_path / "labels.json").write_text('{"how many?": "counting", "what color?": ["color", "naming"]}')
+    found = besides_of(tmp_path, labels=tmp_path / "labels.json").questions
+    assert (found["how many?"], found["what color?"]) == (["counting"], ["color", "naming"])
+
+
 def test_a_text_that_differs_by_a_word_has_the_labels_of_most_that_do():
     known = {"how many red stars": ["count"], "how many blue stars": ["count", "color"], "is it red": ["color"]}
     near = NearLabels(known)

@@ -24,11 +24,28 @@ SMALL: dict[str, Any] = {
 }
 
 
-def written(folder: Path, *, steps: int, **changes: Any) -> Path:
+def written(folder: Path, *, steps: int | None, **changes: Any) -> Path:
     """A folder with the file of a small probe."""
     content = {**SMALL, "budget": {"calls": None, "steps": steps}, **changes}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "probe.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return folder
+
+
+RANDOM: dict[str, Any] = {
+    "images": {"source": "world", "n": 16},
+    "questioner": {"python": "vlmprobe.methods.random_valid:RandomValid"},
+    "method": "zero-shot",
+    "images_per_step": 8,
+    "group_size": 2,
+}
+"""A probe that asks random valid questions, so that it ends in a second or two and has failures."""
+
+
+def asked_at_random(folder: Path, *, calls: int) -> Path:
+    """A probe of `RANDOM` that has ended."""
+    written(folder, steps=None, **RANDOM, budget={"calls": calls})
+    assert run(folder, "--quiet") == 0
     return folder
 
 

@@ -16,15 +16,15 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+from vlmprobe._util.loopback import LOOPBACK, Handler, hosts_of
 from vlmprobe.ledger import Ledger
 from vlmprobe.report.run.write import PageContent, page_text
 from vlmprobe.report.table import format
 
-HOST = "127.0.0.1"
-_NAMES = (HOST, "localhost", "[::1]")
+_HEADERS = {"X-Frame-Options": "DENY", "Cross-Origin-Resource-Policy": "same-origin"}
 
 Make = Callable[[Ledger], PageContent]
 """The page of a ledger as it is now."""
@@ -42,19 +42,19 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, ledger: Path, make: Make, port: int) -> None:
-        super().__init__((HOST, port), _Handler)
+        super().__init__((LOOPBACK, port), _Handler)
         self._ledger, self._make = ledger, make
         self._making, self._kept = threading.Lock(), ("", b"")
 
     @property
     def address(self) -> str:
         """Where the page is."""
-        return f"http://{HOST}:{self.server_port}/"
+        return f"http://{LOOPBACK}:{self.server_port}/"
 
     @property
     def hosts(self) -> set[str]:
         """What a request may name as its host."""
-        return {f"{name}:{self.server_port}" for name in _NAMES}
+        return hosts_of(self.server_port)
 
     def page(self) -> bytes:
         """The last page that was made; the first one is waited for."""
@@ -106,38 +106,21 @@ def state(ledger: Ledger) -> tuple[str, int, bool]:
     return f"{steps}-{modes}-{finished}", steps, finished
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: Server
-    server_version, sys_version = "vlmprobe", ""
 
     def do_GET(self) -> None:
         """The page, or its state."""
-        if self.headers.get("Host", "") not in self.server.hosts:
-            self.send_error(HTTPStatus.FORBIDDEN, "another host")
-        elif self.path == "/":
-            self._send("text/html; charset=utf-8", self.server.page())
+        if not self.named(self.server.hosts):
+            return
+        if self.path == "/":
+            self.send(self.server.page(), "text/html; charset=utf-8", more=_HEADERS)
         elif self.path == "/state":
-            self._send("application/json", self.server.state())
+            self.send(self.server.state(), "application/json", more=_HEADERS)
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 
     do_HEAD = do_GET
-
-    def _send(self, kind: str, content: bytes) -> None:
-        self.send_response(HTTPStatus.OK)
-        headers = {
-            "Content-Type": kind, "Content-Length": str(len(content)), "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer",
-            "Cross-Origin-Resource-Policy": "same-origin",
-        }  # fmt: skip
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Requests are not told."""
 
 
 def _waiting(why: str) -> bytes:
