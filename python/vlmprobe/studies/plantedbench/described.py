@@ -30,7 +30,7 @@ class Described:
 
     Args:
         ledger: of the run.
-        runs: their names; of the first a taxonomy is made.
+        runs: names of those whose valid questions are labelled, in one taxonomy.
         images: the pictures of the world that it asked about.
         seed: of what the stand-in gets wrong.
     """
